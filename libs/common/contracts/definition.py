@@ -1,0 +1,202 @@
+"""What a user says about an ingestion: where files land, how to read them, which table keeps up.
+
+These models are the request body of ``POST /ingestions`` (minus ``credentials``, which never leave the API
+unencrypted) and the frozen copy that every run carries, so a run keeps the definition that it started with.
+"""
+
+import re
+from typing import Any, Literal
+from urllib.parse import urlsplit
+
+from pydantic import BaseModel, ConfigDict, Field, field_validator, model_validator
+
+# A bucket name as S3 allows it; the looser legacy names of us-east-1 are refused by every current server.
+_BUCKET = re.compile(r"^[a-z0-9][a-z0-9.-]{1,61}[a-z0-9]$")
+# Catalog, database and table become SQL identifiers: letters, digits and _ need no quoting anywhere.
+_IDENTIFIER = re.compile(r"^[A-Za-z_][A-Za-z0-9_]{0,127}$")
+
+
+class _Part(BaseModel):
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+
+class Credentials(_Part):
+    """How to reach the source bucket. Write-only: stored encrypted, never returned, logged or put in an event."""
+
+    aws_access_key_id: str = Field(min_length=1)
+    aws_secret_access_key: str = Field(min_length=1, repr=False)
+    endpoint_url: str | None = Field(default=None, description="For S3-compatible stores; empty means AWS.")
+    region: str = "us-east-1"
+
+
+class Source(_Part):
+    """A prefix of a bucket, and which of its keys are wanted."""
+
+    type: Literal["s3"] = "s3"
+    path: str = Field(description="s3://bucket/prefix/ to keep up with.", examples=["s3://landing/data/"])
+    file_pattern: str = Field(
+        default="*",
+        min_length=1,
+        max_length=1024,
+        description="Glob. Without a slash it is matched with the file's name at any depth; with one, with the "
+        "key below the path (** crosses folders).",
+        examples=["*.json"],
+    )
+    max_files_per_trigger: int = Field(default=1000, ge=1, le=10_000, description="Files in one batch, at most.")
+    max_bytes_per_trigger: int = Field(
+        default=1024**3, ge=1, description="Bytes in one batch, at most; a larger single file is a batch of its own."
+    )
+
+    @field_validator("path")
+    @classmethod
+    def _is_an_s3_prefix(cls, path: str) -> str:
+        parts = urlsplit(path, allow_fragments=False)
+        if parts.scheme not in ("s3", "s3a"):
+            raise ValueError(f"path {path!r} must start with s3://, as in s3://bucket/prefix/")
+        if not _BUCKET.match(parts.netloc):
+            raise ValueError(f"path {path!r} has no valid bucket name; write s3://bucket/prefix/")
+        return path
+
+    @property
+    def bucket(self) -> str:
+        return self.path.split("://", 1)[1].split("/", 1)[0]
+
+    @property
+    def prefix(self) -> str:
+        """The key prefix that is listed. A path is a folder: ``s3://b/data`` means ``data/``, never ``data-2/``."""
+        rest = self.path.split("://", 1)[1]
+        prefix = rest.split("/", 1)[1] if "/" in rest else ""
+        return prefix if not prefix or prefix.endswith("/") else prefix + "/"
+
+
+class FormatOptions(_Part):
+    multiline: bool = False
+    compression: str | None = None
+    header: bool | None = None
+    delimiter: str | None = None
+    quote: str | None = None
+
+
+class SchemaRules(_Part):
+    model_config = ConfigDict(frozen=True, extra="forbid", populate_by_name=True)
+
+    inference: Literal["auto", "manual"] = "auto"
+    evolution_enabled: bool = True
+    given: dict[str, Any] | None = Field(default=None, alias="schema_json")
+    hints: dict[str, str] = Field(default_factory=dict)
+
+
+class Format(_Part):
+    """How the bytes of one file become rows."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid", populate_by_name=True)
+
+    type: Literal["json", "csv", "parquet", "avro", "orc"] = "json"
+    options: FormatOptions = FormatOptions()
+    schema_rules: SchemaRules = Field(default=SchemaRules(), alias="schema")
+
+    @model_validator(mode="after")
+    def _is_readable_today(self) -> "Format":
+        if self.type != "json":
+            raise ValueError(f"format.type {self.type!r} cannot be read yet; use json (one object per line)")
+        if self.options.multiline:
+            raise ValueError("format.options.multiline is not supported yet; write one JSON object per line")
+        if self.schema_rules.inference != "auto" or self.schema_rules.given is not None:
+            raise ValueError("format.schema.inference 'manual' is not supported yet; use 'auto'")
+        if self.schema_rules.hints:
+            raise ValueError("format.schema.hints are not supported yet; leave them out")
+        return self
+
+
+class Partitioning(_Part):
+    enabled: bool = False
+    columns: tuple[str, ...] = ()
+
+
+class Optimization(_Part):
+    z_ordering_enabled: bool = False
+    z_ordering_columns: tuple[str, ...] = ()
+
+
+class Destination(_Part):
+    """The Iceberg table that is kept up to date."""
+
+    catalog: str = Field(examples=["lake"])
+    database: str = Field(examples=["demo"])
+    table: str = Field(examples=["flights"])
+    write_mode: str = "append"
+    partitioning: Partitioning = Partitioning()
+    optimization: Optimization = Optimization()
+
+    @field_validator("catalog", "database", "table")
+    @classmethod
+    def _is_an_identifier(cls, name: str) -> str:
+        if not _IDENTIFIER.match(name):
+            raise ValueError(
+                f"{name!r} is not a usable name; use letters, digits and underscores, not starting with a digit"
+            )
+        return name
+
+    @field_validator("write_mode")
+    @classmethod
+    def _appends(cls, mode: str) -> str:
+        if mode != "append":
+            raise ValueError(f"write_mode {mode!r} is not supported; use 'append' (to load anew, use a refresh)")
+        return mode
+
+    @model_validator(mode="after")
+    def _is_writable_today(self) -> "Destination":
+        if self.partitioning.enabled:
+            raise ValueError("destination.partitioning is not supported yet; create the partitioned table yourself "
+                             "and Autoloader will append to it")
+        if self.optimization.z_ordering_enabled:
+            raise ValueError("destination.optimization.z_ordering is not supported yet; leave it disabled")
+        return self
+
+    @property
+    def identifier(self) -> str:
+        """``catalog.database.table``, safe to put in SQL because each part was checked."""
+        return f"{self.catalog}.{self.database}.{self.table}"
+
+
+class Backfill(_Part):
+    enabled: bool = False
+    start_date: str | None = None
+
+
+class Schedule(_Part):
+    frequency: Literal["hourly", "daily", "weekly", "custom"] | None = None
+    time: str | None = None
+    timezone: str = "UTC"
+    cron_expression: str | None = None
+    backfill: Backfill = Backfill()
+
+    @model_validator(mode="after")
+    def _runs_by_hand_today(self) -> "Schedule":
+        if self.frequency is not None or self.cron_expression is not None or self.backfill.enabled:
+            raise ValueError("schedules are not supported yet; leave frequency null and start runs with POST …/run")
+        return self
+
+
+class Quality(_Part):
+    row_count_threshold: int | None = Field(default=None, ge=0)
+    alerts_enabled: bool = False
+    alert_recipients: tuple[str, ...] = ()
+
+    @model_validator(mode="after")
+    def _has_no_gate_today(self) -> "Quality":
+        if self.row_count_threshold is not None or self.alerts_enabled:
+            raise ValueError("quality thresholds and alerts are not supported yet; leave them unset")
+        return self
+
+
+class Definition(_Part):
+    """One version of an ingestion's definition, without its secrets."""
+
+    name: str = Field(min_length=1, max_length=200)
+    cluster_id: str = Field(min_length=1, max_length=200)
+    source: Source
+    format: Format = Format()
+    destination: Destination
+    schedule: Schedule = Schedule()
+    quality: Quality = Quality()

@@ -1,0 +1,165 @@
+"""The vocabulary. Frozen models, no behaviour; wire names are dotted, with an integer version.
+
+A message only wakes somebody. It carries ids, counts and bytes; lists of files stay in the ledger.
+Events on the run-status topic carry the run's totals *as of that event*, so a reader that has seen the
+highest ``seq`` knows the run's numbers even when others were lost or came out of order.
+"""
+
+from datetime import datetime
+from typing import ClassVar, Literal
+from uuid import UUID
+
+from pydantic import BaseModel, ConfigDict, Field
+
+RunOutcome = Literal["success", "partial", "failed", "cancelled"]
+
+
+class Message(BaseModel):
+    """Base of every payload. ``wire_type`` and ``wire_version`` become the CloudEvents ``type``.
+
+    Readers ignore fields that they do not know: fields are added, never re-purposed.
+    """
+
+    model_config = ConfigDict(frozen=True, extra="ignore")
+
+    wire_type: ClassVar[str]
+    wire_version: ClassVar[int] = 1
+
+
+class Problem(BaseModel):
+    """Something that went wrong, in the user's words. Never holds a credential."""
+
+    model_config = ConfigDict(frozen=True, extra="ignore")
+
+    error_type: str = Field(description="Stable word, such as bucket_not_found or unparsable_file.")
+    message: str = Field(description="What happened, to what.")
+    hint: str = Field(default="", description="What to do next.")
+    file: str | None = Field(default=None, description="s3://bucket/key, when one file is to blame.")
+    line: int | None = Field(default=None, description="1-based line of the first bad record, when known.")
+
+
+class Totals(BaseModel):
+    """Cumulative numbers of one run, as of the event that carries them."""
+
+    model_config = ConfigDict(frozen=True, extra="ignore")
+
+    files_discovered: int = Field(default=0, description="Files that this run found new.")
+    files_skipped: int = Field(default=0, description="Matching files that the ledger already had.")
+    files_done: int = Field(default=0, description="Files committed to the table by this run.")
+    files_failed: int = Field(default=0, description="Files that this run could not load.")
+    batches_planned: int = 0
+    batches_done: int = Field(default=0, description="Batches published or burned.")
+    records_ingested: int = 0
+    records_quarantined: int = 0
+    bytes_read: int = Field(default=0, description="Size of the committed source files, in bytes.")
+    bytes_written: int = Field(default=0, description="Size of the data files added to the table, in bytes.")
+    schema_version: int | None = Field(default=None, description="Version of the table's schema after this event.")
+
+
+# --- autoloader.run-requests ------------------------------------------------------------------------------
+
+
+class RunRequested(Message):
+    """The API wants this run to happen. Repeated until the run has a scan."""
+
+    wire_type = "run.requested"
+
+    run_id: UUID
+    ingestion_id: UUID
+    generation: int
+    tenant_id: str
+    trigger: str
+
+
+# --- autoloader.file-batches ------------------------------------------------------------------------------
+
+
+class FileBatchPlanned(Message):
+    """A batch waits in the ledger for an executor."""
+
+    wire_type = "file-batch.planned"
+
+    batch_id: UUID
+    run_id: UUID
+    ingestion_id: UUID
+    generation: int
+    file_count: int
+    size_bytes: int
+
+
+# --- autoloader.run-status --------------------------------------------------------------------------------
+
+
+class RunFact(Message):
+    """Something that is now true of a run. ``seq`` counts the run's facts from 1 without a gap."""
+
+    run_id: UUID
+    ingestion_id: UUID
+    generation: int
+    seq: int = Field(ge=1)
+    occurred_at: datetime
+    totals: Totals
+
+
+class ScanStarted(RunFact):
+    wire_type = "scan.started"
+
+    attempt: int = Field(description="1 for the first scanner; more after a takeover.")
+
+
+class ScanProgress(RunFact):
+    wire_type = "scan.progress"
+
+
+class ScanCompleted(RunFact):
+    """The whole source was listed; no more batches of new files will be planned for this run."""
+
+    wire_type = "scan.completed"
+
+    warnings: tuple[str, ...] = ()
+
+
+class ScanFailed(RunFact):
+    """The source could not be listed to its end. Batches that were planned before go on."""
+
+    wire_type = "scan.failed"
+
+    problem: Problem
+
+
+class FileBatchCommitted(RunFact):
+    """The batch's rows are visible in the table, and the ledger says so."""
+
+    wire_type = "file-batch.committed"
+
+    batch_id: UUID
+    snapshot_id: int
+    files: int
+    records: int
+    size_bytes: int
+
+
+class FileBatchFailed(RunFact):
+    """The batch was burned: none of it is in the table. Its good files may go on in another batch."""
+
+    wire_type = "file-batch.failed"
+
+    batch_id: UUID
+    problems: tuple[Problem, ...] = Field(description="The first of them; the ledger has all.")
+    files_failed: int
+    files_replanned: int
+
+
+class RunCompleted(RunFact):
+    """The run is over. Nothing follows."""
+
+    wire_type = "run.completed"
+
+    outcome: RunOutcome
+
+
+RUN_FACTS: tuple[type[RunFact], ...] = (
+    ScanStarted, ScanProgress, ScanCompleted, ScanFailed, FileBatchCommitted, FileBatchFailed, RunCompleted,
+)  # fmt: skip
+
+MESSAGES: tuple[type[Message], ...] = (RunRequested, FileBatchPlanned, *RUN_FACTS)

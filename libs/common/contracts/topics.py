@@ -1,0 +1,88 @@
+"""The topics as a catalogue: who writes, who reads, and why that key.
+
+Topics are created by the services at start, from this list and nothing else (brokers run with
+``auto.create.topics.enable=false``). Names are ``<prefix>.<name>.v<n>``; the prefix is a setting so that two
+installations can share a broker.
+"""
+
+from dataclasses import dataclass
+from datetime import timedelta
+
+from libs.common.contracts.events import RUN_FACTS, FileBatchPlanned, Message, RunRequested
+
+DEFAULT_PREFIX = "autoloader"
+MESSAGE_BYTES_MAX = 1024 * 1024
+
+
+@dataclass(frozen=True, slots=True)
+class Topic:
+    """One entry of the catalogue. ``suffix`` follows the installation's prefix."""
+
+    suffix: str
+    key: str
+    why_that_key: str
+    writers: tuple[str, ...]
+    readers: tuple[str, ...]
+    messages: tuple[type[Message], ...]
+    partitions: int
+    retention: timedelta
+
+    def name(self, prefix: str = DEFAULT_PREFIX) -> str:
+        return f"{prefix}.{self.suffix}"
+
+    def dead_letter_name(self, prefix: str = DEFAULT_PREFIX) -> str:
+        return f"{self.name(prefix)}.dlq"
+
+
+RUN_REQUESTS = Topic(
+    suffix="run-requests.v1",
+    key="ingestion_id",
+    why_that_key="requests of one ingestion stay in order and meet in one scanner",
+    writers=("api",),
+    readers=("scanner",),
+    messages=(RunRequested,),
+    partitions=6,
+    retention=timedelta(days=7),
+)
+FILE_BATCHES = Topic(
+    suffix="file-batches.v1",
+    key="batch_id",
+    why_that_key="batches are independent: spread them over all executors",
+    writers=("scanner", "executor"),
+    readers=("executor",),
+    messages=(FileBatchPlanned,),
+    partitions=12,
+    retention=timedelta(days=7),
+)
+RUN_STATUS = Topic(
+    suffix="run-status.v1",
+    key="run_id",
+    why_that_key="the facts of one run are read in the order in which they became true",
+    writers=("scanner", "executor"),
+    readers=("api", "anybody who wants to follow runs"),
+    messages=RUN_FACTS,
+    partitions=6,
+    retention=timedelta(days=7),
+)
+TABLE_COMMANDS = Topic(
+    suffix="table-commands.v1",
+    key="ingestion_id",
+    why_that_key="commands on one table are obeyed in the order in which they were given",
+    writers=("api",),
+    readers=("executor",),
+    messages=(),
+    partitions=6,
+    retention=timedelta(days=7),
+)
+S3_NOTIFICATIONS = Topic(
+    suffix="s3-notifications",
+    key="bucket/key",
+    why_that_key="the bucket chooses it: news of one object stay in order",
+    writers=("the bucket",),
+    readers=("scanner",),
+    messages=(),
+    partitions=6,
+    retention=timedelta(days=7),
+)
+
+CATALOGUE: tuple[Topic, ...] = (RUN_REQUESTS, FILE_BATCHES, RUN_STATUS, TABLE_COMMANDS, S3_NOTIFICATIONS)

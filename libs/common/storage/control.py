@@ -1,0 +1,155 @@
+"""Tables of the ``control`` schema: what users defined and asked for, and what the API projects from events.
+
+The API writes them. Scanner and executor read a run's definition from here (``definitions.py``), and put their
+events into the outbox.
+"""
+
+from sqlalchemy import (
+    BigInteger,
+    Boolean,
+    Column,
+    DateTime,
+    ForeignKey,
+    Identity,
+    Index,
+    Integer,
+    LargeBinary,
+    Table,
+    Text,
+    Uuid,
+    func,
+    text,
+)
+from sqlalchemy.dialects.postgresql import ARRAY, JSONB
+
+from libs.common.storage.metadata import metadata
+
+SCHEMA = "control"
+
+ingestion = Table(
+    "ingestion",
+    metadata,
+    Column("id", Uuid, primary_key=True),
+    Column("tenant_id", Text, nullable=False),
+    Column("status", Text, nullable=False, comment="draft, active, paused or error"),
+    Column("generation", Integer, nullable=False, server_default="1", comment="grows with every refresh"),
+    Column("definition_version", Integer, nullable=False, server_default="1"),
+    Column("definition", JSONB, nullable=False, comment="contracts.definition.Definition, without secrets"),
+    Column("created_by", Text, nullable=False),
+    Column("created_at", DateTime(timezone=True), nullable=False, server_default=func.now()),
+    Column("updated_at", DateTime(timezone=True), nullable=False, server_default=func.now()),
+    Column("deleted_at", DateTime(timezone=True), comment="set instead of removing the row: the ledger refers to it"),
+    Index("ix_ingestion_tenant_created", "tenant_id", "created_at"),
+    schema=SCHEMA,
+)
+
+secret = Table(
+    "secret",
+    metadata,
+    Column("ingestion_id", Uuid, ForeignKey("control.ingestion.id"), primary_key=True),
+    Column("sealed", LargeBinary, nullable=False, comment="AES-GCM: nonce, then ciphertext; see secrets.py"),
+    Column("updated_at", DateTime(timezone=True), nullable=False, server_default=func.now()),
+    schema=SCHEMA,
+)
+
+run = Table(
+    "run",
+    metadata,
+    Column("id", Uuid, primary_key=True),
+    Column("ingestion_id", Uuid, ForeignKey("control.ingestion.id"), nullable=False),
+    Column("tenant_id", Text, nullable=False),
+    Column("generation", Integer, nullable=False),
+    Column("trigger", Text, nullable=False),
+    Column("status", Text, nullable=False, server_default="accepted"),
+    Column("seq", Integer, nullable=False, server_default="0", comment="highest run-status seq folded in"),
+    Column("definition_version", Integer, nullable=False),
+    Column("definition", JSONB, nullable=False, comment="frozen when the run was accepted"),
+    Column("totals", JSONB, nullable=False, server_default=text("'{}'::jsonb")),
+    Column("snapshots", ARRAY(BigInteger), nullable=False, server_default=text("'{}'::bigint[]")),
+    Column("warnings", ARRAY(Text), nullable=False, server_default=text("'{}'::text[]")),
+    Column("created_at", DateTime(timezone=True), nullable=False, server_default=func.now()),
+    Column("dispatched_at", DateTime(timezone=True), comment="null while queued behind the active run"),
+    Column("started_at", DateTime(timezone=True)),
+    Column("ended_at", DateTime(timezone=True)),
+    # The two rules of the queue, where no race can break them: one active run, one waiting.
+    Index(
+        "uq_run_active",
+        "ingestion_id",
+        unique=True,
+        postgresql_where=text("ended_at IS NULL AND dispatched_at IS NOT NULL"),
+    ),
+    Index(
+        "uq_run_queued",
+        "ingestion_id",
+        unique=True,
+        postgresql_where=text("ended_at IS NULL AND dispatched_at IS NULL"),
+    ),
+    Index("ix_run_ingestion_created", "ingestion_id", "created_at"),
+    schema=SCHEMA,
+)
+
+run_error = Table(
+    "run_error",
+    metadata,
+    Column("id", BigInteger, Identity(), primary_key=True),
+    Column("run_id", Uuid, ForeignKey("control.run.id"), nullable=False),
+    Column("error_type", Text, nullable=False),
+    Column("message", Text, nullable=False),
+    Column("hint", Text, nullable=False, server_default=""),
+    Column("file", Text, nullable=False, server_default=""),
+    Column("line", BigInteger),
+    Column("occurred_at", DateTime(timezone=True), nullable=False),
+    # An event that comes twice must not double its problems. The message may be long: its digest is the key.
+    Index("uq_run_error_problem", "run_id", "error_type", text("md5(file || chr(10) || message)"), unique=True),
+    schema=SCHEMA,
+)
+
+outbox = Table(
+    "outbox",
+    metadata,
+    Column("id", BigInteger, Identity(), primary_key=True),
+    Column("topic", Text, nullable=False),
+    Column("key", Text, nullable=False),
+    Column("value", LargeBinary, nullable=False),
+    Column("created_at", DateTime(timezone=True), nullable=False, server_default=func.now()),
+    schema=SCHEMA,
+    comment="Messages that are true but not sent yet; the relay deletes a row once the broker has it.",
+)
+
+inbox = Table(
+    "inbox",
+    metadata,
+    Column("consumer", Text, primary_key=True),
+    Column("event_id", Uuid, primary_key=True),
+    Column("received_at", DateTime(timezone=True), nullable=False, server_default=func.now(), index=True),
+    schema=SCHEMA,
+    comment="Event ids that a consumer has already taken in, with its effect, in one transaction.",
+)
+
+idempotency = Table(
+    "idempotency",
+    metadata,
+    Column("tenant_id", Text, primary_key=True),
+    Column("key", Text, primary_key=True),
+    Column("request_digest", LargeBinary, nullable=False, comment="sha256 of method, path and body"),
+    Column("status", Integer, nullable=False),
+    Column("body", JSONB, nullable=False),
+    Column("created_at", DateTime(timezone=True), nullable=False, server_default=func.now(), index=True),
+    schema=SCHEMA,
+    comment="Answers given to POSTs that carried an Idempotency-Key.",
+)
+
+audit = Table(
+    "audit",
+    metadata,
+    Column("id", BigInteger, Identity(), primary_key=True),
+    Column("at", DateTime(timezone=True), nullable=False, server_default=func.now()),
+    Column("tenant_id", Text, nullable=False),
+    Column("actor", Text, nullable=False),
+    Column("action", Text, nullable=False, comment="ingestion.created, ingestion.updated, run.requested, …"),
+    Column("subject_id", Uuid, nullable=False),
+    Column("details", JSONB, nullable=False, server_default=text("'{}'::jsonb")),
+    Column("destructive", Boolean, nullable=False, server_default=text("false")),
+    schema=SCHEMA,
+    comment="Who changed what, and when.",
+)

@@ -1,0 +1,101 @@
+"""The database engine, and the one way to open a transaction.
+
+``Database.begin()`` yields a connection inside a transaction; ``Database.read()`` yields one that cannot write.
+Both translate driver errors at this border: nobody above sees asyncpg.
+"""
+
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+
+from sqlalchemy import text
+from sqlalchemy.exc import DBAPIError, InterfaceError, OperationalError
+from sqlalchemy.exc import TimeoutError as PoolTimeout
+from sqlalchemy.ext.asyncio import AsyncConnection, AsyncEngine, create_async_engine
+
+from libs.common.errors import Temporary
+
+# SQLSTATE classes and codes that pass by themselves: connection trouble, serialisation, shutdown, resources.
+_TEMPORARY_PREFIXES = ("08", "53", "57")
+_TEMPORARY_CODES = frozenset({"40001", "40P01", "55P03"})
+
+
+def async_url(database_url: str) -> str:
+    """``postgresql://…`` as users write it, with the asyncpg driver named."""
+    for scheme in ("postgresql://", "postgres://"):
+        if database_url.startswith(scheme):
+            return "postgresql+asyncpg://" + database_url.removeprefix(scheme)
+    return database_url
+
+
+class Database:
+    """A pool of connections. One per process, closed at shutdown."""
+
+    def __init__(
+        self, url: str, *, pool_size: int = 10, connect_timeout_s: float = 5, pool_timeout_s: float = 10
+    ) -> None:
+        self.engine: AsyncEngine = create_async_engine(
+            async_url(url),
+            pool_size=pool_size,
+            max_overflow=0,
+            pool_timeout=pool_timeout_s,
+            pool_pre_ping=True,
+            connect_args={"timeout": connect_timeout_s, "server_settings": {"timezone": "UTC"}},
+        )
+
+    @asynccontextmanager
+    async def begin(self) -> AsyncIterator[AsyncConnection]:
+        """A transaction: commits when the block ends, rolls back when it raises.
+
+        Raises:
+            Temporary: code ``database_unavailable``; whether a COMMIT that was cut off happened is unknown, so
+                every effect in here is written to be safe to repeat.
+        """
+        with _translated():
+            async with self.engine.begin() as connection:
+                yield connection
+
+    @asynccontextmanager
+    async def read(self) -> AsyncIterator[AsyncConnection]:
+        """A read-only transaction with one snapshot of the data."""
+        with _translated():
+            async with self.engine.connect() as connection:
+                await connection.execute(text("SET TRANSACTION ISOLATION LEVEL REPEATABLE READ, READ ONLY"))
+                yield connection
+
+    async def ping(self) -> None:
+        """Returns if the database answers; raises ``Temporary`` if not."""
+        async with self.read() as connection:
+            await connection.execute(text("SELECT 1"))
+
+    async def close(self) -> None:
+        await self.engine.dispose()
+
+
+class _translated:  # noqa: N801 - reads as a clause: `with _translated():`
+    """Maps driver errors to ours; the cause is kept."""
+
+    def __enter__(self) -> None: ...
+
+    def __exit__(self, kind: object, error: BaseException | None, trace: object) -> None:
+        if error is not None and is_temporary(error):
+            raise Temporary(
+                f"Postgres is not available: {_first_line(error)}",
+                code="database_unavailable",
+                hint="check that Postgres runs and that DATABASE_URL points at it",
+            ) from error
+
+
+def is_temporary(error: BaseException) -> bool:
+    """Whether a database error may pass by itself."""
+    if isinstance(error, PoolTimeout | ConnectionError | TimeoutError):
+        return True
+    if isinstance(error, DBAPIError):
+        if error.connection_invalidated or isinstance(error, InterfaceError):
+            return True
+        code = str(getattr(error.orig, "sqlstate", "") or "")
+        return code.startswith(_TEMPORARY_PREFIXES) or code in _TEMPORARY_CODES or isinstance(error, OperationalError)
+    return False
+
+
+def _first_line(error: BaseException) -> str:
+    return (str(getattr(error, "orig", None) or error).splitlines() or [type(error).__name__])[0][:200]

@@ -1,0 +1,33 @@
+"""Write and announce together: an event is a row in the same transaction as the change that it tells of.
+
+If the transaction rolls back, nobody hears of it; if it commits, the relay (``relay.py``) sends it, maybe twice.
+Rows of one key are sent in id order, so a writer that wants an order between its events takes the lock that
+orders them (the run's row, see ``ledger/run_log.py``) before it calls ``enqueue``.
+"""
+
+from sqlalchemy.ext.asyncio import AsyncConnection
+
+from libs.common.clock import Clock, utc_now
+from libs.common.contracts.codec import encode
+from libs.common.contracts.events import Message
+from libs.common.contracts.topics import DEFAULT_PREFIX, Topic
+from libs.common.storage.control import outbox
+
+
+class Outbox:
+    """Enqueues messages of one writer. ``source`` names it, as in ``autoloader/scanner``."""
+
+    def __init__(self, *, source: str, topic_prefix: str = DEFAULT_PREFIX, clock: Clock = utc_now) -> None:
+        self._source = source
+        self._prefix = topic_prefix
+        self._clock = clock
+
+    async def enqueue(self, connection: AsyncConnection, topic: Topic, message: Message) -> None:
+        """Adds ``message`` to the transaction of ``connection``; its key is the topic's key field."""
+        await connection.execute(
+            outbox.insert().values(
+                topic=topic.name(self._prefix),
+                key=str(getattr(message, topic.key)),
+                value=encode(message, source=self._source, time=self._clock()),
+            )
+        )
