@@ -1,0 +1,138 @@
+"""Tables of the ``ledger`` schema. One row per file version, batch, attempt, scan and schema version."""
+
+from sqlalchemy import (
+    BigInteger,
+    Boolean,
+    Column,
+    DateTime,
+    ForeignKey,
+    Index,
+    Integer,
+    LargeBinary,
+    Table,
+    Text,
+    Uuid,
+    func,
+    text,
+)
+from sqlalchemy.dialects.postgresql import JSONB
+
+from libs.common.ledger.states import LIVE_FILE_STATES
+from libs.common.storage.metadata import metadata
+
+SCHEMA = "ledger"
+
+_live = ", ".join(f"'{state}'" for state in sorted(LIVE_FILE_STATES))
+
+file = Table(
+    "file",
+    metadata,
+    Column("ingestion_id", Uuid, primary_key=True),
+    Column("generation", Integer, primary_key=True),
+    Column("key_digest", LargeBinary, primary_key=True, comment="sha256(bucket NUL key): keys may have 1,024 bytes"),
+    Column("version_tag", Text, primary_key=True, comment="versionId, or etag:size"),
+    Column("bucket", Text, nullable=False),
+    Column("key", Text, nullable=False),
+    Column("etag", Text, nullable=False),
+    Column("size_bytes", BigInteger, nullable=False),
+    Column("last_modified", DateTime(timezone=True), nullable=False, comment="a hint, never a cursor"),
+    Column("state", Text, nullable=False),
+    Column("run_id", Uuid, nullable=False, comment="the run that saw it last as new"),
+    Column("batch_id", Uuid),
+    Column("row_count", BigInteger, comment="rows in the table, known from the audit on"),
+    Column("error_type", Text),
+    Column("error_message", Text),
+    Column("discovered_at", DateTime(timezone=True), nullable=False, server_default=func.now()),
+    Column("updated_at", DateTime(timezone=True), nullable=False, server_default=func.now()),
+    # I1 where no race can break it: one live version of a key.
+    Index(
+        "uq_file_live_key",
+        "ingestion_id",
+        "generation",
+        "key_digest",
+        unique=True,
+        postgresql_where=text(f"state IN ({_live})"),
+    ),
+    Index("ix_file_batch_id", "batch_id"),
+    schema=SCHEMA,
+)
+
+batch = Table(
+    "batch",
+    metadata,
+    Column("id", Uuid, primary_key=True),
+    Column("run_id", Uuid, ForeignKey("ledger.scan.run_id"), nullable=False),
+    Column("ingestion_id", Uuid, nullable=False),
+    Column("generation", Integer, nullable=False),
+    Column("state", Text, nullable=False),
+    Column("token", BigInteger, nullable=False, server_default="0", comment="fencing: grows with every claim"),
+    Column("owner", Text),
+    Column("lease_until", DateTime(timezone=True), comment="on the database's clock"),
+    Column("attempts", Integer, nullable=False, server_default="0"),
+    Column("may_be_staged", Boolean, nullable=False, server_default=text("false"), comment="an attempt reached Spark"),
+    Column("file_count", Integer, nullable=False),
+    Column("size_bytes", BigInteger, nullable=False),
+    Column("snapshot_id", BigInteger, comment="as published, read back from the table"),
+    Column("row_count", BigInteger),
+    Column("bytes_written", BigInteger),
+    Column("replaces", Uuid, comment="the burned batch whose good files this one carries on"),
+    Column("last_error", Text),
+    Column("created_at", DateTime(timezone=True), nullable=False, server_default=func.now()),
+    Column("updated_at", DateTime(timezone=True), nullable=False, server_default=func.now()),
+    Index("ix_batch_run_id", "run_id"),
+    Index(
+        "ix_batch_unfinished",
+        "lease_until",
+        postgresql_where=text("state NOT IN ('published', 'burned')"),
+    ),
+    schema=SCHEMA,
+)
+
+batch_attempt = Table(
+    "batch_attempt",
+    metadata,
+    Column("batch_id", Uuid, ForeignKey("ledger.batch.id"), primary_key=True),
+    Column("token", BigInteger, primary_key=True),
+    Column("owner", Text, nullable=False),
+    Column("started_at", DateTime(timezone=True), nullable=False, server_default=func.now()),
+    Column("ended_at", DateTime(timezone=True)),
+    Column("outcome", Text, comment="published, burned, released or null when its executor vanished"),
+    Column("error", Text),
+    schema=SCHEMA,
+)
+
+scan = Table(
+    "scan",
+    metadata,
+    Column("run_id", Uuid, primary_key=True),
+    Column("ingestion_id", Uuid, nullable=False),
+    Column("generation", Integer, nullable=False),
+    Column("state", Text, nullable=False),
+    Column("token", BigInteger, nullable=False, server_default="0"),
+    Column("owner", Text),
+    Column("lease_until", DateTime(timezone=True)),
+    Column("attempts", Integer, nullable=False, server_default="0"),
+    Column("seq", Integer, nullable=False, server_default="0", comment="last run-status seq given out"),
+    Column("totals", JSONB, nullable=False, server_default=text("'{}'::jsonb"), comment="contracts.events.Totals"),
+    Column("outcome", Text),
+    Column("created_at", DateTime(timezone=True), nullable=False, server_default=func.now()),
+    Column("updated_at", DateTime(timezone=True), nullable=False, server_default=func.now()),
+    Column("ended_at", DateTime(timezone=True)),
+    Index("ix_scan_unfinished", "lease_until", postgresql_where=text("state <> 'ended'")),
+    schema=SCHEMA,
+    comment="The ledger's side of a run: its listing, its numbers, and the counter that orders its events.",
+)
+
+schema_version = Table(
+    "schema_version",
+    metadata,
+    Column("ingestion_id", Uuid, primary_key=True),
+    Column("generation", Integer, primary_key=True),
+    Column("version", Integer, primary_key=True),
+    Column("columns", JSONB, nullable=False, comment="[{name, type}] in table order"),
+    Column("added", JSONB, nullable=False, server_default=text("'[]'::jsonb"), comment="names new in this version"),
+    Column("batch_id", Uuid, nullable=False, comment="the batch whose files brought the change"),
+    Column("cause_key", Text, comment="a file that had the new fields"),
+    Column("created_at", DateTime(timezone=True), nullable=False, server_default=func.now()),
+    schema=SCHEMA,
+)
