@@ -1,0 +1,77 @@
+"""What a run was asked to do: its frozen definition, with the credentials opened. Read-only.
+
+Scanner and executor learn everything about a run's source and table here, so that messages need to carry ids only.
+Credentials are not frozen with the definition: a run uses the ones that are stored now, so that rotating a key
+takes effect at once.
+"""
+
+from dataclasses import dataclass, field
+from uuid import UUID
+
+from sqlalchemy import select
+
+from libs.common.contracts.definition import Credentials, Definition
+from libs.common.errors import Permanent
+from libs.common.ids import IngestionId, RunId, TenantId
+from libs.common.secrets import SecretBox
+from libs.common.storage.control import run, secret
+from libs.common.storage.engine import Database
+
+
+@dataclass(frozen=True, slots=True)
+class RunDefinition:
+    """One run's orders. ``credentials`` is None when the source is reached with the process's own identity."""
+
+    run_id: RunId
+    ingestion_id: IngestionId
+    tenant_id: TenantId
+    generation: int
+    trigger: str
+    definition: Definition
+    credentials: Credentials | None = field(repr=False)
+
+
+class RunDefinitions:
+    """Reads run definitions from the ``control`` schema."""
+
+    def __init__(self, database: Database, secret_box: SecretBox) -> None:
+        self._database = database
+        self._box = secret_box
+
+    async def of(self, run_id: UUID) -> RunDefinition:
+        """The definition that the run was accepted with, and the credentials that are stored now.
+
+        Raises:
+            Permanent: code ``unknown_run``; ``secret_unreadable`` if the credentials were sealed with another key.
+            Temporary: code ``database_unavailable``.
+        """
+        query = (
+            select(run.c.ingestion_id, run.c.tenant_id, run.c.generation, run.c.trigger, run.c.definition, secret.c.sealed)
+            .select_from(run.outerjoin(secret, secret.c.ingestion_id == run.c.ingestion_id))
+            .where(run.c.id == run_id)
+        )
+        async with self._database.read() as connection:
+            row = (await connection.execute(query)).one_or_none()
+        if row is None:
+            raise Permanent(f"no run has the id {run_id}", code="unknown_run", hint="it was never accepted by the API")
+        return RunDefinition(
+            run_id=RunId(run_id),
+            ingestion_id=IngestionId(row.ingestion_id),
+            tenant_id=TenantId(row.tenant_id),
+            generation=row.generation,
+            trigger=row.trigger,
+            definition=Definition.model_validate(row.definition),
+            credentials=open_credentials(self._box, row.ingestion_id, row.sealed),
+        )
+
+
+def seal_credentials(box: SecretBox, ingestion_id: UUID, credentials: Credentials) -> bytes:
+    """The bytes of ``control.secret``: they open for this ingestion only."""
+    return box.seal(credentials.model_dump_json(), owner=str(ingestion_id))
+
+
+def open_credentials(box: SecretBox, ingestion_id: UUID, sealed: bytes | None) -> Credentials | None:
+    """The inverse of ``seal_credentials``; None stays None."""
+    if sealed is None:
+        return None
+    return Credentials.model_validate_json(box.open(sealed, owner=str(ingestion_id)))
