@@ -6,18 +6,25 @@ unencrypted) and the frozen copy that every run carries, so a run keeps the defi
 
 import re
 from typing import Any, Literal
-from urllib.parse import urlsplit
 
 from pydantic import BaseModel, ConfigDict, Field, field_validator, model_validator
 
 # A bucket name as S3 allows it; the looser legacy names of us-east-1 are refused by every current server.
-_BUCKET = re.compile(r"^[a-z0-9][a-z0-9.-]{1,61}[a-z0-9]$")
+_BUCKET = re.compile(r"[a-z0-9][a-z0-9.-]{1,61}[a-z0-9]")
 # Catalog, database and table become SQL identifiers: letters, digits and _ need no quoting anywhere.
-_IDENTIFIER = re.compile(r"^[A-Za-z_][A-Za-z0-9_]{0,127}$")
+_IDENTIFIER = re.compile(r"[A-Za-z_][A-Za-z0-9_]{0,127}")
 
 
 class _Part(BaseModel):
     model_config = ConfigDict(frozen=True, extra="forbid")
+
+    @field_validator("*", mode="before")
+    @classmethod
+    def _can_be_stored(cls, value: Any) -> Any:
+        # Postgres keeps no NUL in text or JSON; refusing it here names the field, there it would be a 500.
+        if isinstance(value, str) and "\x00" in value:
+            raise ValueError("must not contain the NUL character")
+        return value
 
 
 class Credentials(_Part):
@@ -27,6 +34,16 @@ class Credentials(_Part):
     aws_secret_access_key: str = Field(min_length=1, repr=False)
     endpoint_url: str | None = Field(default=None, description="For S3-compatible stores; empty means AWS.")
     region: str = "us-east-1"
+
+    @field_validator("endpoint_url")
+    @classmethod
+    def _is_a_web_address(cls, url: str | None) -> str | None:
+        if not url:
+            return None
+        if not re.fullmatch(r"https?://[^\s/@]+/?", url):
+            # The value itself is not repeated: it may hold a password.
+            raise ValueError("endpoint_url must look like http://host:port or https://host")
+        return url
 
 
 class Source(_Part):
@@ -50,10 +67,13 @@ class Source(_Part):
     @field_validator("path")
     @classmethod
     def _is_an_s3_prefix(cls, path: str) -> str:
-        parts = urlsplit(path, allow_fragments=False)
-        if parts.scheme not in ("s3", "s3a"):
+        scheme, separator, rest = path.partition("://")
+        bucket = rest.partition("/")[0]
+        if "@" in bucket:  # nor is this one repeated: s3://key:secret@bucket/
+            raise ValueError("path must not carry credentials; put them into source.credentials")
+        if scheme not in ("s3", "s3a") or not separator:
             raise ValueError(f"path {path!r} must start with s3://, as in s3://bucket/prefix/")
-        if not _BUCKET.match(parts.netloc):
+        if not _BUCKET.fullmatch(bucket):
             raise ValueError(f"path {path!r} has no valid bucket name; write s3://bucket/prefix/")
         return path
 
@@ -131,7 +151,7 @@ class Destination(_Part):
     @field_validator("catalog", "database", "table")
     @classmethod
     def _is_an_identifier(cls, name: str) -> str:
-        if not _IDENTIFIER.match(name):
+        if not _IDENTIFIER.fullmatch(name):
             raise ValueError(
                 f"{name!r} is not a usable name; use letters, digits and underscores, not starting with a digit"
             )

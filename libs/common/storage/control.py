@@ -100,7 +100,16 @@ run_error = Table(
     Column("line", BigInteger),
     Column("occurred_at", DateTime(timezone=True), nullable=False),
     # An event that comes twice must not double its problems. The message may be long: its digest is the key.
-    Index("uq_run_error_problem", "run_id", "error_type", text("md5(file || chr(10) || message)"), unique=True),
+    Index(
+        "uq_run_error_problem",
+        "run_id",
+        "error_type",
+        text("md5(file)"),
+        "line",
+        text("md5(message)"),
+        unique=True,
+        postgresql_nulls_not_distinct=True,
+    ),
     schema=SCHEMA,
 )
 

@@ -46,7 +46,9 @@ class RunDefinitions:
             Temporary: code ``database_unavailable``.
         """
         query = (
-            select(run.c.ingestion_id, run.c.tenant_id, run.c.generation, run.c.trigger, run.c.definition, secret.c.sealed)
+            select(
+                run.c.ingestion_id, run.c.tenant_id, run.c.generation, run.c.trigger, run.c.definition, secret.c.sealed
+            )
             .select_from(run.outerjoin(secret, secret.c.ingestion_id == run.c.ingestion_id))
             .where(run.c.id == run_id)
         )
