@@ -108,7 +108,11 @@ class ScanStarted(RunFact):
 
 
 class ScanProgress(RunFact):
+    """Another page of the listing is in the ledger."""
+
     wire_type = "scan.progress"
+
+    problems: tuple[Problem, ...] = Field(default=(), description="Files that were refused, as in an unreadable key.")
 
 
 class ScanCompleted(RunFact):

@@ -22,6 +22,7 @@ from libs.common.contracts.events import (
     RunOutcome,
     ScanCompleted,
     ScanFailed,
+    ScanProgress,
     Totals,
 )
 
@@ -96,7 +97,7 @@ def _with_details(run: Run, fact: RunFact) -> Run:
             return replace(run, warnings=run.warnings | frozenset(warnings))
         case ScanFailed(problem=problem):
             return replace(run, problems=run.problems | {problem})
-        case FileBatchFailed(problems=problems):
+        case FileBatchFailed(problems=problems) | ScanProgress(problems=problems):
             return replace(run, problems=run.problems | frozenset(problems))
         case FileBatchCommitted(snapshot_id=snapshot_id):
             return replace(run, snapshots=run.snapshots | {snapshot_id})

@@ -1,0 +1,292 @@
+"""The ledger as an executor uses it: claim a batch, move it through the commit protocol, record how it ended.
+
+Each method is one transaction and one guarded UPDATE: if the claim's token is not the batch's token any more,
+nothing is written and ``Fenced`` tells the executor to stop. The order of the calls is the protocol's
+(services/executor/commit.py); what each state means after a crash stands in ``states.py``.
+"""
+
+from collections.abc import Mapping, Sequence
+from datetime import timedelta
+from typing import Any
+
+from sqlalchemy import and_, bindparam, func, or_, select, update
+from sqlalchemy.ext.asyncio import AsyncConnection
+
+from libs.common.contracts.events import FileBatchCommitted, FileBatchFailed, Totals
+from libs.common.errors import Fenced
+from libs.common.ids import BatchId, IngestionId, RunId, new_batch_id
+from libs.common.ledger.model import BatchClaim, BurnVerdict, Fate, FileVersion, PlannedBatch, PublishedBatch
+from libs.common.ledger.run_log import RunLog
+from libs.common.ledger.scans import PROBLEMS_IN_AN_EVENT_MAX, create_batch
+from libs.common.ledger.schema_history import record_schema
+from libs.common.ledger.states import FINAL_BATCH_STATES, BatchState, FileState
+from libs.common.ledger.tables import batch, batch_attempt, file
+from libs.common.storage.engine import Database
+from libs.common.storage.outbox import Outbox
+
+_UNFINISHED = batch.c.state.not_in(FINAL_BATCH_STATES)
+_UNLEASED = or_(batch.c.lease_until.is_(None), batch.c.lease_until < func.clock_timestamp())
+
+
+class BatchLedger:
+    """Guards one executor's claims. ``owner`` names the process in the tables; the lease is on the database clock."""
+
+    def __init__(self, database: Database, outbox: Outbox, *, owner: str, lease: timedelta) -> None:
+        self._database = database
+        self._outbox = outbox
+        self._log = RunLog(outbox)
+        self._owner = owner
+        self._lease = lease
+
+    async def claim(self, batch_id: BatchId) -> BatchClaim | None:
+        """The right to work on this batch; None while somebody else holds it, or when it is finished."""
+        async with self._database.begin() as connection:
+            found = (
+                await connection.execute(
+                    select(batch)
+                    .where(batch.c.id == batch_id, _UNFINISHED, _UNLEASED)
+                    .with_for_update(skip_locked=True)
+                )
+            ).one_or_none()
+            if found is None:
+                return None
+            state = BatchState(found.state)
+            row = (
+                await connection.execute(
+                    update(batch)
+                    .where(batch.c.id == batch_id, batch.c.token == found.token)
+                    .values(
+                        token=batch.c.token + 1,
+                        attempts=batch.c.attempts + 1,
+                        state=BatchState.BURNING if state is BatchState.BURNING else BatchState.LEASED,
+                        owner=self._owner,
+                        **self._fresh(),
+                    )
+                    .returning(batch.c.token, batch.c.attempts)
+                )
+            ).one()
+            await connection.execute(
+                batch_attempt.insert().values(batch_id=batch_id, token=row.token, owner=self._owner)
+            )
+        return BatchClaim(
+            id=batch_id,
+            run_id=RunId(found.run_id),
+            ingestion_id=IngestionId(found.ingestion_id),
+            generation=found.generation,
+            token=row.token,
+            attempt=row.attempts,
+            found_in=state,
+            may_be_staged=found.may_be_staged,
+        )
+
+    async def claimable(self, *, planned_before: timedelta, limit: int) -> list[BatchId]:
+        """Batches that nobody works on: their lease ended, or no executor came within ``planned_before``."""
+        async with self._database.read() as connection:
+            rows = await connection.execute(
+                select(batch.c.id)
+                .where(
+                    _UNFINISHED,
+                    or_(
+                        batch.c.lease_until < func.clock_timestamp(),
+                        and_(
+                            batch.c.lease_until.is_(None),
+                            batch.c.updated_at < func.clock_timestamp() - planned_before,
+                        ),
+                    ),
+                )
+                .order_by(batch.c.created_at)
+                .limit(limit)
+            )
+            return [BatchId(row.id) for row in rows]
+
+    async def files(self, claim: BatchClaim) -> tuple[FileVersion, ...]:
+        """The batch's files, in key order. The same for every attempt (I3)."""
+        async with self._database.read() as connection:
+            rows = await connection.execute(
+                select(file.c.bucket, file.c.key, file.c.etag, file.c.size_bytes, file.c.last_modified)
+                .where(file.c.batch_id == claim.id, file.c.state == FileState.BATCHED)
+                .order_by(file.c.key)
+            )
+            return tuple(FileVersion(r.bucket, r.key, r.etag, r.size_bytes, r.last_modified) for r in rows)
+
+    async def has_published(self, ingestion_id: IngestionId, generation: int) -> bool:
+        """Whether this generation has rows in its table, as far as the ledger knows."""
+        async with self._database.read() as connection:
+            found = await connection.execute(
+                select(batch.c.id)
+                .where(
+                    batch.c.ingestion_id == ingestion_id,
+                    batch.c.generation == generation,
+                    batch.c.state == BatchState.PUBLISHED,
+                )
+                .limit(1)
+            )
+            return found.first() is not None
+
+    async def extend(self, claim: BatchClaim) -> None:
+        """Heartbeat: a full lease from now. Raises ``Fenced`` when the claim is lost."""
+        async with self._database.begin() as connection:
+            await self._move(connection, claim)
+
+    async def about_to_stage(self, claim: BatchClaim) -> None:
+        """From here on a staged snapshot may exist: the batch cannot be given up without burning it."""
+        async with self._database.begin() as connection:
+            await self._move(connection, claim, may_be_staged=True)
+
+    async def staged(self, claim: BatchClaim, rows_by_file: Mapping[bytes, int]) -> None:
+        """The staged snapshot passed its audit. Its counts are kept now: after a crash they cannot be read again."""
+        async with self._database.begin() as connection:
+            await self._move(connection, claim, state=BatchState.STAGED, row_count=sum(rows_by_file.values()))
+            await connection.execute(
+                update(file)
+                .where(
+                    file.c.batch_id == claim.id,
+                    file.c.state == FileState.BATCHED,
+                    file.c.key_digest == bindparam("digest"),
+                )
+                .values(row_count=bindparam("rows")),
+                [{"digest": digest, "rows": rows} for digest, rows in rows_by_file.items()],
+            )
+
+    async def publishing(self, claim: BatchClaim) -> None:
+        """The publish goes out next. From here only the table knows."""
+        async with self._database.begin() as connection:
+            await self._move(connection, claim, state=BatchState.PUBLISHING)
+
+    async def published(self, claim: BatchClaim, found: PublishedBatch) -> None:
+        """Finalise (design: step 6): batch published, files committed, totals and events, in one transaction."""
+        async with self._database.begin() as connection:
+            row = await self._end(
+                connection,
+                claim,
+                outcome="published",
+                state=BatchState.PUBLISHED,
+                snapshot_id=found.snapshot_id,
+                bytes_written=found.bytes_written,
+            )
+            await connection.execute(
+                update(file)
+                .where(file.c.batch_id == claim.id, file.c.state == FileState.BATCHED)
+                .values(state=FileState.COMMITTED, updated_at=func.now())
+            )
+            version = await record_schema(connection, claim, found.columns, cause_key=found.cause_key)
+            records = row.row_count or 0
+            await self._log.record(
+                connection,
+                claim.run_id,
+                lambda h: FileBatchCommitted(
+                    **h.fields(),
+                    batch_id=claim.id,
+                    snapshot_id=found.snapshot_id,
+                    files=row.file_count,
+                    records=records,
+                    size_bytes=row.size_bytes,
+                ),
+                change=Totals(
+                    files_done=row.file_count,
+                    batches_done=1,
+                    records_ingested=records,
+                    bytes_read=row.size_bytes,
+                    bytes_written=found.bytes_written,
+                    schema_version=version,
+                ),
+            )
+
+    async def burning(self, claim: BatchClaim) -> None:
+        """The batch will be burned: no later attempt may try to publish it."""
+        async with self._database.begin() as connection:
+            await self._move(connection, claim, state=BatchState.BURNING)
+
+    async def burned(self, claim: BatchClaim, verdict: BurnVerdict) -> None:
+        """The batch can never be published. Its files meet their fates; those without one go on in a new batch."""
+        async with self._database.begin() as connection:
+            await self._end(
+                connection,
+                claim,
+                outcome="burned",
+                state=BatchState.BURNED,
+                last_error=verdict.problem.message if verdict.problem else None,
+            )
+            going_on = await self._apply(connection, claim, verdict.fates)
+            if going_on:
+                planned = PlannedBatch(new_batch_id(), going_on)
+                await create_batch(
+                    connection, self._outbox, claim, planned, taken_from=FileState.BATCHED, replaces=claim.id
+                )
+            problems = [f.problem for f in verdict.fates.values() if f.problem is not None]
+            if verdict.problem is not None:
+                problems.insert(0, verdict.problem)
+            await self._log.record(
+                connection,
+                claim.run_id,
+                lambda h: FileBatchFailed(
+                    **h.fields(),
+                    batch_id=claim.id,
+                    problems=tuple(problems[:PROBLEMS_IN_AN_EVENT_MAX]),
+                    files_failed=len(verdict.fates),
+                    files_replanned=len(going_on),
+                ),
+                change=Totals(
+                    files_failed=len(verdict.fates), batches_done=1, batches_planned=1 if going_on else 0
+                ),
+            )
+
+    async def release(self, claim: BatchClaim, *, error: str) -> None:
+        """Gives the batch back for a later attempt; does nothing when the claim is lost already."""
+        async with self._database.begin() as connection:
+            try:
+                await self._end(connection, claim, outcome="released", last_error=error, lease_until=None)
+            except Fenced:
+                return
+
+    def _fresh(self) -> dict[str, Any]:
+        return {"lease_until": func.clock_timestamp() + self._lease, "updated_at": func.clock_timestamp()}
+
+    async def _move(self, connection: AsyncConnection, claim: BatchClaim, **values: Any) -> Any:
+        """The guarded UPDATE: the claim's token, an unfinished state, and a fresh lease."""
+        row = (
+            await connection.execute(
+                update(batch)
+                .where(batch.c.id == claim.id, batch.c.token == claim.token, _UNFINISHED)
+                .values(**{**self._fresh(), **values})
+                .returning(batch.c.row_count, batch.c.file_count, batch.c.size_bytes)
+            )
+        ).one_or_none()
+        if row is None:
+            raise Fenced(f"batch {claim.id}")
+        return row
+
+    async def _end(self, connection: AsyncConnection, claim: BatchClaim, *, outcome: str, **values: Any) -> Any:
+        row = await self._move(connection, claim, **values)
+        await connection.execute(
+            update(batch_attempt)
+            .where(batch_attempt.c.batch_id == claim.id, batch_attempt.c.token == claim.token)
+            .values(ended_at=func.clock_timestamp(), outcome=outcome, error=values.get("last_error"))
+        )
+        return row
+
+    async def _apply(
+        self, connection: AsyncConnection, claim: BatchClaim, fates: Mapping[bytes, Fate]
+    ) -> tuple[FileVersion, ...]:
+        """Moves the files that have a fate; returns those that have none."""
+        for digest, fate in fates.items():
+            await connection.execute(
+                update(file)
+                .where(file.c.batch_id == claim.id, file.c.key_digest == digest, file.c.state == FileState.BATCHED)
+                .values(
+                    state=fate.state,
+                    batch_id=None,
+                    row_count=None,
+                    error_type=fate.problem.error_type if fate.problem else None,
+                    error_message=fate.problem.message if fate.problem else None,
+                    updated_at=func.now(),
+                )
+            )
+        rows: Sequence[Any] = (
+            await connection.execute(
+                select(file.c.bucket, file.c.key, file.c.etag, file.c.size_bytes, file.c.last_modified).where(
+                    file.c.batch_id == claim.id, file.c.state == FileState.BATCHED
+                )
+            )
+        ).all()
+        return tuple(FileVersion(r.bucket, r.key, r.etag, r.size_bytes, r.last_modified) for r in rows)

@@ -1,0 +1,159 @@
+"""Values that the ledger takes and gives. Frozen, without I/O."""
+
+import hashlib
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from datetime import datetime
+from typing import Any
+
+from libs.common.contracts.events import Problem
+from libs.common.ids import BatchId, IngestionId, RunId
+from libs.common.ledger.states import BatchState, FileState
+
+
+def digest_of(bucket: str, key: str) -> bytes:
+    """The key's identity in the ledger: sha256(bucket NUL key). Neither may hold a NUL, so no two keys collide."""
+    return hashlib.sha256(f"{bucket}\0{key}".encode()).digest()
+
+
+@dataclass(frozen=True, slots=True)
+class FileVersion:
+    """One version of one object, as a listing or a HEAD shows it."""
+
+    bucket: str
+    key: str
+    etag: str
+    size_bytes: int
+    last_modified: datetime
+
+    @property
+    def digest(self) -> bytes:
+        return digest_of(self.bucket, self.key)
+
+    @property
+    def version_tag(self) -> str:
+        """What tells two versions of a key apart where the store has no version ids."""
+        return f"{self.etag}:{self.size_bytes}"
+
+    @property
+    def uri(self) -> str:
+        return f"s3://{self.bucket}/{self.key}"
+
+
+@dataclass(frozen=True, slots=True)
+class KnownVersion:
+    """What the ledger remembers of one version of a key."""
+
+    version_tag: str
+    state: FileState
+    run_id: RunId
+
+
+@dataclass(frozen=True, slots=True)
+class Refusal:
+    """A file that cannot be loaded as it is, and why."""
+
+    file: FileVersion
+    problem: Problem
+
+
+@dataclass(frozen=True, slots=True)
+class PlannedBatch:
+    """A batch that is about to be written into the ledger."""
+
+    id: BatchId
+    files: tuple[FileVersion, ...]
+
+    @property
+    def size_bytes(self) -> int:
+        return sum(f.size_bytes for f in self.files)
+
+
+@dataclass(frozen=True, slots=True)
+class Page:
+    """What one page of a listing adds to the ledger, in one transaction.
+
+    ``taken`` are file versions that are new to this run (recorded as discovered), ``superseded`` the digests whose
+    discovered version was overwritten before anybody read it, ``batches`` are full and hold files of this page or
+    of earlier ones. ``files_skipped`` is the scan's count so far, not this page's.
+    """
+
+    taken: tuple[FileVersion, ...] = ()
+    superseded: tuple[bytes, ...] = ()
+    refused: tuple[Refusal, ...] = ()
+    batches: tuple[PlannedBatch, ...] = ()
+    files_skipped: int = 0
+
+
+@dataclass(frozen=True, slots=True)
+class ScanClaim:
+    """The right to list for a run, until the lease ends or somebody holds a higher token."""
+
+    run_id: RunId
+    ingestion_id: IngestionId
+    generation: int
+    token: int
+    attempt: int
+
+
+@dataclass(frozen=True, slots=True)
+class BatchClaim:
+    """The right to work on a batch, until the lease ends or somebody holds a higher token.
+
+    ``found_in`` is the state in which it was found; ``may_be_staged`` tells whether any attempt, this one or an
+    earlier one, may have left a staged snapshot: then the table has to be asked before anything else.
+    """
+
+    id: BatchId
+    run_id: RunId
+    ingestion_id: IngestionId
+    generation: int
+    token: int
+    attempt: int
+    found_in: BatchState
+    may_be_staged: bool
+
+    @property
+    def wap_id(self) -> str:
+        """The name under which this batch can be published once: see docs/explanation/commit-protocol.md."""
+        return f"al1:{self.ingestion_id}:{self.generation}:{self.id}"
+
+
+@dataclass(frozen=True, slots=True)
+class Column:
+    """A column of the table: its name, and its type as SQL writes it."""
+
+    name: str
+    type: str
+
+    def as_json(self) -> dict[str, Any]:
+        return {"name": self.name, "type": self.type}
+
+
+@dataclass(frozen=True, slots=True)
+class PublishedBatch:
+    """What the table holds of a batch, read back from it. ``columns`` is the table's schema at that time."""
+
+    snapshot_id: int
+    bytes_written: int
+    columns: tuple[Column, ...]
+    cause_key: str | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Fate:
+    """What becomes of a file whose batch is burned. ``problem`` is what the user is told, if anything."""
+
+    state: FileState
+    problem: Problem | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class BurnVerdict:
+    """What a burned batch leaves: fates by file digest; files without a fate go on in a new batch.
+
+    ``problem`` is the reason when no single file is to blame.
+    """
+
+    fates: Mapping[bytes, Fate] = field(default_factory=dict)
+    problem: Problem | None = None

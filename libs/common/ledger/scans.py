@@ -1,0 +1,302 @@
+"""The ledger as a scanner uses it: claim a run's listing, record it page by page, end it."""
+
+from collections.abc import Sequence
+from datetime import timedelta
+from typing import Any
+
+from sqlalchemy import ColumnElement, and_, func, or_, select, update
+from sqlalchemy.dialects.postgresql import insert
+from sqlalchemy.ext.asyncio import AsyncConnection
+
+from libs.common.contracts.events import (
+    FileBatchPlanned,
+    Problem,
+    ScanCompleted,
+    ScanFailed,
+    ScanProgress,
+    ScanStarted,
+    Totals,
+)
+from libs.common.contracts.topics import FILE_BATCHES
+from libs.common.errors import Fenced
+from libs.common.ids import IngestionId, RunId
+from libs.common.ledger.model import FileVersion, KnownVersion, Page, PlannedBatch, Refusal, ScanClaim
+from libs.common.ledger.run_log import RunLog
+from libs.common.ledger.states import BatchState, FileState, ScanState
+from libs.common.ledger.tables import batch, file, scan
+from libs.common.storage.engine import Database
+from libs.common.storage.outbox import Outbox
+
+PROBLEMS_IN_AN_EVENT_MAX = 50
+_ROWS_PER_INSERT = 1000
+
+
+class ScanLedger:
+    """Guards one scanner's claims. ``owner`` names the process in the tables; the lease is on the database clock."""
+
+    def __init__(self, database: Database, outbox: Outbox, *, owner: str, lease: timedelta) -> None:
+        self._database = database
+        self._outbox = outbox
+        self._log = RunLog(outbox)
+        self._owner = owner
+        self._lease = lease
+
+    async def claim(self, run_id: RunId, ingestion_id: IngestionId, generation: int) -> ScanClaim | None:
+        """The right to list for this run; None while another scanner holds it, or when the listing is over."""
+        async with self._database.begin() as connection:
+            await connection.execute(
+                insert(scan)
+                .values(run_id=run_id, ingestion_id=ingestion_id, generation=generation, state=ScanState.SCANNING,
+                        totals=Totals().model_dump())
+                .on_conflict_do_nothing()
+            )  # fmt: skip
+            row = (
+                await connection.execute(
+                    update(scan)
+                    .where(
+                        scan.c.run_id == run_id,
+                        scan.c.state == ScanState.SCANNING,
+                        or_(scan.c.lease_until.is_(None), scan.c.lease_until < func.clock_timestamp()),
+                    )
+                    .values(token=scan.c.token + 1, attempts=scan.c.attempts + 1, owner=self._owner, **self._fresh())
+                    .returning(scan.c.token, scan.c.attempts)
+                )
+            ).one_or_none()
+            if row is None:
+                return None
+            await self._log.record(connection, run_id, lambda h: ScanStarted(**h.fields(), attempt=row.attempts))
+        return ScanClaim(run_id, ingestion_id, generation, row.token, row.attempts)
+
+    async def known(
+        self, claim: ScanClaim, files: Sequence[FileVersion]
+    ) -> dict[bytes, tuple[KnownVersion, ...]]:
+        """All versions that the ledger has of these keys, by digest. Keys it never saw are absent."""
+        if not files:
+            return {}
+        async with self._database.read() as connection:
+            rows = await connection.execute(
+                select(file.c.key_digest, file.c.version_tag, file.c.state, file.c.run_id).where(
+                    file.c.ingestion_id == claim.ingestion_id,
+                    file.c.generation == claim.generation,
+                    file.c.key_digest == func.any([f.digest for f in files]),
+                )
+            )
+            found: dict[bytes, list[KnownVersion]] = {}
+            for row in rows:
+                version = KnownVersion(row.version_tag, FileState(row.state), RunId(row.run_id))
+                found.setdefault(bytes(row.key_digest), []).append(version)
+        return {digest: tuple(versions) for digest, versions in found.items()}
+
+    async def record(self, claim: ScanClaim, page: Page) -> None:
+        """Writes a page: its files, its full batches, and the events that tell of them.
+
+        Raises:
+            Fenced: another scanner took the run over; nothing was written.
+        """
+        async with self._database.begin() as connection:
+            await self._extend(connection, claim)
+            await self._record(connection, claim, page)
+            await self._log.record(
+                connection,
+                claim.run_id,
+                lambda h: ScanProgress(
+                    **h.fields(), problems=tuple(r.problem for r in page.refused[:PROBLEMS_IN_AN_EVENT_MAX])
+                ),
+                change=_change(page),
+            )
+
+    async def complete(self, claim: ScanClaim, last: Page, warnings: tuple[str, ...]) -> None:
+        """Ends the listing: its last batches, and nothing more will be planned for this run.
+
+        Raises:
+            Fenced: as in ``record``.
+        """
+        async with self._database.begin() as connection:
+            await self._extend(connection, claim)
+            await self._record(connection, claim, last)
+            await self._log.record(
+                connection,
+                claim.run_id,
+                lambda h: ScanCompleted(**h.fields(), warnings=warnings),
+                change=_change(last),
+                scan_state=ScanState.SCANNED,
+            )
+
+    async def break_off(self, claim: ScanClaim, problem: Problem) -> None:
+        """Ends the listing because it cannot go on. Files that were seen but not batched wait for the next run.
+
+        Raises:
+            Fenced: as in ``record``.
+        """
+        async with self._database.begin() as connection:
+            await self._extend(connection, claim)
+            await self._log.record(
+                connection,
+                claim.run_id,
+                lambda h: ScanFailed(**h.fields(), problem=problem),
+                scan_state=ScanState.BROKEN,
+            )
+
+    async def extend(self, claim: ScanClaim) -> None:
+        """Heartbeat: a full lease from now.
+
+        Raises:
+            Fenced: the claim is lost.
+        """
+        async with self._database.begin() as connection:
+            await self._extend(connection, claim)
+
+    async def release(self, claim: ScanClaim) -> None:
+        """Gives the listing back at once, for the next scanner; does nothing when the claim is lost already."""
+        async with self._database.begin() as connection:
+            await connection.execute(update(scan).where(self._held(claim)).values(lease_until=None))
+
+    async def abandoned(self, *, limit: int) -> list[tuple[RunId, IngestionId, int]]:
+        """Listings that nobody works on, oldest first: (run, ingestion, generation)."""
+        async with self._database.read() as connection:
+            rows = await connection.execute(
+                select(scan.c.run_id, scan.c.ingestion_id, scan.c.generation)
+                .where(
+                    scan.c.state == ScanState.SCANNING,
+                    or_(scan.c.lease_until.is_(None), scan.c.lease_until < func.clock_timestamp()),
+                )
+                .order_by(scan.c.created_at)
+                .limit(limit)
+            )
+            return [(RunId(r.run_id), IngestionId(r.ingestion_id), r.generation) for r in rows]
+
+    def _held(self, claim: ScanClaim) -> ColumnElement[bool]:
+        return and_(
+            scan.c.run_id == claim.run_id, scan.c.token == claim.token, scan.c.state == ScanState.SCANNING
+        )
+
+    def _fresh(self) -> dict[str, Any]:
+        return {"lease_until": func.clock_timestamp() + self._lease, "updated_at": func.clock_timestamp()}
+
+    async def _extend(self, connection: AsyncConnection, claim: ScanClaim) -> None:
+        moved = await connection.execute(update(scan).where(self._held(claim)).values(**self._fresh()))
+        if moved.rowcount == 0:
+            raise Fenced(f"the listing of run {claim.run_id}")
+
+    async def _record(self, connection: AsyncConnection, claim: ScanClaim, page: Page) -> None:
+        if page.superseded:
+            await connection.execute(
+                update(file)
+                .where(
+                    file.c.ingestion_id == claim.ingestion_id,
+                    file.c.generation == claim.generation,
+                    file.c.state == FileState.DISCOVERED,
+                    file.c.key_digest == func.any(list(page.superseded)),
+                )
+                .values(state=FileState.SUPERSEDED, updated_at=func.now())
+            )
+        await self._see(connection, claim, page.taken)
+        await self._refuse(connection, claim, page.refused)
+        for planned in page.batches:
+            await create_batch(connection, self._outbox, claim, planned, taken_from=FileState.DISCOVERED)
+
+    async def _see(self, connection: AsyncConnection, claim: ScanClaim, files: Sequence[FileVersion]) -> None:
+        await self._upsert(connection, [_row(claim, f, state=FileState.DISCOVERED) for f in files])
+
+    async def _refuse(self, connection: AsyncConnection, claim: ScanClaim, refused: Sequence[Refusal]) -> None:
+        await self._upsert(
+            connection,
+            [
+                _row(claim, r.file, state=FileState.FAILED)
+                | {"error_type": r.problem.error_type, "error_message": r.problem.message}
+                for r in refused
+            ],
+        )
+
+    async def _upsert(self, connection: AsyncConnection, rows: list[dict[str, Any]]) -> None:
+        for start in range(0, len(rows), _ROWS_PER_INSERT):
+            statement = insert(file).values(rows[start : start + _ROWS_PER_INSERT])
+            await connection.execute(
+                statement.on_conflict_do_update(
+                    index_elements=["ingestion_id", "generation", "key_digest", "version_tag"],
+                    set_={
+                        "state": statement.excluded.state,
+                        "run_id": statement.excluded.run_id,
+                        "batch_id": None,
+                        "last_modified": statement.excluded.last_modified,
+                        "updated_at": func.now(),
+                    },
+                )
+            )
+
+
+async def create_batch(
+    connection: AsyncConnection,
+    outbox: Outbox,
+    claim: ScanClaim | Any,
+    planned: PlannedBatch,
+    *,
+    taken_from: FileState,
+    replaces: Any = None,
+) -> None:
+    """Writes a batch, moves its files into it, and enqueues the message that wakes an executor.
+
+    Raises:
+        Fenced: a file is not where the plan says; somebody else moved it.
+    """
+    await connection.execute(
+        batch.insert().values(
+            id=planned.id,
+            run_id=claim.run_id,
+            ingestion_id=claim.ingestion_id,
+            generation=claim.generation,
+            state=BatchState.PLANNED,
+            file_count=len(planned.files),
+            size_bytes=planned.size_bytes,
+            replaces=replaces,
+        )
+    )
+    moved = await connection.execute(
+        update(file)
+        .where(
+            file.c.ingestion_id == claim.ingestion_id,
+            file.c.generation == claim.generation,
+            file.c.state == taken_from,
+            file.c.key_digest == func.any([f.digest for f in planned.files]),
+        )
+        .values(state=FileState.BATCHED, batch_id=planned.id, run_id=claim.run_id, updated_at=func.now())
+    )
+    if moved.rowcount != len(planned.files):
+        raise Fenced(f"a file of batch {planned.id}")
+    await outbox.enqueue(
+        connection,
+        FILE_BATCHES,
+        FileBatchPlanned(
+            batch_id=planned.id,
+            run_id=claim.run_id,
+            ingestion_id=claim.ingestion_id,
+            generation=claim.generation,
+            file_count=len(planned.files),
+            size_bytes=planned.size_bytes,
+        ),
+    )
+
+
+def _row(claim: ScanClaim, version: FileVersion, *, state: FileState) -> dict[str, Any]:
+    return {
+        "ingestion_id": claim.ingestion_id,
+        "generation": claim.generation,
+        "key_digest": version.digest,
+        "version_tag": version.version_tag,
+        "bucket": version.bucket,
+        "key": version.key,
+        "etag": version.etag,
+        "size_bytes": version.size_bytes,
+        "last_modified": version.last_modified,
+        "state": state,
+        "run_id": claim.run_id,
+    }
+
+
+def _change(page: Page) -> Totals:
+    return Totals(
+        files_discovered=len(page.taken) + len(page.refused),
+        files_failed=len(page.refused),
+        files_skipped=page.files_skipped,
+        batches_planned=len(page.batches),
+    )

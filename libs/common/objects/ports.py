@@ -1,0 +1,28 @@
+"""What scanner and executor ask of object storage. One suite (tests/contract/objects) holds for all adapters."""
+
+from collections.abc import AsyncIterator, Iterable, Sequence
+from typing import Protocol
+
+from libs.common.contracts.definition import Credentials
+from libs.common.ledger.model import FileVersion
+
+
+class ObjectStore(Protocol):
+    """Reads only. ``credentials`` of None means the installation's own access.
+
+    Raises:
+        Permanent: ``bucket_not_found``, ``access_denied``, ``wrong_region``: with the bucket and the remedy.
+        Temporary: ``storage_unreachable``: no answer, or one that asks to slow down, after the client's own retries.
+    """
+
+    def pages(
+        self, bucket: str, prefix: str, credentials: Credentials | None
+    ) -> AsyncIterator[Sequence[FileVersion]]:
+        """The objects under a prefix in key order, one page (at most 1,000) at a time; pages may be empty."""
+        ...
+
+    async def versions(
+        self, bucket: str, keys: Iterable[str], credentials: Credentials | None
+    ) -> dict[str, str | None]:
+        """The version tag that each key has now; None for a key that is gone."""
+        ...
