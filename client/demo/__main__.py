@@ -1,0 +1,7 @@
+"""``python -m client.demo``."""
+
+import typer
+
+from client.demo.command import demo
+
+typer.run(demo)

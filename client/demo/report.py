@@ -1,0 +1,72 @@
+"""The demo's words and tables. Values in, text out."""
+
+import calendar
+from collections.abc import Mapping, Sequence
+
+from rich.table import Table
+
+from client.answers import Run
+from client.demo.lake import MonthRows, Snapshot
+from client.demo.settings import DemoSettings
+
+
+def run_in_words(run: Run) -> list[str]:
+    """What a run did, in one or two lines."""
+    metrics = run.metrics
+    if metrics.files_processed == 0:
+        return [f"nothing new: 0 files loaded, {metrics.files_skipped} known from before (a file is loaded once)"]
+    took_s = metrics.duration_seconds
+    speed = f" in {took_s:.1f} s" if took_s else ""
+    plural = "file" if metrics.files_processed == 1 else "files"
+    loaded = f"{metrics.files_processed} {plural}, {metrics.records_ingested:,} rows{speed}"
+    return [f"{loaded}; {metrics.files_skipped} known from before"]
+
+
+def months_table(months: Mapping[int, MonthRows]) -> Table:
+    table = Table(title="Flights by month", title_justify="left", show_footer=True)
+    total = sum(month.rows for month in months.values())
+    distinct = sum(month.distinct for month in months.values())
+    table.add_column("Month", footer="2013")
+    table.add_column("Rows", justify="right", footer=f"{total:,}")
+    table.add_column("Distinct rows", justify="right", footer=f"{distinct:,}")
+    for number, month in sorted(months.items()):
+        table.add_row(calendar.month_name[number], f"{month.rows:,}", f"{month.distinct:,}")
+    return table
+
+
+def snapshots_table(snapshots: Sequence[Snapshot]) -> Table:
+    table = Table(title="Snapshots, one per published batch", title_justify="left")
+    table.add_column("Snapshot")
+    table.add_column("Committed (UTC)")
+    table.add_column("Operation")
+    table.add_column("Rows added", justify="right")
+    table.add_column("Rows in all", justify="right")
+    for snapshot in snapshots:
+        table.add_row(
+            str(snapshot.snapshot_id),
+            f"{snapshot.committed_at:%Y-%m-%d %H:%M:%S}",
+            snapshot.operation,
+            f"{snapshot.added_rows:,}",
+            f"{snapshot.rows_in_all:,}",
+        )
+    return table
+
+
+def farewell(settings: DemoSettings, run_url: str) -> list[str]:
+    """Where to go from here, as commands that work as they are printed."""
+    return [
+        "",
+        f"API docs   {settings.api_url}/docs",
+        f"Last run   curl -s {run_url}",
+        "",
+        "Try next",
+        "  autoloader demo              again: every file is known, nothing is loaded twice",
+        "  autoloader demo --fresh      from an empty table; kill the executor in the middle and start it again:",
+        "                               docs/howto/try-the-demo.md shows how, the count stays the same",
+        "  autoloader dev status        what is running, and where its logs are",
+        "  autoloader dev down          stop it all; the data stays for next time",
+    ]
+
+
+def remedy() -> list[str]:
+    return ["", "The table does not hold what landed. `autoloader demo --fresh` starts over from an empty table."]

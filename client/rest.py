@@ -1,0 +1,145 @@
+"""The REST contract as Python calls: one method per request, typed answers, errors a person can act on.
+
+For programs that want to start a run and watch it: the demo, the command line, scripts. It knows nothing of Kafka,
+Postgres or Spark, and it never retries by itself except for a connection that was refused before anything was sent.
+"""
+
+from collections.abc import Iterator, Mapping
+from types import TracebackType
+from typing import Any, Self
+from uuid import UUID, uuid4
+
+import httpx
+
+from client.answers import Accepted, Ingestion, Run
+from libs.common.errors import AutoloaderError
+
+DEFAULT_API_URL = "http://localhost:8000"
+_PAGE = 100
+
+
+class ApiProblem(AutoloaderError):
+    """The API refused, or did not answer. ``str()`` is one line: what happened, then what to do."""
+
+    def __init__(
+        self, detail: str, *, code: str, hint: str = "", request_id: str = "", status: int | None = None
+    ) -> None:
+        super().__init__(detail, code=code, hint=hint)
+        self.detail = detail
+        self.request_id = request_id
+        self.status = status
+
+    def __str__(self) -> str:
+        line = self.detail if not self.hint else f"{self.detail.rstrip('.')}. {self.hint}"
+        marks = [self.code, *([f"request {self.request_id}"] if self.request_id else [])]
+        return " ".join(f"{line} [{', '.join(marks)}]".split())
+
+
+class ApiAway(ApiProblem):
+    """Nothing answered at the API's address, or it answered that it cannot serve now. May pass by itself."""
+
+
+class AutoloaderClient:
+    """One API at one address. Use as a context manager, or call ``close()``."""
+
+    def __init__(
+        self,
+        base_url: str = DEFAULT_API_URL,
+        *,
+        timeout_s: float = 10,
+        transport: httpx.BaseTransport | None = None,
+    ) -> None:
+        self.base_url = base_url.rstrip("/")
+        self._http = httpx.Client(
+            base_url=self.base_url, timeout=timeout_s, transport=transport or httpx.HTTPTransport(retries=1)
+        )
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(self, kind: type[BaseException] | None, e: BaseException | None, tb: TracebackType | None) -> None:
+        self.close()
+
+    def close(self) -> None:
+        self._http.close()
+
+    def ready(self) -> None:
+        """Returns when the API and all it depends on can serve.
+
+        Raises:
+            ApiAway: it does not answer, or a dependency of it is away (named in the message).
+        """
+        self._call("GET", "/health/ready")
+
+    def ingestions(self) -> Iterator[Ingestion]:
+        """All ingestions of the tenant, newest first, fetched page by page."""
+        offset = 0
+        while page := self._call("GET", "/api/v1/ingestions", params={"limit": _PAGE, "offset": offset}):
+            yield from map(Ingestion.model_validate, page)
+            if len(page) < _PAGE:
+                return
+            offset += _PAGE
+
+    def create_ingestion(self, definition: Mapping[str, Any]) -> Ingestion:
+        """Creates a draft from the body that docs of ``POST /ingestions`` describe."""
+        return Ingestion.model_validate(self._call("POST", "/api/v1/ingestions", json=dict(definition)))
+
+    def delete_ingestion(self, ingestion_id: UUID) -> None:
+        """Forgets the ingestion and its history. Its table stays."""
+        self._call("DELETE", f"/api/v1/ingestions/{ingestion_id}")
+
+    def start_run(self, ingestion_id: UUID) -> Accepted:
+        return Accepted.model_validate(self._call("POST", f"/api/v1/ingestions/{ingestion_id}/run"))
+
+    def run(self, ingestion_id: UUID, run_id: UUID) -> Run:
+        return Run.model_validate(self._call("GET", f"/api/v1/ingestions/{ingestion_id}/runs/{run_id}"))
+
+    def runs(self, ingestion_id: UUID) -> list[Run]:
+        """The newest runs (at most 100), newest first."""
+        page = self._call("GET", f"/api/v1/ingestions/{ingestion_id}/runs", params={"limit": _PAGE})
+        return [Run.model_validate(run) for run in page]
+
+    def _call(self, method: str, path: str, **request: Any) -> Any:
+        # The key makes a repeated POST harmless: a caller who lost the answer may send the same request again.
+        headers = {"Idempotency-Key": str(uuid4())} if method == "POST" else {}
+        try:
+            response = self._http.request(method, path, headers=headers, **request)
+        except httpx.TransportError as e:
+            raise ApiAway(
+                f"no answer from the API at {self.base_url} ({e or type(e).__name__})",
+                code="api_unreachable",
+                hint="Start it with `make up` (or `autoloader dev up --services`).",
+            ) from e
+        if response.is_success:
+            return response.json() if response.content else None
+        raise problem_of(response)
+
+
+def problem_of(response: httpx.Response) -> ApiProblem:
+    """The error that an unsuccessful ``response`` describes, whatever its body is."""
+    try:
+        body = response.json()
+    except ValueError:
+        body = {}
+    if not isinstance(body, dict):
+        body = {}
+    kind = ApiAway if response.status_code in (502, 503, 504) else ApiProblem
+    return kind(
+        _detail_of(body) or f"{response.request.method} {response.request.url.path} answered {response.status_code}",
+        code=str(body.get("code") or f"http_{response.status_code}"),
+        hint=str(body.get("hint") or ""),
+        request_id=str(body.get("request_id") or response.headers.get("x-request-id", "")),
+        status=response.status_code,
+    )
+
+
+def _detail_of(body: dict[str, Any]) -> str:
+    """``detail`` as one line; FastAPI's list of validation errors becomes ``source.path: what is wrong; …``."""
+    detail = body.get("detail")
+    if not isinstance(detail, list):
+        return str(detail or "")
+    return "; ".join(
+        f"{'.'.join(str(part) for part in item.get('loc', ()) if part != 'body')}: {item.get('msg', 'invalid')}"
+        for item in detail
+        if isinstance(item, dict)
+    )
