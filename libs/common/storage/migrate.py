@@ -7,9 +7,8 @@ schemas and applies what is missing, so the second one waits and then finds noth
 import asyncio
 import os
 import sys
-from collections.abc import MutableMapping
 from pathlib import Path
-from typing import Literal
+from typing import Any
 
 from alembic import command
 from alembic.config import Config
@@ -56,11 +55,7 @@ def _config() -> Config:
     return config
 
 
-def is_ours(
-    name: str | None,
-    kind: Literal["schema", "table", "column", "index", "unique_constraint", "foreign_key_constraint"],
-    parents: MutableMapping[Literal["schema_name", "table_name", "schema_qualified_table_name"], str | None],
-) -> bool:
+def is_ours(name: str | None, kind: str, parents: Any) -> bool:
     """Whether Alembic should look at it: our two schemas only, so that neighbours in the database are left alone."""
     if kind == "schema":
         return name in SCHEMAS
