@@ -1,0 +1,5 @@
+"""Messages between the services: what a consumer promises, and the one adapter that speaks Kafka.
+
+``ports``, ``outcome``, ``offsets`` and ``lanes`` decide and do no I/O; ``loop`` acts; ``kafka`` knows the broker.
+Kafka only wakes: whoever handles a message asks the database what is true.
+"""

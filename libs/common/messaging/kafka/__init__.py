@@ -1,0 +1,7 @@
+"""The only package that speaks Kafka (through aiokafka)."""
+
+from libs.common.messaging.kafka.consumer import KafkaConsumer
+from libs.common.messaging.kafka.publisher import KafkaPublisher
+from libs.common.messaging.kafka.topics import ensure_topics, ping
+
+__all__ = ["KafkaConsumer", "KafkaPublisher", "ensure_topics", "ping"]

@@ -1,0 +1,75 @@
+"""Every metric that the services export: a closed set, documented here and nowhere else.
+
+Units are last in the name (``_seconds``, ``_bytes``, ``_total``). Labels hold words from short, known lists; ids,
+keys and messages belong into logs.
+"""
+
+from collections.abc import Callable
+
+from prometheus_client import Counter, Gauge, Histogram, start_http_server
+
+_SHORT = (0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1, 2.5, 5, 10, 30)
+_LONG = (0.05, 0.1, 0.25, 0.5, 1, 2.5, 5, 10, 30, 60, 120, 300, 900)
+
+MESSAGES_HANDLED = Counter(
+    "autoloader_messages_handled",
+    "Messages that a consumer is through with. outcome: done, fenced, ignored, set_aside.",
+    ("topic", "outcome"),
+)
+MESSAGE_RETRIES = Counter(
+    "autoloader_message_retries",
+    "Attempts at a message that will be repeated. kind: temporary, bug.",
+    ("topic", "kind"),
+)
+MESSAGE_SECONDS = Histogram(
+    "autoloader_message_seconds", "How long one attempt at a message took.", ("topic",), buckets=_LONG
+)
+MESSAGES_IN_FLIGHT = Gauge("autoloader_messages_in_flight", "Messages that wait or run in this process.", ("consumer",))
+DEAD_LETTERS = Counter(
+    "autoloader_dead_letters", "Messages set aside, by their topic of origin and the reason's code.", ("topic", "code")
+)
+OUTBOX_SENT = Counter("autoloader_outbox_sent", "Outbox rows that the broker has taken.", ("topic",))
+OUTBOX_LAG_SECONDS = Gauge(
+    "autoloader_outbox_lag_seconds", "Age of the oldest row in the latest batch that the relay sent."
+)
+OUTBOX_PROBLEM = Gauge("autoloader_outbox_problem", "1 while the relay cannot send, else 0.")
+
+RUNS = Counter("autoloader_runs", "Runs that ended, by their final status.", ("status",))
+FILES_COMMITTED = Counter("autoloader_files_committed", "Files whose rows are visible in their table.")
+RECORDS_COMMITTED = Counter("autoloader_records_committed", "Rows made visible in tables.")
+BATCHES = Counter("autoloader_batches", "Batches that ended. outcome: published, burned, fenced.", ("outcome",))
+BATCH_SECONDS = Histogram(
+    "autoloader_batch_seconds",
+    "Time that a batch spent in one phase: claim, stage, audit, publish, finalise.",
+    ("phase",),
+    buckets=_LONG,
+)
+FILES_DISCOVERED = Counter("autoloader_files_discovered", "New file versions that the scanner found.")
+KEYS_LISTED = Counter("autoloader_keys_listed", "Keys seen in listings, new or not.")
+FILES_OUTSTANDING = Gauge("num_files_outstanding", "Files found but not committed yet, over all ingestions.")
+BYTES_OUTSTANDING = Gauge("num_bytes_outstanding", "Size of those files, in bytes.")
+
+HTTP_REQUESTS = Counter(
+    "autoloader_http_requests", "Requests answered, by route template.", ("method", "route", "status")
+)
+HTTP_REQUEST_SECONDS = Histogram(
+    "autoloader_http_request_seconds", "Time until a request was answered.", ("method", "route"), buckets=_SHORT
+)
+
+
+def serve(port: int | None) -> Callable[[], None]:
+    """Serves ``/metrics`` on ``port`` from a thread; None serves nothing. Returns what stops it.
+
+    Raises:
+        OSError: the port is taken.
+    """
+    if port is None:
+        return lambda: None
+    server, thread = start_http_server(port)
+
+    def stop() -> None:
+        server.shutdown()
+        server.server_close()
+        thread.join(timeout=1)
+
+    return stop
