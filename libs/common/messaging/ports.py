@@ -42,7 +42,7 @@ class Outgoing:
     topic: str
     key: str
     value: bytes
-    headers: Mapping[str, str] = NO_HEADERS
+    headers: Mapping[str, str] = field(default_factory=dict)
 
 
 class Publisher(Protocol):
