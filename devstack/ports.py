@@ -60,7 +60,7 @@ def holder_of(number: int) -> Holder | None:
     except psutil.Error:
         return None
     for connection in connections:
-        if connection.status == psutil.CONN_LISTEN and connection.laddr.port == number and connection.pid:
+        if connection.status == psutil.CONN_LISTEN and connection.laddr and connection.laddr.port == number and connection.pid:
             try:
                 return Holder(connection.pid, psutil.Process(connection.pid).name())
             except psutil.Error:

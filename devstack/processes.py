@@ -75,14 +75,15 @@ def _signal(process: psutil.Process, number: int) -> None:
 async def _gone(processes: Sequence[psutil.Process], deadline_s: float) -> bool:
     """Wait until none of them runs, at most so long."""
     give_up_at = monotonic() + deadline_s
-    while any(_runs(process) for process in processes):
+    while any(lives(process) for process in processes):
         if monotonic() > give_up_at:
             return False
         await asyncio.sleep(POLL_S)
     return True
 
 
-def _runs(process: psutil.Process) -> bool:
+def lives(process: psutil.Process) -> bool:
+    """Whether it still runs; one that is dead but not yet collected by its parent does not."""
     try:
         return process.is_running() and process.status() != psutil.STATUS_ZOMBIE
     except psutil.Error:

@@ -3,13 +3,14 @@
 from pathlib import Path
 from typing import Annotated
 
-from pydantic import Field
+from pydantic import AfterValidator, Field
 from pydantic_settings import BaseSettings, SettingsConfigDict
 
 from devstack.places import cache_dir, state_dir
 
 PREFIX = "AUTOLOADER_DEV_"
 
+Folder = Annotated[Path, AfterValidator(lambda path: path.expanduser().absolute())]
 PortNumber = Annotated[int, Field(ge=1, le=65535)]
 
 # Fixed names of the test environment; docker-compose.test.yml and deploy/spark-defaults.conf repeat them.
@@ -29,7 +30,7 @@ NOTIFICATION_TOPIC = "autoloader.s3-notifications"
 class DevSettings(BaseSettings):
     """Read once by the command line; parts receive this value."""
 
-    model_config = SettingsConfigDict(env_prefix=PREFIX, frozen=True)
+    model_config = SettingsConfigDict(env_prefix=PREFIX, frozen=True, populate_by_name=True, env_ignore_empty=True)
 
     postgres_port: PortNumber = Field(default=5432, description="Postgres.")
     kafka_port: PortNumber = Field(default=9092, description="Kafka's clients.")
@@ -42,8 +43,8 @@ class DevSettings(BaseSettings):
     spark_memory: str = Field(default="2g", pattern=r"^\d+[mg]$", description="Heap of the Spark server, as Java writes it.")
     kafka_memory: str = Field(default="512m", pattern=r"^\d+[mg]$", description="Heap of the broker, as Java writes it.")
     postgres_user: str | None = Field(default=None, description="Who Postgres runs as when the stack is started by root.")
-    cache: Path = Field(default_factory=cache_dir, description="Downloads.", exclude=True)
-    state: Path = Field(default_factory=state_dir, description="Data, logs, process records.", exclude=True)
+    cache: Folder = Field(default_factory=cache_dir, validation_alias="AUTOLOADER_CACHE_DIR", description="Downloads.")
+    state: Folder = Field(default_factory=state_dir, validation_alias=f"{PREFIX}STATE_DIR", description="Data, logs, process records.")
 
     def folder(self, name: str) -> Path:
         """A folder of this stack's state, made if it is missing."""

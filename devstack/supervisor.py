@@ -5,30 +5,21 @@ The promise of `down`: it ends processes that a record of this state folder name
 """
 
 import asyncio
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from pathlib import Path
 from time import monotonic
-from typing import Protocol
-
-import psutil
 
 from devstack.console import part_line
 from devstack.errors import DevstackError, StartFailed
 from devstack.logs import tail
 from devstack.part import Part
 from devstack.ports import require_free
-from devstack.processes import end, spawn
+from devstack.processes import end, lives, spawn
 from devstack.records import Records
 from devstack.together import together
 
 POLL_S = 0.1
 TAIL_LINES = 8
-
-
-class Runs(Protocol):
-    """Tells whether a process still runs."""
-
-    def __call__(self) -> bool: ...
 
 
 class Supervisor:
@@ -65,14 +56,15 @@ class Supervisor:
             raise
         return [part.name for part in started]
 
-    async def down(self, parts: Sequence[Part]) -> list[str]:
+    async def down(self, parts: Sequence[Part], *, quietly: bool = False) -> list[str]:
         """End them, those that need others first; the names of those that ran."""
         ended: list[str] = []
 
         async def one(part: Part) -> None:
             if await end(part, self.records):
                 ended.append(part.name)
-                part_line(part.name)("stopped")
+                if not quietly:
+                    part_line(part.name)("stopped")
 
         for wave in stop_order(parts):
             await together(*(one(part) for part in wave))
@@ -82,8 +74,13 @@ class Supervisor:
         say = part_line(part.name)
         began_at = monotonic()
         process = self.records.running(part.name)
+        record = self.records.read(part.name)
+        if process and record and record.version != part.version:
+            say(f"is {record.version}, now wanted is {part.version}: restarting")
+            await end(part, self.records)
+            process = None
         if process is not None:
-            await self._wait_until_healthy(part, lambda: _lives(process))
+            await self._wait_until_healthy(part, lambda: lives(process))
             await part.finish(say)
             say(f"already healthy (pid {process.pid})")
             return
@@ -96,7 +93,7 @@ class Supervisor:
         await part.finish(say)
         say(f"healthy after {monotonic() - began_at:.1f} s (pid {child.pid})")
 
-    async def _wait_until_healthy(self, part: Part, runs: Runs) -> None:
+    async def _wait_until_healthy(self, part: Part, runs: Callable[[], bool]) -> None:
         give_up_at = monotonic() + part.start_deadline_s
         while not await part.check():
             if not runs():
@@ -131,10 +128,3 @@ def stop_order(parts: Sequence[Part]) -> list[list[Part]]:
         waves.append(wave)
         remaining = [part for part in remaining if part not in wave]
     return waves
-
-
-def _lives(process: psutil.Process) -> bool:
-    try:
-        return process.is_running() and process.status() != psutil.STATUS_ZOMBIE
-    except psutil.Error:
-        return False

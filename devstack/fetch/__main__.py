@@ -13,19 +13,23 @@ from devstack.places import cache_dir
 from devstack.together import together
 
 
-async def fetch_all() -> None:
+async def fetch_all(*, with_minio: bool) -> None:
     """Everything at the same time."""
     cache = cache_dir()
-    await together(
+    work = [
         fetch_postgres(cache, part_line("postgres")),
-        fetch_minio(cache, part_line("minio")),
         fetch_jars(pins().kafka_jars, cache, part_line("kafka")),
         fetch_jars(pins().spark_jars, cache, part_line("spark")),
-    )
+    ]
+    if with_minio:
+        work.append(fetch_minio(cache, part_line("minio")))
+    await together(*work)
 
 
 if __name__ == "__main__":
     try:
-        asyncio.run(fetch_all())
+        asyncio.run(fetch_all(with_minio="--without-minio" not in sys.argv))
     except DevstackError as failure:
         sys.exit(str(failure))
+    except KeyboardInterrupt:
+        sys.exit(130)

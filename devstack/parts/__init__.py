@@ -14,6 +14,6 @@ def backing_parts(settings: DevSettings) -> list[Part]:
     return [postgres(settings), kafka(settings), minio(settings), spark(settings)]
 
 
-def all_parts(settings: DevSettings) -> list[Part]:
-    """The backing parts and Autoloader's own three services."""
-    return [*backing_parts(settings), *services(settings)]
+def service_parts(settings: DevSettings) -> list[Part]:
+    """Autoloader's own three services."""
+    return services(settings)

@@ -1,6 +1,7 @@
 """Autoloader's own three services as parts, for `up --services`. They run the clone's code with the stack's addresses."""
 
 import asyncio
+import hashlib
 import os
 import sys
 
@@ -18,6 +19,7 @@ READY = "service.ready"
 def services(settings: DevSettings) -> list[Part]:
     """The three parts. The first that comes to it migrates the database, and the others wait for that."""
     migrations = Migrations(settings)
+    version = code_version()
     log = settings.state / "logs"
 
     def part(name: str, *needs: str, ports: tuple[Port, ...] = ()) -> Part:
@@ -31,7 +33,7 @@ def services(settings: DevSettings) -> list[Part]:
 
         return Part(
             name=name,
-            version="this clone",
+            version=version,
             launch=launch,
             check=is_ready,
             ports=ports,
@@ -46,6 +48,15 @@ def services(settings: DevSettings) -> list[Part]:
         part("scanner", "minio"),
         part("executor", "minio", "spark"),
     ]
+
+
+def code_version() -> str:
+    """A short digest of the services' code: `up` restarts a service that runs an older one."""
+    digest = hashlib.sha256()
+    for folder in ("libs", "services"):
+        for path in sorted((CLONE / folder).rglob("*.py")):
+            digest.update(path.read_bytes())
+    return f"code {digest.hexdigest()[:8]}"
 
 
 class Migrations:

@@ -1,0 +1,76 @@
+# `make` alone explains itself: each target's comment is its help.
+
+# The first Python here that is new enough; override with `make PYTHON=...`.
+PYTHON ?= $(shell for p in python3 python3.11 python3.12 python3.13; do \
+	$$p -c 'import sys; sys.exit(sys.version_info < (3, 11))' 2>/dev/null && echo $$p && break; done)
+PY := .venv/bin/python
+DEV := $(PY) -m devstack
+UV := VIRTUAL_ENV=.venv .venv/bin/uv
+READY := .venv/.ready
+SOURCES := libs services client devstack tests
+# More for pytest: make test ARGS="tests/unit -x"
+ARGS ?=
+
+.DEFAULT_GOAL := help
+.PHONY: help setup up down status services demo test check fmt lint types imports verify lock clean
+
+help: ## Show this help
+	@awk -F ':.*## ' '/^[a-z]+:.*## /{printf "  \033[36m%-9s\033[0m %s\n", $$1, $$2}' $(MAKEFILE_LIST)
+
+setup: $(READY) ## Install everything into .venv and the download cache (done by the others when needed)
+
+$(READY): requirements-dev.lock pyproject.toml deploy/versions.toml $(wildcard deploy/checksums/*)
+	@test -n "$(PYTHON)" || { echo "Python 3.11 or newer is needed and none was found: install one, or name it with make PYTHON=..."; exit 1; }
+	@$(PYTHON) -m devstack.setup
+	@touch $@
+
+up: setup ## Start Postgres, Kafka, MinIO and Spark Connect
+	@$(DEV) up
+
+services: setup ## Start these and Autoloader's API, scanner and executor
+	@$(DEV) up --services
+
+down: setup ## Stop everything that was started, keep the data
+	@$(DEV) down
+
+status: setup ## Show what runs
+	@$(DEV) status
+
+demo: services ## Load a year of real flights into an Iceberg table, and leave everything running
+	@eval "$$($(DEV) env)" && $(PY) -m client.demo
+	@echo "Everything is still running; stop it with: make down"
+
+test: setup ## Run all tests on the real stack (ARGS="..." for pytest); stops only what it started
+	@$(DEV) run --services -- $(PY) -m pytest $(ARGS)
+
+check: lint types imports verify ## All checks that need no running stack
+
+fmt: setup ## Format the code and fix what can be fixed
+	@$(PY) -m ruff check --fix --quiet . ; $(PY) -m ruff format .
+
+lint: setup ## Style and common mistakes
+	@$(PY) -m ruff check .
+	@$(PY) -m ruff format --check --quiet . || { echo "not formatted: run make fmt"; exit 1; }
+
+types: setup ## mypy, strict
+	@$(PY) -m mypy $(SOURCES)
+
+imports: setup ## Who may import whom
+	@.venv/bin/lint-imports
+
+verify: setup ## What is written down twice still says the same
+	@$(PY) -m pytest -q tests/unit -k in_step
+
+LOCK = env -u UV_FIND_LINKS -u PIP_FIND_LINKS $(UV) pip compile pyproject.toml --quiet --generate-hashes --universal \
+	--python-version 3.11 --no-emit-index-url --no-emit-find-links --custom-compile-command "make lock"
+
+lock: $(PY) ## Pin the newest allowed versions of all packages, with hashes
+	@$(LOCK) --upgrade --extra devstack -o requirements.lock
+	@$(LOCK) --upgrade --extra devstack --extra dev -c requirements.lock -o requirements-dev.lock
+
+$(PY):
+	@$(MAKE) --no-print-directory setup
+
+clean: ## Remove what tools left in the clone (downloads and data are elsewhere: autoloader dev reset)
+	@rm -rf .venv .pytest_cache .mypy_cache .ruff_cache .hypothesis .import_linter_cache dist
+	@find . -name __pycache__ -type d -prune -exec rm -rf {} +
