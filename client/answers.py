@@ -9,7 +9,7 @@ FINAL_STATUSES = frozenset({"success", "partial", "failed", "cancelled"})
 
 
 class _Answer(BaseModel):
-        model_config = ConfigDict(frozen=True, extra="ignore")
+    model_config = ConfigDict(frozen=True, extra="ignore")
 
 
 class DestinationName(_Answer):

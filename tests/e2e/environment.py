@@ -5,6 +5,8 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Self
 
+from libs.common.contracts.topics import DEFAULT_PREFIX
+
 DEFAULT_DATABASE_URL = "postgresql://test_user:test_password@localhost:5432/autoloader_test"
 
 
@@ -16,6 +18,7 @@ class Environment:
     minio_secret_key: str
     spark_connect_url: str
     kafka_bootstrap: str
+    topic_prefix: str
     database_url: str
     """Only to see that Postgres answers: the stories never log in to it."""
     tenant_id: str
@@ -32,6 +35,7 @@ class Environment:
             minio_secret_key=source.get("TEST_MINIO_SECRET_KEY", "minioadmin"),
             spark_connect_url=source.get("TEST_SPARK_CONNECT_URL", "sc://localhost:15002"),
             kafka_bootstrap=source.get("AUTOLOADER_KAFKA_BOOTSTRAP", "localhost:9092"),
+            topic_prefix=source.get("AUTOLOADER_TOPIC_PREFIX", DEFAULT_PREFIX),
             database_url=source.get("DATABASE_URL", DEFAULT_DATABASE_URL),
             tenant_id=source.get("TEST_TENANT_ID", "test-tenant-001"),
             cluster_id=source.get("TEST_CLUSTER_ID", "test-cluster-001"),

@@ -95,9 +95,7 @@ async def create_standard_ingestion(
     """
     response = await api_client.post(
         "/api/v1/ingestions",
-        json=standard_definition(
-            cluster_id, test_bucket, minio_config, table_name, name, evolution_enabled, overrides
-        ),
+        json=standard_definition(cluster_id, test_bucket, minio_config, table_name, name, evolution_enabled, overrides),
     )
     assert response.status_code == 201, f"The ingestion should have been created: {problem_of(response)}"
     created: dict[str, Any] = response.json()
@@ -323,7 +321,8 @@ async def verify_schema_evolution(
         ("old", old_record_filter, old_count, 0),
         ("new", new_record_filter, new_count, new_count),
     ):
-        found = await asyncio.to_thread(lambda c=condition: table.where(c).selectExpr(*counts).collect()[0].asDict())
+        rows = await asyncio.to_thread(table.where(condition).selectExpr(*counts).collect)
+        found = rows[0].asDict()
         if logger:
             logger.metric(f"{which} rows ({condition})", found)
         assert found["all_rows"] == expected_rows, f"Expected {expected_rows} {which} rows, found {found['all_rows']}"

@@ -67,9 +67,7 @@ class TestConcurrentIngestions:
 
         for ingestion, run in zip(ingestions, runs, strict=True):
             assert_run_metrics(run, files, records, logger=logger)
-            await verify_table_data(
-                spark_session, get_table_identifier(ingestion), records, BASE_FIELDS, logger=logger
-            )
+            await verify_table_data(spark_session, get_table_identifier(ingestion), records, BASE_FIELDS, logger=logger)
         print_test_summary([("Ingestions", INGESTIONS), ("Rows in each table", records)])
 
     async def test_two_runs_of_one_ingestion_load_each_file_once(

@@ -1,0 +1,128 @@
+"""Files that cannot be read: the others load, the bad one is named to the line, and a mended one loads next time."""
+
+import asyncio
+from typing import Any
+
+import httpx
+import pytest
+from pyspark.sql import SparkSession
+
+from tests.e2e.helpers import (
+    assert_run_metrics,
+    create_standard_ingestion,
+    generate_unique_table_name,
+    get_table_identifier,
+    run_to_end,
+    upload_json_files,
+    verify_table_data,
+)
+from tests.e2e.records import BASE_FIELDS, ndjson, record
+
+pytestmark = [pytest.mark.e2e, pytest.mark.requires_spark, pytest.mark.requires_minio, pytest.mark.asyncio]
+
+BAD_KEY = "data/broken.json"
+# Good, good, and a line that a writer did not finish.
+BROKEN = ndjson([record(900), record(901)]) + b'{"id": 902, "timestamp": "2025-01-0'
+
+
+async def put(minio_client: Any, bucket: str, key: str, body: bytes) -> None:
+    await asyncio.to_thread(minio_client.put_object, Bucket=bucket, Key=key, Body=body)
+
+
+class TestBadFiles:
+    """A folder where one producer has a bad day."""
+
+    async def test_a_bad_file_does_not_hold_up_the_others(
+        self,
+        api_client: httpx.AsyncClient,
+        minio_client: Any,
+        minio_config: dict[str, str],
+        test_bucket: str,
+        spark_session: SparkSession,
+        test_cluster_id: str,
+    ) -> None:
+        """One of four files breaks off in the middle of a line; later its producer writes it again.
+
+        Success criteria:
+        - the run is partial: three files are loaded, none of the broken one's rows is
+        - the error names the file and the line
+        - the next run neither doubles the three nor succeeds in hiding the fourth
+        - written again under the same key, the file is loaded by the next run, whole and once
+        """
+        await upload_json_files(minio_client, test_bucket, 0, 3, records_per_file=100)
+        await put(minio_client, test_bucket, BAD_KEY, BROKEN)
+        ingestion = await create_standard_ingestion(
+            api_client, test_cluster_id, test_bucket, minio_config, generate_unique_table_name("one_bad")
+        )
+        table = get_table_identifier(ingestion)
+
+        first = await run_to_end(api_client, ingestion["id"], expected_status="partial")
+        assert first["metrics"]["files_processed"] == 3
+        assert first["metrics"]["records_ingested"] == 300
+        [error] = first["errors"]
+        assert error["file"] == f"s3://{test_bucket}/{BAD_KEY}"
+        assert error["line"] == 3
+        assert error["message"]
+        assert first["metrics"]["error_count"] == 1
+        await verify_table_data(spark_session, table, expected_count=300)
+
+        await run_to_end(api_client, ingestion["id"], expected_status="success")
+        await verify_table_data(spark_session, table, expected_count=300)
+
+        await put(minio_client, test_bucket, BAD_KEY, ndjson(record(i) for i in (900, 901, 902)))
+        mended = await run_to_end(api_client, ingestion["id"])
+        assert_run_metrics(mended, expected_files=1, expected_records=3)
+        await verify_table_data(spark_session, table, expected_count=303, expected_fields=BASE_FIELDS)
+
+    async def test_nothing_but_bad_files(
+        self,
+        api_client: httpx.AsyncClient,
+        minio_client: Any,
+        minio_config: dict[str, str],
+        test_bucket: str,
+        test_cluster_id: str,
+    ) -> None:
+        """No file of the run can be read.
+
+        Success criteria:
+        - the run has failed, with one error for each file, and loaded nothing
+        """
+        keys = [f"data/broken_{i}.json" for i in range(2)]
+        for key in keys:
+            await put(minio_client, test_bucket, key, b"this is not JSON\n")
+        ingestion = await create_standard_ingestion(
+            api_client, test_cluster_id, test_bucket, minio_config, generate_unique_table_name("all_bad")
+        )
+
+        run = await run_to_end(api_client, ingestion["id"], expected_status="failed")
+
+        assert run["metrics"]["files_processed"] == run["metrics"]["records_ingested"] == 0
+        assert {error["file"] for error in run["errors"]} == {f"s3://{test_bucket}/{key}" for key in keys}
+        assert {error["line"] for error in run["errors"]} == {1}
+
+    async def test_an_empty_file_is_loaded_as_no_rows(
+        self,
+        api_client: httpx.AsyncClient,
+        minio_client: Any,
+        minio_config: dict[str, str],
+        test_bucket: str,
+        spark_session: SparkSession,
+        test_cluster_id: str,
+    ) -> None:
+        """A producer had nothing to say and wrote a file of 0 bytes.
+
+        Success criteria:
+        - the run succeeds; both files count as processed, the rows are those of the other one
+        - the next run has nothing to do
+        """
+        await upload_json_files(minio_client, test_bucket, 0, 1, records_per_file=10)
+        await put(minio_client, test_bucket, "data/empty.json", b"")
+        ingestion = await create_standard_ingestion(
+            api_client, test_cluster_id, test_bucket, minio_config, generate_unique_table_name("no_bytes")
+        )
+
+        run = await run_to_end(api_client, ingestion["id"])
+
+        assert_run_metrics(run, expected_files=2, expected_records=10)
+        await verify_table_data(spark_session, get_table_identifier(ingestion), expected_count=10)
+        assert_run_metrics(await run_to_end(api_client, ingestion["id"]), expected_files=0)

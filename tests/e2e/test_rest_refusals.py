@@ -1,0 +1,104 @@
+"""How the API says no, and what it says of itself."""
+
+from uuid import UUID
+
+import httpx
+import pytest
+
+from tests.e2e.helpers import create_standard_ingestion, generate_unique_table_name, run_to_end
+
+pytestmark = [pytest.mark.e2e, pytest.mark.requires_minio, pytest.mark.asyncio]
+
+INGESTIONS = "/api/v1/ingestions"
+NOBODY = UUID(int=7)  # well-formed, and nobody's id
+
+
+class TestRefusals:
+    """Every refusal has a code, a remedy and the id under which the log knows it."""
+
+    @pytest.mark.parametrize(
+        ("method", "path"),
+        [
+            ("GET", f"{INGESTIONS}/{NOBODY}"),
+            ("PATCH", f"{INGESTIONS}/{NOBODY}"),
+            ("DELETE", f"{INGESTIONS}/{NOBODY}"),
+            ("POST", f"{INGESTIONS}/{NOBODY}/run"),
+            ("GET", f"{INGESTIONS}/{NOBODY}/runs"),
+            ("GET", f"{INGESTIONS}/{NOBODY}/runs/{NOBODY}"),
+            ("GET", "/api/v1/nothing-here"),
+        ],
+    )
+    async def test_unknown_things_are_404(self, api_client: httpx.AsyncClient, method: str, path: str) -> None:
+        """What is not there is said not to be there."""
+        body = {"name": "x"} if method == "PATCH" else None
+        response = await api_client.request(method, path, json=body)
+        assert response.status_code == 404, response.text
+        _assert_explains_itself(response)
+
+    async def test_a_run_of_another_ingestion_is_404(
+        self, api_client: httpx.AsyncClient, minio_config: dict[str, str], test_bucket: str, test_cluster_id: str
+    ) -> None:
+        """A run is found under its own ingestion only."""
+        mine, other = [
+            await create_standard_ingestion(
+                api_client, test_cluster_id, test_bucket, minio_config, generate_unique_table_name("rest")
+            )
+            for _ in range(2)
+        ]
+        run = await run_to_end(api_client, mine["id"])
+
+        response = await api_client.get(f"{INGESTIONS}/{other['id']}/runs/{run['id']}")
+
+        assert response.status_code == 404
+        _assert_explains_itself(response)
+
+    async def test_a_request_id_is_taken_over(self, api_client: httpx.AsyncClient) -> None:
+        """A caller's own X-Request-ID comes back, so that both sides' logs can be laid side by side."""
+        response = await api_client.get(f"{INGESTIONS}/{NOBODY}", headers={"X-Request-ID": "my-request-7"})
+        assert response.json()["request_id"] == response.headers["X-Request-ID"] == "my-request-7"
+
+    @pytest.mark.parametrize(
+        "body", ["{", "[]", '"text"', "null", ""], ids=["broken", "list", "text", "null", "nothing"]
+    )
+    async def test_a_body_that_is_no_definition(self, api_client: httpx.AsyncClient, body: str) -> None:
+        """Not JSON, or JSON of another shape: 422, never 500."""
+        response = await api_client.post(INGESTIONS, content=body, headers={"Content-Type": "application/json"})
+        assert response.status_code == 422, response.text
+        _assert_explains_itself(response)
+
+
+class TestOperations:
+    """What a load balancer and a Prometheus ask."""
+
+    async def test_health_names_each_dependency(self, api_client: httpx.AsyncClient) -> None:
+        """Ready says how Postgres and Kafka are, each by name; live only that the process answers."""
+        live = await api_client.get("/health/live")
+        assert live.status_code == 200
+
+        ready = await api_client.get("/health/ready")
+        assert ready.status_code == 200, ready.text
+        for dependency in ("postgres", "kafka"):
+            assert dependency in ready.text.lower(), ready.text
+
+    async def test_metrics_are_prometheus_text(self, api_client: httpx.AsyncClient) -> None:
+        """/metrics has help, type and samples."""
+        response = await api_client.get("/metrics")
+        assert response.status_code == 200
+        assert response.headers["content-type"].startswith("text/plain")
+        assert "# HELP autoloader_" in response.text
+        assert "# TYPE autoloader_" in response.text
+
+    async def test_the_api_describes_itself(self, api_client: httpx.AsyncClient) -> None:
+        """OpenAPI 3.1, with the paths of the contract."""
+        described = (await api_client.get("/openapi.json")).json()
+        assert described["openapi"].startswith("3.1")
+        one = INGESTIONS + "/{ingestion_id}"
+        assert {INGESTIONS, one, f"{one}/run", f"{one}/runs", f"{one}/runs/{{run_id}}"} <= described["paths"].keys()
+
+
+def _assert_explains_itself(response: httpx.Response) -> None:
+    body = response.json()
+    assert body["detail"], body
+    assert body["code"], body
+    assert body["hint"], body
+    assert body["request_id"] == response.headers["X-Request-ID"]
