@@ -167,8 +167,10 @@ class Destination(_Part):
     @model_validator(mode="after")
     def _is_writable_today(self) -> "Destination":
         if self.partitioning.enabled:
-            raise ValueError("destination.partitioning is not supported yet; create the partitioned table yourself "
-                             "and Autoloader will append to it")
+            raise ValueError(
+                "destination.partitioning is not supported yet; create the partitioned table yourself "
+                "and Autoloader will append to it"
+            )
         if self.optimization.z_ordering_enabled:
             raise ValueError("destination.optimization.z_ordering is not supported yet; leave it disabled")
         return self

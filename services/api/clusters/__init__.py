@@ -1,0 +1,1 @@
+"""Clusters: where Spark runs. They come from the settings."""

@@ -1,0 +1,108 @@
+"""The HTTP side: routes, error answers, documentation, and the server that runs inside our own runtime."""
+
+import asyncio
+import contextlib
+from collections.abc import Iterator, Mapping
+
+import uvicorn
+from fastapi import APIRouter, FastAPI
+
+from libs.common.errors import Permanent
+from services.api import errors
+from services.api.caller import Caller
+from services.api.clusters import routes as clusters_routes
+from services.api.clusters.registry import Clusters
+from services.api.health import routes as health_routes
+from services.api.health.checks import Check
+from services.api.ingestions import routes as ingestions_routes
+from services.api.ingestions.handlers import Ingestions
+from services.api.requests import RequestScope
+from services.api.runs import routes as runs_routes
+from services.api.runs.handlers import Runs
+
+PREFIX = "/api/v1"
+VERSION = "0.1.0"
+_DESCRIPTION = """Keeps Apache Iceberg tables up to date with the files that land in object storage.
+
+Lists are arrays, newest first, with `limit` and `offset`; `Link` and `X-Total-Count` tell the rest. Errors are
+`{"detail", "code", "hint", "request_id"}`. Every answer carries `X-Request-ID`; send your own to find it in the log.
+A POST with an `Idempotency-Key` may be repeated safely.
+"""
+
+
+def build_http(
+    *, ingestions: Ingestions, runs: Runs, clusters: Clusters, checks: Mapping[str, Check], caller: Caller
+) -> FastAPI:
+    """The ASGI application."""
+    app = FastAPI(title="Autoloader", version=VERSION, description=_DESCRIPTION, redoc_url=None)
+    versioned = APIRouter(prefix=PREFIX)
+    versioned.include_router(ingestions_routes.router(ingestions, caller))
+    versioned.include_router(runs_routes.router(runs, caller))
+    versioned.include_router(clusters_routes.router(clusters))
+    health = health_routes.router(checks)
+    versioned.include_router(health)
+    app.include_router(versioned)
+    app.include_router(health, include_in_schema=False)
+    errors.install(app)
+    app.add_middleware(RequestScope)
+    return app
+
+
+class HttpServer:
+    """Uvicorn as one part of our process: signals and logs are the runtime's, not its own."""
+
+    def __init__(self, app: FastAPI, *, host: str, port: int) -> None:
+        self._host = host
+        self._port = port
+        self._server = _Server(
+            uvicorn.Config(
+                app,
+                host=host,
+                port=port,
+                log_config=None,
+                access_log=False,
+                lifespan="off",
+                server_header=False,
+                timeout_graceful_shutdown=5,
+            )
+        )
+        self._task: asyncio.Task[None] | None = None
+
+    @property
+    def port(self) -> int:
+        """The port that is listened on, once ``start`` has returned."""
+        return int(self._server.servers[0].sockets[0].getsockname()[1])
+
+    async def start(self) -> None:
+        """Returns when requests are answered.
+
+        Raises:
+            Permanent: code ``port_unavailable``.
+        """
+        self._task = asyncio.create_task(self._server.serve(), name="uvicorn")
+        while not self._server.started:
+            if self._task.done():
+                with contextlib.suppress(SystemExit, OSError):
+                    self._task.result()
+                raise Permanent(
+                    f"cannot listen on {self._host}:{self._port}",
+                    code="port_unavailable",
+                    hint="stop what listens there, or choose another port with AUTOLOADER_API_PORT",
+                )
+            await asyncio.sleep(0.005)
+
+    async def run(self) -> None:
+        """Ends when the server does."""
+        if self._task is not None:
+            await asyncio.wait((self._task,))
+
+    async def stop(self) -> None:
+        """Open requests may end, for some seconds. May be called twice."""
+        self._server.should_exit = True
+        await self.run()
+
+
+class _Server(uvicorn.Server):
+    @contextlib.contextmanager
+    def capture_signals(self) -> Iterator[None]:
+        yield  # libs.common.service listens for signals

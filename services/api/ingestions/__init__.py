@@ -1,0 +1,1 @@
+"""Ingestions: what a user wants kept up to date."""

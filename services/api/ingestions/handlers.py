@@ -1,0 +1,164 @@
+"""What happens to ingestions: gather, decide, act, in one transaction each."""
+
+from collections.abc import Mapping
+from typing import Any
+from uuid import UUID
+
+from sqlalchemy import Row
+from sqlalchemy.ext.asyncio import AsyncConnection
+
+from libs.common.contracts.definition import Credentials, Definition
+from libs.common.errors import Conflict
+from libs.common.failpoints import failpoint
+from libs.common.ids import new_ingestion_id
+from libs.common.secrets import SecretBox
+from libs.common.storage.definitions import open_credentials, seal_credentials
+from libs.common.storage.engine import Database
+from services.api import audit
+from services.api.caller import Caller
+from services.api.clusters.registry import Clusters
+from services.api.idempotency import Answer, Once, at_most_once
+from services.api.ingestions import repository
+from services.api.ingestions.changes import check_identity, patched
+from services.api.ingestions.schemas import IngestionIn, IngestionMetadata, IngestionOut
+from services.api.pages import Page
+
+
+class Ingestions:
+    """The ingestions of all tenants; every call sees those of its caller only."""
+
+    def __init__(self, database: Database, secret_box: SecretBox, clusters: Clusters) -> None:
+        self._database = database
+        self._box = secret_box
+        self._clusters = clusters
+
+    async def create(self, caller: Caller, sent: IngestionIn, once: Once | None) -> Answer:
+        """201 with the new ingestion, a draft.
+
+        Raises:
+            Invalid: codes ``unknown_cluster``, ``idempotency_key_reused``.
+        """
+        definition = sent.definition()
+        self._clusters.url_of(definition.cluster_id)
+        failpoint("api.before_tx")
+        async with self._database.begin() as connection:
+            answer = await at_most_once(
+                connection, caller, once, lambda: self._create(connection, caller, definition, sent.credentials)
+            )
+        failpoint("api.after_tx")
+        return answer
+
+    async def _create(
+        self, connection: AsyncConnection, caller: Caller, definition: Definition, credentials: Credentials | None
+    ) -> Answer:
+        ingestion_id = new_ingestion_id()
+        await repository.insert_ingestion(connection, caller, ingestion_id, definition)
+        if credentials is not None:
+            await repository.store_secret(
+                connection, ingestion_id, seal_credentials(self._box, ingestion_id, credentials)
+            )
+        await audit.record(connection, caller, "ingestion.created", ingestion_id, details={"name": definition.name})
+        row = await repository.get(connection, caller.tenant_id, ingestion_id)
+        return Answer(201, self._shown(row).model_dump(mode="json", by_alias=True))
+
+    async def get(self, caller: Caller, ingestion_id: UUID) -> IngestionOut:
+        """
+        Raises:
+            NotFound: unknown, deleted, or another tenant's.
+        """
+        async with self._database.read() as connection:
+            return self._shown(await repository.get(connection, caller.tenant_id, ingestion_id))
+
+    async def page(self, caller: Caller, page: Page) -> tuple[list[IngestionOut], int]:
+        """One page, newest first, and the length of the whole list."""
+        async with self._database.read() as connection:
+            rows, total = await repository.page(connection, caller.tenant_id, page)
+        return [self._shown(row) for row in rows], total
+
+    async def replace(self, caller: Caller, ingestion_id: UUID, sent: IngestionIn) -> IngestionOut:
+        """The whole definition anew. Stored credentials stay when ``sent`` has none (PATCH can remove them).
+
+        Raises:
+            NotFound, Invalid (``unknown_cluster``), Conflict (``identity_fixed``).
+        """
+        self._clusters.url_of(sent.cluster_id)
+        failpoint("api.before_tx")
+        async with self._database.begin() as connection:
+            row = await repository.lock(connection, caller.tenant_id, ingestion_id)
+            await self._store(connection, caller, row, sent, keep_credentials=True)
+            changed = await repository.get(connection, caller.tenant_id, ingestion_id)
+        failpoint("api.after_tx")
+        return self._shown(changed)
+
+    async def patch(self, caller: Caller, ingestion_id: UUID, patch: Mapping[str, Any]) -> IngestionOut:
+        """A JSON merge patch of the definition and the credentials.
+
+        Raises:
+            NotFound, Invalid (``unknown_cluster``, ``read_only_field``, ``invalid_request``), Conflict
+            (``identity_fixed``).
+        """
+        failpoint("api.before_tx")
+        async with self._database.begin() as connection:
+            row = await repository.lock(connection, caller.tenant_id, ingestion_id)
+            sealed = await repository.sealed_secret(connection, ingestion_id)
+            sent = patched(row.definition, open_credentials(self._box, ingestion_id, sealed), patch)
+            self._clusters.url_of(sent.cluster_id)
+            await self._store(connection, caller, row, sent, keep_credentials=False)
+            changed = await repository.get(connection, caller.tenant_id, ingestion_id)
+        failpoint("api.after_tx")
+        return self._shown(changed)
+
+    async def _store(
+        self, connection: AsyncConnection, caller: Caller, row: Row[Any], sent: IngestionIn, *, keep_credentials: bool
+    ) -> None:
+        before, after = Definition.model_validate(row.definition), sent.definition()
+        check_identity(before, after, has_run=await repository.has_run(connection, row.id))
+        await repository.update_definition(connection, row.id, after)
+        if sent.credentials is not None:
+            await repository.store_secret(connection, row.id, seal_credentials(self._box, row.id, sent.credentials))
+        elif not keep_credentials:
+            await repository.remove_secret(connection, row.id)
+        details = {"definition_version": row.definition_version + 1}
+        await audit.record(connection, caller, "ingestion.updated", row.id, details=details)
+
+    async def delete(self, caller: Caller, ingestion_id: UUID) -> None:
+        """Forgets the ingestion and its credentials. The table, and the history of its runs, stay.
+
+        Raises:
+            NotFound, Conflict (``run_active``).
+        """
+        failpoint("api.before_tx")
+        async with self._database.begin() as connection:
+            await repository.lock(connection, caller.tenant_id, ingestion_id)
+            run_id = await repository.unfinished_run(connection, ingestion_id)
+            if run_id is not None:
+                raise Conflict(
+                    f"run {run_id} of this ingestion is not over",
+                    code="run_active",
+                    hint=f"wait for it: GET /api/v1/ingestions/{ingestion_id}/runs/{run_id}; then delete again",
+                )
+            await repository.mark_deleted(connection, ingestion_id)
+            await repository.remove_secret(connection, ingestion_id)
+            await audit.record(connection, caller, "ingestion.deleted", ingestion_id, destructive=True)
+        failpoint("api.after_tx")
+
+    def _shown(self, row: Row[Any]) -> IngestionOut:
+        source = {**row.definition["source"], "credentials_set": row.credentials_set}
+        return IngestionOut.model_validate(
+            {
+                **row.definition,
+                "source": source,
+                "id": row.id,
+                "tenant_id": row.tenant_id,
+                "status": row.status,
+                "spark_connect_url": self._clusters.known(row.definition["cluster_id"]),
+                "metadata": IngestionMetadata(
+                    last_run_id=row.last_run_id, last_run_time=row.last_run_time, schema_version=row.schema_version
+                ),
+                "definition_version": row.definition_version,
+                "generation": row.generation,
+                "created_at": row.created_at,
+                "updated_at": row.updated_at,
+                "created_by": row.created_by,
+            }
+        )

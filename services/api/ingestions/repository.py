@@ -1,0 +1,163 @@
+"""Rows of ingestions. Statements only; ``handlers.py`` decides."""
+
+from collections.abc import Sequence
+from typing import Any
+from uuid import UUID
+
+from sqlalchemy import Row, Select, and_, delete, exists, func, select, true, update
+from sqlalchemy.dialects.postgresql import insert
+from sqlalchemy.ext.asyncio import AsyncConnection
+
+from libs.common.contracts.definition import Definition
+from libs.common.errors import NotFound
+from libs.common.ids import TenantId
+from libs.common.ledger.tables import schema_version
+from libs.common.storage.control import ingestion, run, secret
+from services.api.caller import Caller
+from services.api.pages import Page
+
+
+def as_json(definition: Definition) -> dict[str, Any]:
+    """The stored form: the words of the API (``schema``, not ``schema_rules``)."""
+    return definition.model_dump(mode="json", by_alias=True)
+
+
+async def insert_ingestion(
+    connection: AsyncConnection, caller: Caller, ingestion_id: UUID, definition: Definition
+) -> None:
+    await connection.execute(
+        ingestion.insert().values(
+            id=ingestion_id,
+            tenant_id=caller.tenant_id,
+            status="draft",
+            definition=as_json(definition),
+            created_by=caller.actor,
+        )
+    )
+
+
+async def update_definition(connection: AsyncConnection, ingestion_id: UUID, definition: Definition) -> None:
+    await connection.execute(
+        update(ingestion)
+        .where(ingestion.c.id == ingestion_id)
+        .values(
+            definition=as_json(definition),
+            definition_version=ingestion.c.definition_version + 1,
+            updated_at=func.now(),
+        )
+    )
+
+
+async def mark_deleted(connection: AsyncConnection, ingestion_id: UUID) -> None:
+    await connection.execute(update(ingestion).where(ingestion.c.id == ingestion_id).values(deleted_at=func.now()))
+
+
+async def lock(connection: AsyncConnection, tenant_id: TenantId, ingestion_id: UUID) -> Row[Any]:
+    """The live ingestion, locked until the transaction ends. Whoever changes its runs holds this lock first.
+
+    Raises:
+        NotFound: unknown, deleted, or another tenant's.
+    """
+    query = select(ingestion).where(*_visible(tenant_id), ingestion.c.id == ingestion_id)
+    row = (await connection.execute(query.with_for_update(key_share=True))).one_or_none()
+    if row is None:
+        raise unknown(ingestion_id)
+    return row
+
+
+async def ensure_exists(connection: AsyncConnection, tenant_id: TenantId, ingestion_id: UUID) -> None:
+    """
+    Raises:
+        NotFound: unknown, deleted, or another tenant's.
+    """
+    query = select(ingestion.c.id).where(*_visible(tenant_id), ingestion.c.id == ingestion_id)
+    if (await connection.execute(query)).first() is None:
+        raise unknown(ingestion_id)
+
+
+def unknown(ingestion_id: UUID) -> NotFound:
+    return NotFound(
+        f"no ingestion has the id {ingestion_id}",
+        code="unknown_ingestion",
+        hint="GET /api/v1/ingestions lists the ingestions of this tenant",
+    )
+
+
+async def get(connection: AsyncConnection, tenant_id: TenantId, ingestion_id: UUID) -> Row[Any]:
+    """One ingestion with its latest run and schema version.
+
+    Raises:
+        NotFound: unknown, deleted, or another tenant's.
+    """
+    found = await connection.execute(_shown(tenant_id).where(ingestion.c.id == ingestion_id))
+    row: Row[Any] | None = found.one_or_none()
+    if row is None:
+        raise unknown(ingestion_id)
+    return row
+
+
+async def page(connection: AsyncConnection, tenant_id: TenantId, page: Page) -> tuple[Sequence[Row[Any]], int]:
+    """The ingestions of one page, newest first, and how many there are in all."""
+    total = await connection.scalar(select(func.count()).select_from(ingestion).where(*_visible(tenant_id)))
+    newest_first = _shown(tenant_id).order_by(ingestion.c.created_at.desc(), ingestion.c.id.desc())
+    rows = (await connection.execute(newest_first.limit(page.limit).offset(page.offset))).all()
+    return rows, total or 0
+
+
+async def has_run(connection: AsyncConnection, ingestion_id: UUID) -> bool:
+    return bool(await connection.scalar(select(exists().where(run.c.ingestion_id == ingestion_id))))
+
+
+async def unfinished_run(connection: AsyncConnection, ingestion_id: UUID) -> UUID | None:
+    """A run that is active or queued, if there is one."""
+    query = select(run.c.id).where(run.c.ingestion_id == ingestion_id, run.c.ended_at.is_(None))
+    return await connection.scalar(query.order_by(run.c.dispatched_at.asc().nulls_last()).limit(1))
+
+
+async def sealed_secret(connection: AsyncConnection, ingestion_id: UUID) -> bytes | None:
+    return await connection.scalar(select(secret.c.sealed).where(secret.c.ingestion_id == ingestion_id))
+
+
+async def store_secret(connection: AsyncConnection, ingestion_id: UUID, sealed: bytes) -> None:
+    statement = insert(secret).values(ingestion_id=ingestion_id, sealed=sealed)
+    await connection.execute(
+        statement.on_conflict_do_update(
+            index_elements=[secret.c.ingestion_id], set_={"sealed": sealed, "updated_at": func.now()}
+        )
+    )
+
+
+async def remove_secret(connection: AsyncConnection, ingestion_id: UUID) -> None:
+    await connection.execute(delete(secret).where(secret.c.ingestion_id == ingestion_id))
+
+
+def _visible(tenant_id: TenantId) -> tuple[Any, Any]:
+    return ingestion.c.tenant_id == tenant_id, ingestion.c.deleted_at.is_(None)
+
+
+def _shown(tenant_id: TenantId) -> Select[Any]:
+    last_run = (
+        select(run.c.id, run.c.created_at)
+        .where(run.c.ingestion_id == ingestion.c.id)
+        .order_by(run.c.created_at.desc(), run.c.id.desc())
+        .limit(1)
+        .lateral("last_run")
+    )
+    schema = (
+        select(func.max(schema_version.c.version).label("version"))
+        .where(
+            and_(schema_version.c.ingestion_id == ingestion.c.id, schema_version.c.generation == ingestion.c.generation)
+        )
+        .lateral("current_schema")
+    )
+    return (
+        select(
+            ingestion,
+            last_run.c.id.label("last_run_id"),
+            last_run.c.created_at.label("last_run_time"),
+            schema.c.version.label("schema_version"),
+            exists().where(secret.c.ingestion_id == ingestion.c.id).label("credentials_set"),
+        )
+        .select_from(ingestion.outerjoin(last_run, true()).outerjoin(schema, true()))
+        .where(*_visible(tenant_id))
+    )

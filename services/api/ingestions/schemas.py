@@ -1,0 +1,130 @@
+"""What clients send and get about ingestions. The definition itself is ``contracts.definition``."""
+
+from datetime import datetime
+from typing import Any, Literal
+from uuid import UUID
+
+from pydantic import BaseModel, ConfigDict, Field, model_validator
+
+from libs.common.contracts.definition import Credentials, Definition, Source
+
+READ_ONLY = frozenset(
+    {
+        "id",
+        "tenant_id",
+        "status",
+        "spark_connect_url",
+        "metadata",
+        "definition_version",
+        "generation",
+        "created_at",
+        "updated_at",
+        "created_by",
+    }
+)
+"""Fields that only answers have. PUT and POST pass over them, so that what GET returned can be sent back."""
+
+EXAMPLE: dict[str, Any] = {
+    "name": "Flights",
+    "cluster_id": "local",
+    "source": {
+        "type": "s3",
+        "path": "s3://landing/flights/",
+        "file_pattern": "*.json",
+        "credentials": {
+            "aws_access_key_id": "AKIA…",
+            "aws_secret_access_key": "…",
+            "endpoint_url": "http://localhost:9000",
+            "region": "us-east-1",
+        },
+    },
+    "format": {"type": "json", "schema": {"inference": "auto", "evolution_enabled": True}},
+    "destination": {"catalog": "lake", "database": "demo", "table": "flights", "write_mode": "append"},
+}
+
+EXAMPLE_ANSWER: dict[str, Any] = {
+    "id": "2f1b1c0e-6c56-4b5e-9d7e-0d9f2c1b8a11",
+    "tenant_id": "default",
+    "status": "draft",
+    **EXAMPLE,
+    "source": {
+        **{name: value for name, value in EXAMPLE["source"].items() if name != "credentials"},
+        "credentials_set": True,
+    },
+    "spark_connect_url": "sc://localhost:15002",
+    "metadata": {
+        "last_run_id": "7a0e7a8c-3f0b-4a52-9b60-1d1f3f8f9f10",
+        "last_run_time": "2025-01-07T12:34:56Z",
+        "next_run_time": None,
+        "schema_version": 1,
+    },
+    "definition_version": 1,
+    "generation": 1,
+    "created_at": "2025-01-07T12:30:00Z",
+    "updated_at": "2025-01-07T12:30:00Z",
+    "created_by": "anonymous",
+}
+
+
+class SourceIn(Source):
+    credentials: Credentials | None = Field(
+        default=None,
+        description="Write-only: stored encrypted, never returned. PUT without them keeps the stored ones.",
+    )
+
+    @model_validator(mode="before")
+    @classmethod
+    def _drop_read_only(cls, sent: Any) -> Any:
+        return {k: v for k, v in sent.items() if k != "credentials_set"} if isinstance(sent, dict) else sent
+
+
+class IngestionIn(Definition):
+    """The body of POST and PUT."""
+
+    model_config = ConfigDict(json_schema_extra={"example": EXAMPLE})
+
+    source: SourceIn
+
+    @model_validator(mode="before")
+    @classmethod
+    def _drop_read_only(cls, sent: Any) -> Any:
+        return {k: v for k, v in sent.items() if k not in READ_ONLY} if isinstance(sent, dict) else sent
+
+    @property
+    def credentials(self) -> Credentials | None:
+        return self.source.credentials
+
+    def definition(self) -> Definition:
+        """The definition alone: what is stored, frozen into runs, and shown."""
+        return Definition.model_validate(self.model_dump(by_alias=True, exclude={"source": {"credentials"}}))
+
+
+class SourceOut(Source):
+    model_config = ConfigDict(extra="ignore")
+
+    credentials_set: bool = Field(description="Whether credentials are stored for this source.")
+
+
+class IngestionMetadata(BaseModel):
+    last_run_id: UUID | None = None
+    last_run_time: datetime | None = Field(default=None, description="When the last run was asked for.")
+    next_run_time: datetime | None = None
+    schema_version: int | None = Field(default=None, description="Version of the table's schema, from 1.")
+
+
+class IngestionOut(Definition):
+    model_config = ConfigDict(extra="ignore", json_schema_extra={"example": EXAMPLE_ANSWER})
+
+    id: UUID
+    tenant_id: str
+    status: Literal["draft", "active", "paused", "error"] = Field(
+        description="A draft runs when asked; active: its schedule or events are on."
+    )
+    source: SourceOut
+    spark_connect_url: str | None = Field(description="Null when the cluster is not in the settings any more.")
+    metadata: IngestionMetadata
+    definition_version: int = Field(description="Grows with every change.")
+    generation: int
+    created_at: datetime
+    updated_at: datetime
+    created_by: str

@@ -1,0 +1,1 @@
+"""Runs: asking for them, following them (projector), and making sure that they end (sweeper)."""

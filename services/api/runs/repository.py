@@ -1,0 +1,148 @@
+"""Rows of runs, and between rows and the folded ``Run``. Statements only."""
+
+from collections.abc import Iterable
+from datetime import datetime
+from typing import Any
+from uuid import UUID
+
+from sqlalchemy import Row, func, select, update
+from sqlalchemy.dialects.postgresql import insert
+from sqlalchemy.ext.asyncio import AsyncConnection
+
+from libs.common.contracts.events import Problem, RunRequested, Totals
+from libs.common.contracts.topics import RUN_REQUESTS
+from libs.common.lifecycle.run import FINAL, Run, RunStatus
+from libs.common.storage.control import ingestion, run, run_error
+from libs.common.storage.outbox import Outbox
+
+
+async def insert_run(connection: AsyncConnection, *, run_id: UUID, of: Row[Any], trigger: str, dispatch: bool) -> None:
+    """A run of the ingestion row ``of``, with its definition frozen."""
+    await connection.execute(
+        run.insert().values(
+            id=run_id,
+            ingestion_id=of.id,
+            tenant_id=of.tenant_id,
+            generation=of.generation,
+            trigger=trigger,
+            definition_version=of.definition_version,
+            definition=of.definition,
+            dispatched_at=func.now() if dispatch else None,
+        )
+    )
+
+
+async def unfinished(connection: AsyncConnection, ingestion_id: UUID) -> tuple[UUID | None, UUID | None]:
+    """The active run and the queued one, if any. The caller holds the ingestion's lock."""
+    query = select(run.c.id, run.c.dispatched_at).where(run.c.ingestion_id == ingestion_id, run.c.ended_at.is_(None))
+    active = queued = None
+    for row in await connection.execute(query):
+        if row.dispatched_at is None:
+            queued = row.id
+        else:
+            active = row.id
+    return active, queued
+
+
+async def announce(connection: AsyncConnection, outbox: Outbox, run_id: UUID) -> None:
+    """Wakes a scanner for the run, once this transaction commits."""
+    query = select(run.c.ingestion_id, run.c.generation, run.c.tenant_id, run.c.trigger).where(run.c.id == run_id)
+    row = (await connection.execute(query)).one()
+    message = RunRequested(
+        run_id=run_id,
+        ingestion_id=row.ingestion_id,
+        generation=row.generation,
+        tenant_id=row.tenant_id,
+        trigger=row.trigger,
+    )
+    await outbox.enqueue(connection, RUN_REQUESTS, message)
+
+
+async def ingestion_of(connection: AsyncConnection, run_id: UUID) -> UUID | None:
+    """The ingestion of a run; None for a run that nobody asked for."""
+    return await connection.scalar(select(run.c.ingestion_id).where(run.c.id == run_id))
+
+
+async def lock_ingestion(connection: AsyncConnection, ingestion_id: UUID) -> None:
+    """Taken before any run of it is changed, so that requests and endings take turns. Deleted ones too."""
+    query = select(ingestion.c.id).where(ingestion.c.id == ingestion_id)
+    await connection.execute(query.with_for_update(key_share=True))
+
+
+async def load(connection: AsyncConnection, run_id: UUID) -> Run:
+    """The folded run, its row locked. Problems are not loaded: they only ever grow, row by row."""
+    row = (await connection.execute(select(run).where(run.c.id == run_id).with_for_update())).one()
+    return Run(
+        status=RunStatus(row.status),
+        seq=row.seq,
+        totals=Totals.model_validate(row.totals),
+        started_at=row.started_at,
+        ended_at=row.ended_at,
+        snapshots=frozenset(row.snapshots),
+        warnings=frozenset(row.warnings),
+    )
+
+
+async def store(connection: AsyncConnection, run_id: UUID, before: Run, after: Run, at: datetime) -> None:
+    """Writes what changed. The guard repeats what ``advance`` decided: seq never falls, final stays final."""
+    statement = (
+        update(run)
+        .where(run.c.id == run_id, run.c.seq <= after.seq)
+        .values(
+            status=after.status.value,
+            seq=after.seq,
+            totals=after.totals.model_dump(mode="json"),
+            snapshots=sorted(after.snapshots),
+            warnings=[_storable(text) for text in sorted(after.warnings)],
+            started_at=after.started_at,
+            ended_at=after.ended_at,
+        )
+    )
+    if before.status not in FINAL:
+        statement = statement.where(run.c.status.not_in([status.value for status in FINAL]))
+    await connection.execute(statement)
+    await _add_problems(connection, run_id, after.problems - before.problems, at)
+
+
+async def add_details(
+    connection: AsyncConnection, run_id: UUID, snapshots: Iterable[int], problems: Iterable[Problem], at: datetime
+) -> None:
+    """Snapshots and problems that are known from the ledger. The caller holds the run's lock."""
+    known = await connection.scalar(select(run.c.snapshots).where(run.c.id == run_id))
+    merged = sorted({*(known or ()), *snapshots})
+    await connection.execute(update(run).where(run.c.id == run_id).values(snapshots=merged))
+    await _add_problems(connection, run_id, problems, at)
+
+
+async def _add_problems(connection: AsyncConnection, run_id: UUID, problems: Iterable[Problem], at: datetime) -> None:
+    rows = [
+        {
+            "run_id": run_id,
+            "error_type": _storable(problem.error_type),
+            "message": _storable(problem.message),
+            "hint": _storable(problem.hint),
+            "file": _storable(problem.file or ""),
+            "line": problem.line,
+            "occurred_at": at,
+        }
+        for problem in problems
+    ]
+    if rows:
+        await connection.execute(insert(run_error).on_conflict_do_nothing(), rows)
+
+
+async def dispatch_queued(connection: AsyncConnection, outbox: Outbox, ingestion_id: UUID) -> UUID | None:
+    """Starts the queued run, if there is one and none is active. The caller holds the ingestion's lock."""
+    active, queued = await unfinished(connection, ingestion_id)
+    if active is not None or queued is None:
+        return None
+    await connection.execute(
+        update(run).where(run.c.id == queued, run.c.dispatched_at.is_(None)).values(dispatched_at=func.now())
+    )
+    await announce(connection, outbox, queued)
+    return queued
+
+
+def _storable(text: str) -> str:
+    # Postgres keeps no NUL in text, and a broken file's content may be quoted in a message.
+    return text.replace("\x00", "\N{REPLACEMENT CHARACTER}")

@@ -1,0 +1,40 @@
+"""``/ingestions/{id}/run`` and ``/ingestions/{id}/runs``."""
+
+from uuid import UUID
+
+from fastapi import APIRouter, Request, Response
+
+from services.api import pages
+from services.api.caller import Caller
+from services.api.docs import ERRORS, OnceHeader, PageQuery
+from services.api.runs.handlers import Runs
+from services.api.runs.schemas import RunAccepted, RunOut
+
+
+def router(runs: Runs, caller: Caller) -> APIRouter:
+    routes = APIRouter(prefix="/ingestions/{ingestion_id}", tags=["runs"])
+
+    @routes.post(
+        "/run",
+        status_code=202,
+        response_model=RunAccepted,
+        summary="Run an ingestion now",
+        description="While one run is active a second one is queued; a third request joins the queued one and gets "
+        "its id. Follow the run at the address in `Location`.",
+        responses=ERRORS(404, 422),
+    )
+    async def request_run(ingestion_id: UUID, once: OnceHeader) -> Response:
+        answer = await runs.request(caller, ingestion_id, once)
+        return answer.response({"Location": f"/api/v1/ingestions/{ingestion_id}/runs/{answer.body['run_id']}"})
+
+    @routes.get("/runs", summary="The runs of an ingestion, newest first", responses=ERRORS(404, 422))
+    async def list_runs(ingestion_id: UUID, request: Request, response: Response, page: PageQuery) -> list[RunOut]:
+        shown, total = await runs.page(caller, ingestion_id, page)
+        pages.announce(response, request, page, total)
+        return shown
+
+    @routes.get("/runs/{run_id}", summary="One run: progress, numbers, errors", responses=ERRORS(404, 422))
+    async def get_run(ingestion_id: UUID, run_id: UUID) -> RunOut:
+        return await runs.get(caller, ingestion_id, run_id)
+
+    return routes

@@ -1,0 +1,116 @@
+"""What clients get about runs."""
+
+from datetime import datetime
+from typing import Any, Literal
+from uuid import UUID
+
+from pydantic import BaseModel, ConfigDict, Field
+
+from libs.common.lifecycle.run import RunStatus
+
+_RUN_ID = "7a0e7a8c-3f0b-4a52-9b60-1d1f3f8f9f10"
+_INGESTION_ID = "2f1b1c0e-6c56-4b5e-9d7e-0d9f2c1b8a11"
+
+EXAMPLE_RUN: dict[str, Any] = {
+    "id": _RUN_ID,
+    "ingestion_id": _INGESTION_ID,
+    "status": "partial",
+    "queued": False,
+    "waiting_on": None,
+    "trigger": "manual",
+    "created_at": "2025-01-07T12:34:56Z",
+    "started_at": "2025-01-07T12:34:57Z",
+    "ended_at": "2025-01-07T12:35:03Z",
+    "progress": {
+        "files_discovered": 3,
+        "files_done": 2,
+        "batches_planned": 2,
+        "batches_done": 2,
+        "eta_seconds": None,
+    },
+    "metrics": {
+        "files_processed": 2,
+        "files_skipped": 0,
+        "files_failed": 1,
+        "records_ingested": 2000,
+        "records_quarantined": 0,
+        "bytes_read": 221000,
+        "bytes_written": 18000,
+        "duration_seconds": 6.12,
+        "error_count": 1,
+    },
+    "errors": [
+        {
+            "file": "s3://landing/flights/2013-03.json",
+            "error_type": "unparsable_file",
+            "message": "line 17 is not a JSON object",
+            "hint": "repair the file and upload it again: a new version is loaded by the next run",
+            "line": 17,
+            "timestamp": "2025-01-07T12:35:01Z",
+        }
+    ],
+    "snapshots": [4358109269873137077],
+    "schema_version": 1,
+    "warnings": [],
+}
+
+
+class RunAccepted(BaseModel):
+    """The request is stored; the run happens."""
+
+    model_config = ConfigDict(json_schema_extra={"example": {"run_id": _RUN_ID, "status": "accepted", "queued": False}})
+
+    run_id: UUID
+    status: Literal["accepted"] = "accepted"
+    queued: bool = Field(description="It waits for the active run of this ingestion; one run waits at most.")
+
+
+class Progress(BaseModel):
+    files_discovered: int
+    files_done: int
+    batches_planned: int
+    batches_done: int
+    eta_seconds: int | None = Field(description="Estimate for the files found so far; null when nothing is known.")
+
+
+class RunMetrics(BaseModel):
+    """What this run committed; an incremental run counts the new files only."""
+
+    files_processed: int
+    files_skipped: int = Field(description="Matching files that earlier runs had loaded.")
+    files_failed: int
+    records_ingested: int
+    records_quarantined: int
+    bytes_read: int
+    bytes_written: int
+    duration_seconds: float | None = Field(description="So far, while it runs; null before it starts.")
+    error_count: int
+
+
+class RunErrorOut(BaseModel):
+    file: str | None
+    error_type: str
+    message: str
+    hint: str
+    line: int | None = Field(description="1-based.")
+    timestamp: datetime
+
+
+class RunOut(BaseModel):
+    model_config = ConfigDict(json_schema_extra={"example": EXAMPLE_RUN})
+
+    id: UUID
+    ingestion_id: UUID
+    status: RunStatus
+    queued: bool = Field(description="It waits for the active run of this ingestion.")
+    waiting_on: str | None = Field(description="Why an accepted run has not begun.")
+    trigger: str = Field(description="manual, schedule, event, refresh, backfill or retry.")
+    created_at: datetime
+    started_at: datetime | None
+    ended_at: datetime | None
+    progress: Progress
+    metrics: RunMetrics
+    errors: list[RunErrorOut] = Field(description="The first of them; metrics.error_count counts all.")
+    snapshots: list[int] = Field(description="Iceberg snapshot ids that this run published (64-bit integers).")
+    schema_version: int | None
+    warnings: list[str]

@@ -1,0 +1,136 @@
+"""Runs as clients see them. Reading only."""
+
+from collections import defaultdict
+from collections.abc import Sequence
+from datetime import datetime
+from typing import Any
+from uuid import UUID
+
+from sqlalchemy import Row, Select, func, select
+from sqlalchemy.ext.asyncio import AsyncConnection
+
+from libs.common.contracts.events import Totals
+from libs.common.contracts.topics import RUN_REQUESTS
+from libs.common.errors import NotFound
+from libs.common.lifecycle.run import RunStatus
+from libs.common.storage.control import outbox, run, run_error
+from services.api.pages import Page
+from services.api.runs.progress import duration_seconds, eta_seconds, waiting_on
+from services.api.runs.schemas import Progress, RunErrorOut, RunMetrics, RunOut
+
+ERRORS_IN_DETAIL = 100
+ERRORS_IN_LIST = 5
+
+
+class RunViews:
+    """Reads runs through a connection, and words them for clients. Times and the relay's trouble are passed in."""
+
+    def __init__(self, connection: AsyncConnection, *, topic_prefix: str, now: datetime, problem: str | None) -> None:
+        self._connection = connection
+        self._requests_topic = RUN_REQUESTS.name(topic_prefix)
+        self._now = now
+        self._problem = problem
+
+    async def one(self, ingestion_id: UUID, run_id: UUID) -> RunOut:
+        """
+        Raises:
+            NotFound: no such run of this ingestion.
+        """
+        query = select(run).where(run.c.ingestion_id == ingestion_id, run.c.id == run_id)
+        shown = await self._shown(query, ERRORS_IN_DETAIL)
+        if not shown:
+            raise NotFound(
+                f"no run of ingestion {ingestion_id} has the id {run_id}",
+                code="unknown_run",
+                hint=f"GET /api/v1/ingestions/{ingestion_id}/runs lists its runs",
+            )
+        return shown[0]
+
+    async def page(self, ingestion_id: UUID, page: Page) -> tuple[list[RunOut], int]:
+        """One page, newest first, and the length of the whole list."""
+        mine = run.c.ingestion_id == ingestion_id
+        total = await self._connection.scalar(select(func.count()).select_from(run).where(mine))
+        newest_first = select(run).where(mine).order_by(run.c.created_at.desc(), run.c.id.desc())
+        return await self._shown(newest_first.limit(page.limit).offset(page.offset), ERRORS_IN_LIST), total or 0
+
+    async def _shown(self, query: Select[Any], errors_max: int) -> list[RunOut]:
+        rows = (await self._connection.execute(query)).all()
+        ids = [row.id for row in rows]
+        errors, counts = await self._errors(ids, errors_max)
+        unsent = await self._unsent({row.ingestion_id for row in rows if row.status == RunStatus.ACCEPTED})
+        return [
+            self._worded(row, errors[row.id], counts.get(row.id, 0), is_sent=row.ingestion_id not in unsent)
+            for row in rows
+        ]
+
+    async def _errors(
+        self, run_ids: Sequence[UUID], errors_max: int
+    ) -> tuple[defaultdict[UUID, list[RunErrorOut]], dict[UUID, int]]:
+        """The first errors of each run, and how many each has."""
+        place = func.row_number().over(partition_by=run_error.c.run_id, order_by=run_error.c.id)
+        count = func.count().over(partition_by=run_error.c.run_id)
+        ranked = (
+            select(run_error, place.label("place"), count.label("error_count"))
+            .where(run_error.c.run_id.in_(run_ids))
+            .subquery()
+        )
+        found: defaultdict[UUID, list[RunErrorOut]] = defaultdict(list)
+        counts: dict[UUID, int] = {}
+        query = select(ranked).where(ranked.c.place <= errors_max).order_by(ranked.c.id)
+        for row in await self._connection.execute(query):
+            counts[row.run_id] = row.error_count
+            found[row.run_id].append(
+                RunErrorOut(
+                    file=row.file or None,
+                    error_type=row.error_type,
+                    message=row.message,
+                    hint=row.hint,
+                    line=row.line,
+                    timestamp=row.occurred_at,
+                )
+            )
+        return found, counts
+
+    async def _unsent(self, ingestion_ids: set[UUID]) -> set[UUID]:
+        """Ingestions whose run request still waits in the outbox."""
+        if not ingestion_ids or self._problem is None:
+            return set()
+        keys = [str(ingestion_id) for ingestion_id in ingestion_ids]
+        query = select(outbox.c.key).where(outbox.c.topic == self._requests_topic, outbox.c.key.in_(keys))
+        return {UUID(key) for key in await self._connection.scalars(query)}
+
+    def _worded(self, row: Row[Any], errors: list[RunErrorOut], error_count: int, *, is_sent: bool) -> RunOut:
+        totals, status = Totals.model_validate(row.totals), RunStatus(row.status)
+        return RunOut(
+            id=row.id,
+            ingestion_id=row.ingestion_id,
+            status=status,
+            queued=row.dispatched_at is None and row.ended_at is None,
+            waiting_on=waiting_on(status, row.dispatched_at, self._now, relay_problem=self._problem, is_sent=is_sent),
+            trigger=row.trigger,
+            created_at=row.created_at,
+            started_at=row.started_at,
+            ended_at=row.ended_at,
+            progress=Progress(
+                files_discovered=totals.files_discovered,
+                files_done=totals.files_done,
+                batches_planned=totals.batches_planned,
+                batches_done=totals.batches_done,
+                eta_seconds=None if row.ended_at else eta_seconds(totals, row.started_at, self._now),
+            ),
+            metrics=RunMetrics(
+                files_processed=totals.files_done,
+                files_skipped=totals.files_skipped,
+                files_failed=totals.files_failed,
+                records_ingested=totals.records_ingested,
+                records_quarantined=totals.records_quarantined,
+                bytes_read=totals.bytes_read,
+                bytes_written=totals.bytes_written,
+                duration_seconds=duration_seconds(row.started_at, row.ended_at, self._now),
+                error_count=error_count,
+            ),
+            errors=errors,
+            snapshots=row.snapshots,
+            schema_version=totals.schema_version,
+            warnings=row.warnings,
+        )

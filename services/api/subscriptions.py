@@ -1,0 +1,15 @@
+"""What happens when a message arrives: topic, message, handler. Nothing is registered anywhere else."""
+
+from collections.abc import Mapping
+
+from libs.common.contracts.events import RUN_FACTS, Message
+from libs.common.contracts.topics import RUN_STATUS, Topic
+from libs.common.messaging.loop import Handler
+from services.api.runs.projector import Projector
+
+Subscriptions = Mapping[Topic, Mapping[type[Message], Handler]]
+
+
+def subscriptions(projector: Projector) -> Subscriptions:
+    """The table."""
+    return {RUN_STATUS: {fact: projector.handle for fact in RUN_FACTS}}
