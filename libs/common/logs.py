@@ -17,7 +17,7 @@ from typing import Any, TextIO, cast
 import structlog
 
 REDACTED = "***"
-_SECRET_KEY = re.compile(r"password|passwd|secret|credential|authorization|access_key|api_key|private_key", re.I)
+_SECRET_KEY = re.compile(r"(?i)password|passwd|secret|credential|authorization|access_key|api_key|private_key")
 _URL_PASSWORD = re.compile(r"(\w://[^\s/:@]*):[^\s/@]+@")
 _DEPTH_MAX = 6
 
@@ -74,6 +74,7 @@ def configure(
         finish: list[structlog.typing.Processor] = [
             structlog.processors.format_exc_info,
             redact,
+            _in_reading_order,
             structlog.processors.JSONRenderer(default=str, ensure_ascii=False),
         ]
     else:
@@ -130,6 +131,12 @@ def _redacted(value: Any, depth: int) -> Any:
     if isinstance(value, list | tuple):
         return [_redacted(item, depth + 1) for item in value]
     return value
+
+
+def _in_reading_order(_logger: object, _method: str, event: Event) -> Event:
+    """When, how bad, what; then the details, as they came."""
+    first = {key: event.pop(key) for key in ("timestamp", "level", "event", "service") if key in event}
+    return {**first, **event}
 
 
 def _with_service(service: str) -> structlog.typing.Processor:

@@ -154,7 +154,7 @@ class Service:
             await asyncio.wait_for(work, deadline.total_seconds() + 1)
         except TimeoutError:
             _log.error("service.stop_late", service=self.name, step=name, deadline_s=deadline.total_seconds())
-        except Exception:
+        except Exception:  # noqa: BLE001 - whatever happens in a step, the next one follows
             _log.exception("service.stop_failed", service=self.name, step=name)
         else:
             _log.info("service.step_stopped", service=self.name, step=name, duration_ms=_ms_since(began))
@@ -205,6 +205,6 @@ def run_service(service: Service) -> int:
         return 1
     except KeyboardInterrupt:
         return 130
-    except Exception:
+    except Exception:  # noqa: BLE001 - the process's last words
         _log.exception("service.crashed", service=service.name)
         return 1

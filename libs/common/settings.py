@@ -10,12 +10,14 @@ from typing import Literal, TypeVar
 
 from pydantic import AliasChoices, Field, SecretStr, ValidationError
 from pydantic.fields import FieldInfo
-from pydantic_settings import BaseSettings, SettingsConfigDict
+from pydantic_settings import BaseSettings, SettingsConfigDict, SettingsError
 
 from libs.common.contracts.topics import DEFAULT_PREFIX
 from libs.common.errors import Permanent
 
 ENV_PREFIX = "AUTOLOADER_"
+
+_HINT = "each setting is described in libs/common/settings.py and in the settings of its service"
 
 S = TypeVar("S", bound=BaseSettings)
 
@@ -117,4 +119,8 @@ def load(model: type[S]) -> S:
     try:
         return model()
     except ValidationError as e:
-        raise Permanent("\n".join(problems(e, model)), code="bad_settings", hint="see docs/settings.md") from e
+        raise Permanent("\n".join(problems(e, model)), code="bad_settings", hint=_HINT) from e
+    except SettingsError as e:  # raised for values that should be JSON, before any validation
+        named = [name for name in model.model_fields if f'"{name}"' in str(e)]
+        which = ", ".join(env_name(name, model.model_fields[name]) for name in named)
+        raise Permanent(f"{which}: is not valid JSON", code="bad_settings", hint=_HINT) from e

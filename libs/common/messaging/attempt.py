@@ -65,7 +65,7 @@ class Attempts:
             await handler(envelope)
         except Fenced as error:
             return "fenced", error
-        except Exception as error:
+        except Exception as error:  # noqa: BLE001 - the one place where every error becomes an outcome
             return "failed", error
         except asyncio.CancelledError as error:
             task = asyncio.current_task()

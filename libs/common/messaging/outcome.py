@@ -1,9 +1,9 @@
 """What becomes of a message: a value, decided here, acted upon in ``loop``.
 
-    nothing raised, Fenced        Done        (a fenced worker has a successor: there is nothing left to do)
-    Temporary, Unavailable        RetryLater  for ever: an outage must not divert a topic to its dead letters
-    Permanent, other Rejected     SetAside    the same message would fail in the same way
-    anything else                 our bug: RetryLater a few times (it may be a race), then SetAside
+nothing raised, Fenced        Done        (a fenced worker has a successor: there is nothing left to do)
+Temporary, Unavailable        RetryLater  for ever: an outage must not divert a topic to its dead letters
+Permanent, other Rejected     SetAside    the same message would fail in the same way
+anything else                 our bug: RetryLater a few times (it may be a race), then SetAside
 """
 
 from dataclasses import dataclass
