@@ -72,6 +72,7 @@ class Run(_Answer):
     status: str
     started_at: datetime | None = None
     ended_at: datetime | None = None
+    waiting_on: str | None = None
     progress: Progress = Progress()
     metrics: Metrics = Metrics()
     errors: tuple[RunError, ...] = ()

@@ -2,10 +2,22 @@
 
 import typer
 
+from client.demo.command import demo
 from devstack.cli import app as dev
 
-app = typer.Typer(no_args_is_help=True, help="Keeps Apache Iceberg tables up to date with the files that land in object storage.")
+app = typer.Typer(
+    no_args_is_help=True, help="Keeps Apache Iceberg tables up to date with the files that land in object storage."
+)
 app.add_typer(dev, name="dev")
+app.command()(demo)
+
+
+@app.command()
+def migrate() -> None:
+    """Bring the database of DATABASE_URL to the revision that this version needs. Safe to repeat."""
+    from libs.common.storage.migrate import main as bring_up_to_date  # SQLAlchemy: half a second for nobody else
+
+    raise typer.Exit(bring_up_to_date())
 
 
 def main() -> None:

@@ -134,7 +134,13 @@ def problem_of(response: httpx.Response) -> ApiProblem:
 
 
 def _detail_of(body: dict[str, Any]) -> str:
-    """``detail`` as one line; FastAPI's list of validation errors becomes ``source.path: what is wrong; …``."""
+    """``detail`` as one line; FastAPI's list of validation errors becomes ``source.path: what is wrong; …``.
+
+    An API that is not ready has no ``detail``: it lists its ``checks``.
+    """
+    if isinstance(body.get("checks"), dict):
+        away = {name: check.get("problem") for name, check in body["checks"].items() if check.get("problem")}
+        return "the API is not ready: " + "; ".join(f"{name}: {problem}" for name, problem in away.items())
     detail = body.get("detail")
     if not isinstance(detail, list):
         return str(detail or "")

@@ -79,7 +79,7 @@ def what_is_missing(run: Run | None, problem: ApiAway | None) -> str:
     if problem is not None or run is None:
         return "waiting for the API to answer again"
     if run.status == "accepted":
-        return "waiting for a scanner to take the run (or for the ingestion's earlier run to end)"
+        return run.waiting_on or "waiting for a scanner to take the run"
     if run.progress.batches_done < run.progress.batches_planned:
         open_batches = run.progress.batches_planned - run.progress.batches_done
         return (

@@ -76,6 +76,15 @@ def test_no_answer_names_the_address_and_the_command() -> None:
     assert "\n" not in str(caught.value)
 
 
+def test_an_api_that_is_not_ready_names_what_is_away() -> None:
+    """Readiness is a list of checks: those that fail are the message."""
+    checks = {"postgres": {"status": "ok", "problem": None}, "kafka": {"status": "unavailable", "problem": "no broker"}}
+    body = {"status": "not_ready", "checks": checks}
+    with client(lambda _: httpx.Response(503, json=body)) as api, pytest.raises(ApiAway) as caught:
+        api.ready()
+    assert str(caught.value) == "the API is not ready: kafka: no broker [http_503]"
+
+
 def test_a_post_carries_a_key_of_its_own() -> None:
     """Each POST may be repeated by whoever lost its answer; a GET needs no key."""
     requests: list[httpx.Request] = []
