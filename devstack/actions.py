@@ -13,6 +13,7 @@ from pydantic import ValidationError
 from rich.console import Console
 
 from devstack import logs as reading
+from devstack.commands import run_attached
 from devstack.console import part_line
 from devstack.environment import client_environment
 from devstack.errors import DevstackError
@@ -31,19 +32,32 @@ ALONE = "another command that starts or stops parts"
 
 def run(action: Callable[..., Coroutine[Any, Any, int]], **arguments: Any) -> int:
     """Run an action: a problem that the reader can act on is one message and exit code 1, an interruption is 130."""
-    # TERM ends a command as Ctrl-C does, so that what it had started is stopped.
-    signal.signal(signal.SIGTERM, lambda *_: signal.raise_signal(signal.SIGINT))
     try:
-        return asyncio.run(action(DevSettings(), **arguments))
+        return asyncio.run(_interruptible(action(DevSettings(), **arguments)))
     except ValidationError as failure:
         message = "\n".join(f"{PREFIX}{e['loc'][0]}".upper() + f": {e['msg']}, not {e['input']!r}" for e in failure.errors())
     except DevstackError as failure:
         message = str(failure)
-    except KeyboardInterrupt:
+    except asyncio.CancelledError:
         return INTERRUPTED
     sys.stdout.flush()
     Console(stderr=True, highlight=False, soft_wrap=True).print(message, style="red", markup=False)
     return 1
+
+
+async def _interruptible(work: Coroutine[Any, Any, int]) -> int:
+    """Let the first INT or TERM cancel the work, and later ones change nothing: what was started is being stopped already."""
+    task = asyncio.ensure_future(work)
+
+    def interrupt() -> None:
+        for number in (signal.SIGINT, signal.SIGTERM):
+            loop.add_signal_handler(number, lambda: None)
+        task.cancel()
+
+    loop = asyncio.get_running_loop()
+    for number in (signal.SIGINT, signal.SIGTERM):
+        loop.add_signal_handler(number, interrupt)
+    return await task
 
 
 async def up(settings: DevSettings, *, services: bool, external: bool) -> int:
@@ -85,12 +99,7 @@ async def run_command(settings: DevSettings, *, command: Sequence[str], services
         parts = await _parts_to_start(settings, services, external)
         started = await supervisor.up(parts)
     try:
-        process = await asyncio.create_subprocess_exec(*command, env={**os.environ, **client_environment(settings)})
-        try:
-            return await process.wait()
-        except asyncio.CancelledError:
-            await process.wait()  # it got the same Ctrl-C; let it finish its own goodbye
-            raise
+        return await run_attached(command, {**os.environ, **client_environment(settings)})
     finally:
         await supervisor.down([part for part in parts if part.name in started], quietly=True)
 

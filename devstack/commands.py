@@ -15,6 +15,9 @@ TAIL_LINES = 12
 LINE_BYTES_MAX = 4 * 1024 * 1024
 """Ivy draws one dot for each block of a download on a single line."""
 
+GOODBYE_S = 5.0
+"""How long an interrupted command may take to end by itself."""
+
 Say = Callable[[str], None]
 """Tells the reader one line of progress."""
 
@@ -63,6 +66,20 @@ async def run(
     if code != 0:
         raise CommandFailed(failure_text(what, code, lines))
     return "\n".join(lines)
+
+
+async def run_attached(command: Sequence[str], environment: Mapping[str, str]) -> int:
+    """Run `command` on our own terminal and return its exit code."""
+    process = await asyncio.create_subprocess_exec(*command, env=environment)
+    try:
+        return await process.wait()
+    except asyncio.CancelledError:
+        # Ctrl-C reached it as well: give it time for its own goodbye. TERM did not: end it then.
+        try:
+            await asyncio.wait_for(process.wait(), GOODBYE_S)
+        except TimeoutError:
+            process.kill()
+        raise
 
 
 def failure_text(what: str, code: int, lines: Sequence[str] | deque[str]) -> str:

@@ -35,14 +35,14 @@ class Supervisor:
 
     async def up(self, parts: Sequence[Part]) -> list[str]:
         """Bring all of them up, in parallel as far as needs allow; the names of those that were not up already."""
+        for part in parts:
+            if not self.records.running(part.name):
+                require_free(part)  # of all parts, before anything is downloaded or started
         healthy = {part.name: asyncio.Event() for part in parts}
         started: list[Part] = []
 
         async def one(part: Part) -> None:
-            for_part = part_line(part.name)
-            if not self.records.running(part.name):
-                require_free(part)
-            await part.fetch(for_part)
+            await part.fetch(part_line(part.name))
             for need in part.needs:
                 if need in healthy:
                     await healthy[need].wait()

@@ -12,6 +12,7 @@ from devstack.commands import Say, run
 from devstack.errors import DevstackError
 from devstack.fetch.checksums import digests_of, parse_checksums, refuse_differences
 from devstack.fetch.once import fetch_once
+from devstack.fetch.truststore import java_trust
 from devstack.java import find_java
 from devstack.pins import JarSet, pins
 from devstack.wheels import require_wheel
@@ -52,14 +53,17 @@ async def retrieve(jars: JarSet, folder: Path, cache: Path, say: Say) -> None:
         raise DevstackError("the pyspark wheel carries no Ivy: reinstall it with `make setup`")
     module = folder / "ivy.xml"
     module.write_text(ivy_module(jars))
+    trust = java_trust(java, folder)
     say(f"downloading {len(jars.jars)} artifacts{' and what they need' if jars.transitive else ''}")
     await run(
         f"downloading the {jars.name} jars",
-        [java, "-jar", ivy[-1], *_ivy_settings(), "-cache", ivy_cache(jars, cache), "-confs", "default", "-ivy", module,
+        [java, *trust, "-jar", ivy[-1], *_ivy_settings(), "-cache", ivy_cache(jars, cache), "-confs", "default", "-ivy", module,
          "-types", "jar", "bundle", "-retrieve", f"{folder}/[artifact]-[revision].[ext]"],
         on_line=_Progress(say),
     )  # fmt: skip
-    module.unlink()
+    for path in folder.iterdir():
+        if path.suffix != ".jar":
+            path.unlink()
 
 
 def ivy_module(jars: JarSet) -> str:

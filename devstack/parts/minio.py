@@ -24,7 +24,8 @@ def minio(settings: DevSettings) -> Part:
             binary, "server", settings.folder("minio/data"), "--quiet", "--json",
             "--address", f"{HOST}:{settings.minio_port}", "--console-address", f"{HOST}:{settings.minio_console_port}",
         )  # fmt: skip
-        return Launch(command, {**base_environment(), **minio_environment(settings)}, home)
+        # It would make a folder of its own in the caller's home.
+        return Launch(command, {**base_environment(), **minio_environment(settings), "HOME": str(home)}, home)
 
     async def finish(say: Say) -> None:
         await asyncio.to_thread(create_buckets, settings.s3_url, say)

@@ -13,6 +13,7 @@ from devstack.fetch.postgres import fetch_postgres
 from devstack.health import HOST, postgres_answers
 from devstack.part import Launch, Part, Port
 from devstack.pins import pins
+from devstack.predecessor import wait_for_predecessor
 from devstack.settings import CATALOG_DATABASE, DATABASE, POSTGRES_PASSWORD, POSTGRES_USER, PREFIX, DevSettings
 from devstack.users import User, first_closed_folder, unprivileged_user
 
@@ -40,6 +41,7 @@ def postgres(settings: DevSettings) -> Part:
     async def prepare(say: Say) -> None:
         binaries = await fetch_postgres(settings.cache, say)
         if (data / "PG_VERSION").exists():
+            await wait_for_predecessor(data)
             return
         say("making an empty database")
         await initialise(binaries, settings.folder("postgres"), data, owner)

@@ -62,6 +62,7 @@ def java_flags(heap: str, scratch: Path) -> list[str]:
         "-XX:+UseParallelGC",  # throughput on few cores; nobody waits for this server's pauses
         "-XX:+ExitOnOutOfMemoryError",  # a server that lost its memory must not look alive
         f"-Djava.io.tmpdir={scratch}",
+        f"-Dlog4j2.configurationFile={DEPLOY / 'spark-log4j2.properties'}",
         "-Djava.awt.headless=true",
         "-Dio.netty.tryReflectionSetAccessible=true",
         *opens,
