@@ -108,7 +108,7 @@ class AutoloaderClient:
             raise ApiAway(
                 f"no answer from the API at {self.base_url} ({e or type(e).__name__})",
                 code="api_unreachable",
-                hint="Start it with `make up` (or `autoloader dev up --services`).",
+                hint="Start it with `make services` (or `autoloader dev up --services`), which does `make up` first.",
             ) from e
         if response.is_success:
             return response.json() if response.content else None

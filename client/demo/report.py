@@ -1,6 +1,9 @@
 """The demo's words and tables. Values in, text out."""
 
 import calendar
+import os
+import shutil
+import sys
 from collections.abc import Mapping, Sequence
 
 from rich.table import Table
@@ -52,21 +55,33 @@ def snapshots_table(snapshots: Sequence[Snapshot]) -> Table:
     return table
 
 
+def command() -> str:
+    """``autoloader`` as this shell can call it: by its name, or by the path beside the Python that runs."""
+    beside = os.path.join(os.path.dirname(sys.executable), "autoloader")
+    return "autoloader" if shutil.which("autoloader") else os.path.relpath(beside)
+
+
 def farewell(settings: DemoSettings, run_url: str) -> list[str]:
     """Where to go from here, as commands that work as they are printed."""
+    autoloader = command()
+    tries = (
+        (f"{autoloader} demo", "again: every file is known, nothing is loaded twice"),
+        (f"{autoloader} demo --fresh", "from an empty table; docs/howto/try-the-demo.md shows"),
+        ("", "how to kill the executor in the middle of it"),
+        (f"{autoloader} dev status", "what is running"),
+        (f"{autoloader} dev logs executor", "what the executor did"),
+        (f"{autoloader} dev down", "stop everything; the data stays for next time"),
+    )
+    width = max(len(line) for line, _ in tries) + 3
     return [
         "",
         f"API docs   {settings.api_url}/docs",
         f"Last run   curl -s {run_url}",
         "",
         "Try next",
-        "  autoloader demo              again: every file is known, nothing is loaded twice",
-        "  autoloader demo --fresh      from an empty table; kill the executor in the middle and start it again:",
-        "                               docs/howto/try-the-demo.md shows how, the count stays the same",
-        "  autoloader dev status        what is running, and where its logs are",
-        "  autoloader dev down          stop it all; the data stays for next time",
+        *(f"  {line:<{width}}{what}" for line, what in tries),
     ]
 
 
 def remedy() -> list[str]:
-    return ["", "The table does not hold what landed. `autoloader demo --fresh` starts over from an empty table."]
+    return ["", f"The table does not hold what landed. `{command()} demo --fresh` starts over from an empty table."]

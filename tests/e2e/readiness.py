@@ -51,7 +51,7 @@ async def wait_for(part: Part) -> None:
             if time.monotonic() >= deadline:
                 raise RuntimeError(
                     f"{part.name} not ready at {part.where} after {part.patience_s:.0f} s ({e or type(e).__name__}). "
-                    "Start the stack with `make up` and the services with `autoloader dev up --services`."
+                    "Start the stack with `make up`, or stack and services with `make services`."
                 ) from e
         await asyncio.sleep(POLL_S)
 
