@@ -2,7 +2,7 @@
 
 import socket
 from dataclasses import dataclass
-from datetime import datetime
+from datetime import UTC, datetime
 from typing import Any
 from urllib.parse import urlsplit
 
@@ -85,8 +85,9 @@ class Lake:
     def snapshots(self) -> list[Snapshot]:
         """The snapshots a reader can see, oldest first."""
         # The history has the table's own line only: a batch that is staged and not yet published is not in it.
+        # Microseconds, because PySpark hands timestamps over in the zone of the reader's machine.
         answer = self._session.sql(
-            f"""SELECT s.snapshot_id, s.committed_at, s.operation,
+            f"""SELECT s.snapshot_id, unix_micros(s.committed_at) AS committed_us, s.operation,
                        coalesce(s.summary['added-records'], '0') AS added, s.summary['total-records'] AS total
                 FROM {self._table_name}.snapshots s JOIN {self._table_name}.history h USING (snapshot_id)
                 WHERE h.is_current_ancestor ORDER BY h.made_current_at"""
@@ -94,7 +95,7 @@ class Lake:
         return [
             Snapshot(
                 snapshot_id=row["snapshot_id"],
-                committed_at=row["committed_at"],
+                committed_at=datetime.fromtimestamp(row["committed_us"] / 1e6, UTC),
                 operation=row["operation"],
                 added_rows=int(row["added"]),
                 rows_in_all=int(row["total"] or 0),

@@ -42,8 +42,8 @@ def snapshots_table(snapshots: Sequence[Snapshot]) -> Table:
     table.add_column("Snapshot")
     table.add_column("Committed (UTC)")
     table.add_column("Operation")
-    table.add_column("Rows added", justify="right")
-    table.add_column("Rows in all", justify="right")
+    table.add_column("Added", justify="right")
+    table.add_column("In all", justify="right")
     for snapshot in snapshots:
         table.add_row(
             str(snapshot.snapshot_id),

@@ -31,7 +31,7 @@ class Screen:
         self._console.print(f"\n[bold]{text}[/bold]", soft_wrap=True)
 
     def line(self, text: str) -> None:
-        self._console.print(f"  {text}", markup=False, soft_wrap=True)
+        self._console.print(f"  {text}" if text else "", markup=False, soft_wrap=True)
 
     def show(self, what: RenderableType) -> None:
         self._console.print(what)
@@ -74,7 +74,7 @@ class _Lines:
 
     def show(self, done: int, of: int, detail: str = "") -> None:
         text = f"{self._title}: {done}/{of} files  {detail}".rstrip()
-        if text != self._last:
+        if of and text != self._last:
             self._last = text
             self.note(text)
 

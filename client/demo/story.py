@@ -60,14 +60,14 @@ class _Demo:
             there = self._start_over(landing)
         files = month_files()
 
-        self.screen.heading("1. January to November land in the bucket")
+        self.screen.heading(f"1. January to November land in {self.settings.source_path}")
         self._land(landing, islice(files, _MONTHS_BEFORE_DECEMBER), there, of=_MONTHS_BEFORE_DECEMBER)
 
         self.screen.heading(f"2. A run loads them into {self.settings.table_name}")
         ingestion = self._ingestion()
         self._load(ingestion)
 
-        self.screen.heading("3. December lands, and only December is loaded")
+        self.screen.heading("3. December lands; a second run picks up what is new")
         sent = self._land(landing, files, there, of=1)
         run = self._load(ingestion)
         if run.metrics.files_processed != sent:
@@ -109,7 +109,7 @@ class _Demo:
                     landing.put(file)
                     sent += 1
                 self.landed[file.month] = file.rows
-                bar.show(done, of, f"{self.settings.source_path}{file.name}  {file.rows:,} flights")
+                bar.show(done, of, f"{file.name}  {file.rows:,} flights")
         if sent < of:
             self.screen.line(f"{of - sent} had landed before and {'was' if of - sent == 1 else 'were'} not sent again")
         return sent

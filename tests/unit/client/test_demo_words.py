@@ -56,10 +56,9 @@ def test_a_pipe_gets_one_plain_line_per_change() -> None:
     text = out.getvalue()
     assert "\x1b" not in text
     assert "\r" not in text
-    assert text.splitlines()[:5] == [
+    assert text.splitlines()[:4] == [
         "",
         "1. Landing",
-        "  loading: 0/0 files",
         "  loading: 3/11 files  900 records",
         "  waiting for [something]",
     ]
