@@ -89,7 +89,6 @@ def build_service(settings: ApiSettings) -> Service:
     service.add_resource("database", stop=api.database.close)
     service.add_resource("publisher", stop=api.publisher.stop)
     service.add_resource("http", start=server.start, stop=server.stop)
-    service.add_task("http", server.run)
     service.add_task("topics", _keeping(partial(_ensure_topics, settings)))
     service.add_task("relay", api.relay.run)
     service.add_task("sweeper", api.sweeper.run)
@@ -102,6 +101,8 @@ def build_service(settings: ApiSettings) -> Service:
             consumer, handlers, DeadLetters(api.publisher), concurrency=PROJECTOR_CONCURRENCY, name=CONSUMER
         )
         service.add_task(CONSUMER, loop.run, request_stop=loop.request_stop)
+    # Last, so that it stops first: no request is accepted that nobody would announce.
+    service.add_task("serving", server.run, request_stop=server.request_stop)
     return service
 
 

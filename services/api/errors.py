@@ -19,6 +19,8 @@ from services.api.requests import request_id
 RETRY_AFTER_S = 5
 _CODES = {400: "bad_request", 404: "not_found", 405: "method_not_allowed", 413: "too_large", 415: "unsupported_media"}
 _HINTS = {
+    400: "send one JSON object, encoded in UTF-8",
+    413: "a definition is some kilobytes; send less",
     404: "GET /openapi.json lists every path",
     405: "the Allow header lists what this path can do; GET /openapi.json lists every path",
 }
@@ -90,5 +92,8 @@ async def _on_invalid(_: Request, error: Exception) -> JSONResponse:
 
 async def _on_http(_: Request, exception: Exception) -> JSONResponse:
     error = cast(HTTPException, exception)
-    code, hint = _CODES.get(error.status_code, "http_error"), _HINTS.get(error.status_code, "")
+    code, hint = (
+        _CODES.get(error.status_code, "http_error"),
+        _HINTS.get(error.status_code, "GET /openapi.json describes every request"),
+    )
     return JSONResponse(body(error.detail, code=code, hint=hint), status_code=error.status_code, headers=error.headers)

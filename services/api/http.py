@@ -96,9 +96,13 @@ class HttpServer:
         if self._task is not None:
             await asyncio.wait((self._task,))
 
-    async def stop(self) -> None:
-        """Open requests may end, for some seconds. May be called twice."""
+    def request_stop(self) -> None:
+        """No new connections; open requests may end, for some seconds."""
         self._server.should_exit = True
+
+    async def stop(self) -> None:
+        """May be called twice."""
+        self.request_stop()
         await self.run()
 
 

@@ -18,14 +18,14 @@ class ClusterOut(BaseModel):
 def router(clusters: Clusters) -> APIRouter:
     routes = APIRouter(prefix="/clusters", tags=["clusters"])
 
-    @routes.get("", summary="List the clusters")
+    @routes.get("", summary="List the clusters", responses=ERRORS(422))
     async def list_clusters(request: Request, response: Response, page: PageQuery) -> list[ClusterOut]:
         ids = clusters.ids()
         pages.announce(response, request, page, len(ids))
         shown = ids[page.offset : page.offset + page.limit]
         return [ClusterOut(id=cluster_id, spark_connect_url=clusters.get(cluster_id)) for cluster_id in shown]
 
-    @routes.get("/{cluster_id}", summary="One cluster", responses=ERRORS(404))
+    @routes.get("/{cluster_id}", summary="One cluster", responses=ERRORS(404, 422))
     async def get_cluster(cluster_id: str) -> ClusterOut:
         return ClusterOut(id=cluster_id, spark_connect_url=clusters.get(cluster_id))
 

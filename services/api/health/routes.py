@@ -4,10 +4,14 @@ from collections.abc import Mapping
 from typing import Literal
 
 from fastapi import APIRouter, Response
+from fastapi.responses import JSONResponse
 from prometheus_client import CONTENT_TYPE_LATEST, generate_latest
 from pydantic import BaseModel, ConfigDict, Field
 
+from services.api.docs import ErrorBody
+from services.api.errors import RETRY_AFTER_S
 from services.api.health.checks import Check, problems
+from services.api.requests import request_id
 
 
 class Live(BaseModel):
@@ -36,7 +40,14 @@ class Readiness(BaseModel):
         }
     )
 
-    status: Literal["ready", "not_ready"]
+    status: Literal["ready"] = "ready"
+    checks: dict[str, Dependency]
+
+
+class NotReady(ErrorBody):
+    """Something is away; ``checks`` names it, ``detail`` says it in one line."""
+
+    status: Literal["not_ready"] = "not_ready"
     checks: dict[str, Dependency]
 
 
@@ -50,19 +61,26 @@ def router(checks: Mapping[str, Check]) -> APIRouter:
     @routes.get(
         "/health/ready",
         summary="Everything that the API needs works",
-        responses={503: {"model": Readiness, "description": "Something is away; `checks` names it."}},
+        response_model=Readiness,
+        responses={503: {"model": NotReady, "description": "Something is away; `checks` names it."}},
     )
-    async def ready(response: Response) -> Readiness:
+    async def ready() -> Readiness | JSONResponse:
         found = await problems(checks)
-        if any(found.values()):
-            response.status_code = 503
-        return Readiness(
-            status="not_ready" if any(found.values()) else "ready",
-            checks={
-                name: Dependency(status="unavailable" if problem else "ok", problem=problem)
-                for name, problem in found.items()
-            },
+        checks_out = {
+            name: Dependency(status="unavailable" if problem else "ok", problem=problem)
+            for name, problem in found.items()
+        }
+        if not any(found.values()):
+            return Readiness(checks=checks_out)
+        answer = NotReady(
+            detail="; ".join(f"{name}: {problem}" for name, problem in found.items() if problem),
+            code="not_ready",
+            hint="requests are accepted again by themselves once everything named here is back",
+            request_id=request_id(),
+            checks=checks_out,
         )
+        headers = {"Retry-After": str(RETRY_AFTER_S)}
+        return JSONResponse(answer.model_dump(mode="json"), status_code=503, headers=headers)
 
     @routes.get(
         "/metrics",

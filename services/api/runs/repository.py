@@ -5,7 +5,7 @@ from datetime import datetime
 from typing import Any
 from uuid import UUID
 
-from sqlalchemy import Row, func, select, update
+from sqlalchemy import Row, func, literal, select, update
 from sqlalchemy.dialects.postgresql import insert
 from sqlalchemy.ext.asyncio import AsyncConnection
 
@@ -92,8 +92,8 @@ async def store(connection: AsyncConnection, run_id: UUID, before: Run, after: R
             status=after.status.value,
             seq=after.seq,
             totals=after.totals.model_dump(mode="json"),
-            snapshots=sorted(after.snapshots),
-            warnings=[_storable(text) for text in sorted(after.warnings)],
+            snapshots=_appended(run.c.snapshots, sorted(after.snapshots - before.snapshots)),
+            warnings=_appended(run.c.warnings, [_storable(text) for text in sorted(after.warnings - before.warnings)]),
             started_at=after.started_at,
             ended_at=after.ended_at,
         )
@@ -109,8 +109,8 @@ async def add_details(
 ) -> None:
     """Snapshots and problems that are known from the ledger. The caller holds the run's lock."""
     known = await connection.scalar(select(run.c.snapshots).where(run.c.id == run_id))
-    merged = sorted({*(known or ()), *snapshots})
-    await connection.execute(update(run).where(run.c.id == run_id).values(snapshots=merged))
+    new = [snapshot for snapshot in snapshots if snapshot not in (known or ())]
+    await connection.execute(update(run).where(run.c.id == run_id).values(snapshots=_appended(run.c.snapshots, new)))
     await _add_problems(connection, run_id, problems, at)
 
 
@@ -141,6 +141,11 @@ async def dispatch_queued(connection: AsyncConnection, outbox: Outbox, ingestion
     )
     await announce(connection, outbox, queued)
     return queued
+
+
+def _appended(column: Any, new: list[Any]) -> Any:
+    """The array with ``new`` at its end: what was published first stays first."""
+    return func.array_cat(column, literal(new, column.type))
 
 
 def _storable(text: str) -> str:

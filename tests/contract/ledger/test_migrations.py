@@ -4,6 +4,7 @@ import asyncio
 from collections.abc import Iterable
 from typing import Any
 
+import pytest
 from alembic.autogenerate import compare_metadata
 from alembic.migration import MigrationContext
 from sqlalchemy import Connection, text
@@ -12,6 +13,8 @@ from libs.common.storage.engine import Database
 from libs.common.storage.metadata import metadata
 from libs.common.storage.migrate import SCHEMAS, VERSION_TABLE, is_ours, migrate, newest_revision
 from tests.support.databases import fresh_database_url
+
+pytestmark = pytest.mark.asyncio
 
 # What Alembic's comparison leaves out, Postgres itself spells: partial and expression indexes, keys, defaults.
 _DESCRIPTION = f"""

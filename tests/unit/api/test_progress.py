@@ -1,0 +1,77 @@
+"""Numbers that are worked out when somebody looks at a run."""
+
+from datetime import UTC, datetime, timedelta
+
+import pytest
+
+from libs.common.contracts.events import Totals
+from libs.common.lifecycle.run import RunStatus
+from services.api.runs.progress import SCANNER_SILENCE_MAX, duration_seconds, eta_seconds, waiting_on
+
+START = datetime(2025, 1, 7, 12, tzinfo=UTC)
+
+
+@pytest.mark.parametrize(
+    ("discovered", "done", "failed", "elapsed_s", "expected"),
+    [
+        (10, 0, 0, 60, None),  # nothing to go by
+        (10, 5, 0, 60, 60),  # half is done
+        (10, 2, 0, 60, 240),
+        (10, 1, 1, 60, 240),  # a failed file is behind us too
+        (10, 10, 0, 60, 0),
+        (3, 2, 0, 1, 1),  # rounded up: never "0 s" with work left
+        (2, 3, 0, 60, 0),  # more done than found: a retried file; never negative
+        (10, 5, 0, -5, 0),  # clocks differ a little
+    ],
+)
+def test_the_rest_goes_like_the_beginning(
+    discovered: int, done: int, failed: int, elapsed_s: int, expected: int | None
+) -> None:
+    """The estimate is elapsed time times what is left over what is done."""
+    totals = Totals(files_discovered=discovered, files_done=done, files_failed=failed)
+    assert expected == eta_seconds(totals, START, START + timedelta(seconds=elapsed_s))
+
+
+def test_without_a_start_there_is_no_estimate() -> None:
+    """A run that only its end is known of."""
+    assert eta_seconds(Totals(files_discovered=1, files_done=1), None, START) is None
+
+
+@pytest.mark.parametrize(
+    ("started", "ended", "now_s", "expected"),
+    [(None, None, 9, None), (0, None, 9, 9.0), (0, 4, 9, 4.0), (5, 4, 9, 0.0)],
+)
+def test_duration_is_so_far_or_in_all(
+    started: int | None, ended: int | None, now_s: int, expected: float | None
+) -> None:
+    """Null before the start, growing while it runs, fixed afterwards, never negative."""
+
+    def at(second: int | None) -> datetime | None:
+        return None if second is None else START + timedelta(seconds=second)
+
+    assert expected == duration_seconds(at(started), at(ended), START + timedelta(seconds=now_s))
+
+
+LATE = START + SCANNER_SILENCE_MAX + timedelta(seconds=1)
+SOON = START + timedelta(seconds=1)
+
+
+@pytest.mark.parametrize(
+    ("status", "dispatched_at", "now", "problem", "is_sent", "expected"),
+    [
+        (RunStatus.ACCEPTED, None, SOON, None, True, "another run"),
+        (RunStatus.ACCEPTED, START, SOON, None, True, None),
+        (RunStatus.ACCEPTED, START, SOON, "Kafka at k:9092 is unreachable.", False, "Kafka at k:9092 is unreachable; the"),
+        (RunStatus.ACCEPTED, START, SOON, "Kafka at k:9092 is unreachable", True, None),  # it was sent before that
+        (RunStatus.ACCEPTED, START, LATE, None, True, "no scanner"),
+        (RunStatus.RUNNING, START, LATE, "Kafka is away", False, None),
+        (RunStatus.SUCCESS, START, LATE, None, True, None),
+    ],
+)  # fmt: skip
+def test_a_waiting_run_says_what_it_waits_for(
+    status: RunStatus, dispatched_at: datetime | None, now: datetime, problem: str | None, is_sent: bool,
+    expected: str | None,
+) -> None:  # fmt: skip
+    """And a run that is under way, or over, waits for nothing."""
+    text = waiting_on(status, dispatched_at, now, relay_problem=problem, is_sent=is_sent)
+    assert (text is None) if expected is None else (text is not None and text.startswith(expected))
