@@ -1,6 +1,5 @@
 """Only our own processes are ended, and all of them."""
 
-import asyncio
 import os
 import signal
 import subprocess
@@ -15,6 +14,7 @@ from devstack.part import Launch, Part
 from devstack.predecessor import is_stranger, is_uncollected, named_pid, wait_for_predecessor
 from devstack.processes import end, lives, spawn
 from devstack.records import START_TOLERANCE_S, Record, Records, find
+from tests.support.eventually import eventually
 
 READY = "ready"
 
@@ -49,9 +49,7 @@ def stranger() -> Iterator[psutil.Process]:
 
 async def until_written(log: Path, word: str) -> None:
     """Wait until the part has said so."""
-    async with asyncio.timeout(20):
-        while word not in log.read_text():
-            await asyncio.sleep(0.01)
+    await eventually(lambda: word in log.read_text(), deadline_s=20)
 
 
 def test_a_record_names_a_process_by_number_and_start() -> None:
