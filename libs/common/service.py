@@ -151,7 +151,8 @@ class Service:
         began = time.monotonic()
         try:
             # The slack lets a task that is cancelled at its deadline tidy up.
-            await asyncio.wait_for(work, deadline.total_seconds() + 1)
+            async with asyncio.timeout(deadline.total_seconds() + 1):
+                await work
         except TimeoutError:
             _log.error("service.stop_late", service=self.name, step=name, deadline_s=deadline.total_seconds())
         except Exception:  # noqa: BLE001 - whatever happens in a step, the next one follows

@@ -8,6 +8,7 @@ import asyncio
 import zlib
 from collections import defaultdict
 from collections.abc import Collection, Mapping, Sequence
+from contextlib import suppress
 from dataclasses import dataclass, field
 from datetime import timedelta
 
@@ -21,6 +22,7 @@ MESSAGE_BYTES_MAX = 1024 * 1024
 class _Group:
     members: list["MemoryConsumer"] = field(default_factory=list)
     offsets: dict[Partition, int] = field(default_factory=dict)
+    changing: asyncio.Lock = field(default_factory=asyncio.Lock)
 
 
 class MemoryBroker:
@@ -41,6 +43,8 @@ class MemoryBroker:
     def delete_topic(self, topic: str) -> None:
         for partition in self.partitions(topic):
             del self._logs[partition]
+            for group in self._groups.values():
+                group.offsets.pop(partition, None)
 
     def partitions(self, topic: str) -> list[Partition]:
         return sorted(partition for partition in self._logs if partition.topic == topic)
@@ -75,8 +79,6 @@ class MemoryBroker:
         partitions = self.partitions(message.topic)
         if not partitions:
             raise Temporary(f"there is no topic {message.topic}", code="kafka_topic_missing")
-        if len(message.value) > MESSAGE_BYTES_MAX:
-            raise Permanent(f"{len(message.value)} bytes are too many", code="message_too_large")
         partition = partitions[zlib.crc32(message.key.encode()) % len(partitions)]
         log = self._logs[partition]
         headers = {name: text.encode() for name, text in message.headers.items()}
@@ -84,18 +86,23 @@ class MemoryBroker:
         self.arrived.set()
 
     def read(self, partition: Partition, position: int, count: int) -> list[Incoming]:
-        return self._logs.get(partition, [])[position : position + count]
+        """At most ``count`` messages from ``position``; a position that is out of range begins anew, as in Kafka."""
+        log = self._logs.get(partition, [])
+        return log[position if position <= len(log) else 0 :][:count]
 
     async def join(self, member: "MemoryConsumer") -> None:
-        self._groups[member.group].members.append(member)
-        await self._rebalance(self._groups[member.group])
+        group = self._groups[member.group]
+        async with group.changing:
+            group.members.append(member)
+            await self._rebalance(group)
 
     async def leave(self, member: "MemoryConsumer") -> None:
         group = self._groups[member.group]
-        if member in group.members:
-            group.members.remove(member)
-            member.positions.clear()
-            await self._rebalance(group)
+        async with group.changing:
+            if member in group.members:
+                group.members.remove(member)
+                member.positions.clear()
+                await self._rebalance(group)
 
     def commit(self, member: "MemoryConsumer", offsets: Mapping[Partition, int]) -> None:
         if not set(offsets) <= set(member.positions):
@@ -134,6 +141,9 @@ class MemoryPublisher:
     async def send_many(self, messages: Sequence[Outgoing]) -> None:
         await asyncio.sleep(0)  # a real send lets others run, too
         self._broker.check()
+        for message in messages:
+            if len(message.value) > MESSAGE_BYTES_MAX:
+                raise Permanent(f"{len(message.value)} bytes are too many", code="message_too_large")
         for message in messages:
             self._broker.append(message)
 
@@ -179,11 +189,9 @@ class MemoryConsumer:
                 await asyncio.sleep(0)
                 return batch
             self._broker.arrived.clear()
-            try:
-                # short, because a resume or a rebalance also makes messages appear
-                await asyncio.wait_for(self._broker.arrived.wait(), min(0.005, timeout.total_seconds()))
-            except TimeoutError:
-                continue
+            with suppress(TimeoutError):
+                async with asyncio.timeout(0.005):  # short: a resume or a rebalance also makes messages appear
+                    await self._broker.arrived.wait()
 
     def pause(self, partitions: Collection[Partition]) -> None:
         self.paused |= set(partitions) & set(self.positions)
@@ -203,6 +211,7 @@ class MemoryConsumer:
         for partition, position in self.positions.items():
             if partition not in self.paused:
                 records = self._broker.read(partition, position, count - len(taken))
-                self.positions[partition] = position + len(records)
+                if records:
+                    self.positions[partition] = records[-1].offset + 1
                 taken += records
         return taken

@@ -218,7 +218,8 @@ class ConsumerLoop:
     async def _sleep(self, pause: timedelta) -> None:
         """Waits for ``pause``, or until the stop."""
         with suppress(TimeoutError):
-            await asyncio.wait_for(self._stop.wait(), pause.total_seconds())
+            async with asyncio.timeout(pause.total_seconds()):
+                await self._stop.wait()
 
     async def _finish_running(self) -> None:
         if self._workers:

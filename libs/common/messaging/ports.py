@@ -60,7 +60,8 @@ class Publisher(Protocol):
         """Returns when the broker has all of them; the order of each key is the order given.
 
         Raises:
-            Temporary, Permanent: as ``send``. Some of the messages may have been stored all the same.
+            Temporary, Permanent: as ``send``. Some of the messages may have been stored all the same; but if one is
+                too large, none was.
         """
 
 

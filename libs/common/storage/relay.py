@@ -73,7 +73,8 @@ class OutboxRelay:
             self._well()
             if sent < self._batch_size:
                 with suppress(TimeoutError):
-                    await asyncio.wait_for(self._poked.wait(), self._poll_interval.total_seconds())
+                    async with asyncio.timeout(self._poll_interval.total_seconds()):
+                        await self._poked.wait()
 
     async def round(self) -> int:
         """Sends one batch; returns how many rows left the outbox.

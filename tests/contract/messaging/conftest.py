@@ -1,19 +1,19 @@
 """The brokers that keep the promises of ``messaging.ports``: each test runs on both.
 
-Kafka is the one that ``make up`` starts; ``KAFKA_BOOTSTRAP`` points at another. Topics and groups are made for one test and
-removed afterwards.
+Kafka is the one that ``make up`` starts; ``AUTOLOADER_KAFKA_BOOTSTRAP`` points at another.
+Topics are made for one test and removed afterwards.
 """
 
 import asyncio
 import os
 import uuid
-from collections.abc import AsyncIterator, Sequence
+from collections.abc import AsyncIterator, Collection, Sequence
 from contextlib import AsyncExitStack
 from typing import Protocol
 
 import pytest
-from aiokafka import AIOKafkaConsumer, TopicPartition
-from aiokafka.admin import AIOKafkaAdminClient, NewTopic
+from aiokafka import AIOKafkaConsumer, TopicPartition  # type: ignore[import-untyped]
+from aiokafka.admin import AIOKafkaAdminClient, NewTopic  # type: ignore[import-untyped]
 
 from libs.common.errors import Temporary
 from libs.common.messaging.kafka import KafkaConsumer, KafkaPublisher, ping
@@ -21,7 +21,7 @@ from libs.common.messaging.kafka.topics import _until_visible
 from libs.common.messaging.ports import Consumer, Incoming, Partition, Publisher
 from tests.support.memory_broker import MemoryBroker
 
-BOOTSTRAP = os.environ.get("KAFKA_BOOTSTRAP", "localhost:9092")
+BOOTSTRAP = os.environ.get("AUTOLOADER_KAFKA_BOOTSTRAP", "localhost:9092")
 
 
 class Broker(Protocol):
@@ -160,11 +160,11 @@ class Listener:
         self.assigned: set[Partition] = set()
         self.revocations = 0
 
-    async def on_revoked(self, partitions: Sequence[Partition]) -> None:
+    async def on_revoked(self, partitions: Collection[Partition]) -> None:
         self.revocations += 1
         self.assigned -= set(partitions)
 
-    def on_assigned(self, partitions: Sequence[Partition]) -> None:
+    def on_assigned(self, partitions: Collection[Partition]) -> None:
         self.assigned |= set(partitions)
 
 

@@ -52,7 +52,9 @@ async def test_a_message_that_is_too_large_is_refused_for_good(broker: Broker) -
     await broker.create_topic(broker.topic, 1)
     publisher = await broker.publisher()
     with pytest.raises(Permanent) as raised:
-        await publisher.send(broker.topic, key="k", value=b"x" * (2 * 1024 * 1024))
+        await publisher.send_many(
+            [Outgoing(broker.topic, "k", b"before"), Outgoing(broker.topic, "k", b"x" * (2 * 1024 * 1024))]
+        )
     assert "message_too_large" == raised.value.code
     await publisher.send(broker.topic, key="k", value=b"v")
     assert 1 == len(await broker.records(broker.topic))

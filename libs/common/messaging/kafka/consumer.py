@@ -66,7 +66,8 @@ class KafkaConsumer:
         consumer, self._consumer = self._consumer, None
         if consumer is not None:
             with suppress(*VENDOR):
-                await asyncio.wait_for(consumer.stop(), _STOP_S)
+                async with asyncio.timeout(_STOP_S):
+                    await consumer.stop()
 
     async def poll(self, timeout: timedelta, max_messages: int) -> Sequence[Incoming]:
         consumer = self._running()

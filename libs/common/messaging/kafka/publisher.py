@@ -130,7 +130,8 @@ class KafkaPublisher:
 async def _close(producer: AIOKafkaProducer) -> None:
     """Closes politely for a moment (what is queued goes out), then by force."""
     with suppress(*VENDOR):
-        await asyncio.wait_for(producer.stop(), _CLOSE_S)
+        async with asyncio.timeout(_CLOSE_S):
+            await producer.stop()
         return
     # stop() waits for messages that an absent broker will never take, so the sending task has to be ended by hand;
     # aiokafka has no public way.
@@ -138,4 +139,5 @@ async def _close(producer: AIOKafkaProducer) -> None:
     if sender is not None and sender.sender_task is not None:
         sender.sender_task.cancel()
     with suppress(*VENDOR):
-        await asyncio.wait_for(producer.client.close(), _CLOSE_S)
+        async with asyncio.timeout(_CLOSE_S):
+            await producer.client.close()

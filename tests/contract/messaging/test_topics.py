@@ -1,0 +1,89 @@
+"""Creating the catalogue on a real broker."""
+
+import asyncio
+import uuid
+from collections.abc import AsyncIterator
+
+import pytest
+from aiokafka.admin import AIOKafkaAdminClient  # type: ignore[import-untyped]
+from aiokafka.admin.config_resource import ConfigResource, ConfigResourceType  # type: ignore[import-untyped]
+
+from libs.common.contracts.topics import CATALOGUE, FILE_BATCHES
+from libs.common.errors import Temporary
+from libs.common.messaging.kafka import ensure_topics, ping
+from tests.contract.messaging.conftest import BOOTSTRAP, require_kafka
+
+pytestmark = pytest.mark.contract
+
+
+@pytest.fixture
+async def admin() -> AsyncIterator[AIOKafkaAdminClient]:
+    await require_kafka()
+    client = AIOKafkaAdminClient(bootstrap_servers=BOOTSTRAP)
+    await client.start()
+    yield client
+    await client.close()
+
+
+@pytest.fixture
+async def prefix(admin: AIOKafkaAdminClient) -> AsyncIterator[str]:
+    name = f"test-{uuid.uuid4().hex[:12]}"
+    yield name
+    await admin.delete_topics([topic for topic in await admin.list_topics() if topic.startswith(name)])
+
+
+async def test_every_topic_and_its_dead_letters_are_made(admin: AIOKafkaAdminClient, prefix: str) -> None:
+    """With the partitions of the catalogue, usable at once."""
+    await ensure_topics(BOOTSTRAP, CATALOGUE, prefix, 1)
+    made = {t["topic"]: len(t["partitions"]) for t in await admin.describe_topics() if t["topic"].startswith(prefix)}
+    expected = {topic.name(prefix): topic.partitions for topic in CATALOGUE}
+    expected |= {topic.dead_letter_name(prefix): 1 for topic in CATALOGUE}
+    assert expected == made
+
+
+async def test_a_topic_keeps_its_messages_as_long_as_the_catalogue_says(
+    admin: AIOKafkaAdminClient, prefix: str
+) -> None:
+    """Not as long as the broker's default."""
+    await ensure_topics(BOOTSTRAP, [FILE_BATCHES], prefix, 1)
+    resource = ConfigResource(ConfigResourceType.TOPIC, FILE_BATCHES.name(prefix))
+    [answer] = await admin.describe_configs([resource])
+    config = {entry[0]: entry[1] for entry in answer.resources[0][4]}
+    assert str(int(FILE_BATCHES.retention.total_seconds() * 1000)) == config["retention.ms"]
+    assert ("1", "delete") == (config["min.insync.replicas"], config["cleanup.policy"])
+
+
+async def test_services_that_start_together_do_not_disturb_each_other(prefix: str) -> None:
+    """Each makes the topics; one wins, and all go on."""
+    await asyncio.gather(*(ensure_topics(BOOTSTRAP, CATALOGUE, prefix, 1) for _ in range(5)))
+    await ensure_topics(BOOTSTRAP, CATALOGUE, prefix, 1)
+
+
+async def test_an_absent_broker_is_known_within_seconds() -> None:
+    """By readiness, and at start."""
+    async with asyncio.timeout(5):
+        with pytest.raises(Temporary):
+            await ping("localhost:1", 1)
+        with pytest.raises(Temporary, match="localhost:1"):
+            await ensure_topics("localhost:1", CATALOGUE, "x", 1, timeout_s=2)
+
+
+async def test_a_broker_that_accepts_and_says_nothing_is_absent() -> None:
+    """A readiness probe must not hang."""
+
+    async def silence(_reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        await asyncio.sleep(5)
+        writer.close()
+
+    server = await asyncio.start_server(silence, "localhost", 0)
+    port = server.sockets[0].getsockname()[1]
+    async with asyncio.timeout(3):
+        with pytest.raises(Temporary):
+            await ping(f"localhost:{port}", 0.5)
+    server.close()
+
+
+async def test_a_present_broker_answers() -> None:
+    """Silence is consent."""
+    await require_kafka()
+    await ping(BOOTSTRAP, 5)
