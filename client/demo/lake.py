@@ -11,6 +11,7 @@ from client.demo.settings import DemoSettings
 from client.demo.trouble import DemoTrouble
 
 _CONNECT_TIMEOUT_S = 3
+_GRPC_TIMEOUT_S = 15
 
 
 @dataclass(frozen=True, slots=True)
@@ -47,14 +48,21 @@ class Lake:
         parts = urlsplit(settings.spark_url)
         address = (parts.hostname or "localhost", parts.port or 15002)
         away = DemoTrouble(f"Spark Connect at {settings.spark_url} does not answer", "Start it with `make up`.")
+        # PySpark itself would try for minutes before it says that nobody listens, or that it is not Spark who does.
         try:
-            # gRPC itself would try for minutes before it says so.
             socket.create_connection(address, _CONNECT_TIMEOUT_S).close()
         except OSError as e:
             raise away from e
         # Importing takes a while, so the caller does it in a thread beside other work.
+        import grpc
         from pyspark.errors import PySparkException
         from pyspark.sql.connect.session import SparkSession
+
+        with grpc.insecure_channel("{}:{}".format(*address)) as channel:
+            try:
+                grpc.channel_ready_future(channel).result(_GRPC_TIMEOUT_S)
+            except grpc.FutureTimeoutError as e:
+                raise away from e
 
         try:
             return cls(SparkSession.builder.remote(settings.spark_url).create(), settings.table_name)
