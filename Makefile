@@ -18,6 +18,7 @@ help: ## Show this help
 	@awk -F ':.*## ' '/^[a-z]+:.*## /{printf "  \033[36m%-9s\033[0m %s\n", $$1, $$2}' $(MAKEFILE_LIST)
 
 setup: $(READY) ## Install everything into .venv and the download cache (done by the others when needed)
+	@:
 
 $(READY): requirements-dev.lock pyproject.toml deploy/versions.toml $(wildcard deploy/checksums/*)
 	@test -n "$(PYTHON)" || { echo "Python 3.11 or newer is needed and none was found: install one, or name it with make PYTHON=..."; exit 1; }

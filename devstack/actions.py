@@ -1,4 +1,7 @@
-"""What the commands of `autoloader dev` do. Each receives the settings, which are read once, in `run`; each returns an exit code."""
+"""What the commands of `autoloader dev` do.
+
+Each receives the settings, which are read once, in `run`; each returns an exit code.
+"""
 
 import asyncio
 import os
@@ -35,7 +38,9 @@ def run(action: Callable[..., Coroutine[Any, Any, int]], **arguments: Any) -> in
     try:
         return asyncio.run(_interruptible(action(DevSettings(), **arguments)))
     except ValidationError as failure:
-        message = "\n".join(f"{PREFIX}{e['loc'][0]}".upper() + f": {e['msg']}, not {e['input']!r}" for e in failure.errors())
+        message = "\n".join(
+            f"{PREFIX}{e['loc'][0]}".upper() + f": {e['msg']}, not {e['input']!r}" for e in failure.errors()
+        )
     except DevstackError as failure:
         message = str(failure)
     except asyncio.CancelledError:
@@ -46,7 +51,10 @@ def run(action: Callable[..., Coroutine[Any, Any, int]], **arguments: Any) -> in
 
 
 async def _interruptible(work: Coroutine[Any, Any, int]) -> int:
-    """Let the first INT or TERM cancel the work, and later ones change nothing: what was started is being stopped already."""
+    """Let the first INT or TERM cancel the work, and later ones change nothing.
+
+    What was started is being stopped already.
+    """
     task = asyncio.ensure_future(work)
 
     def interrupt() -> None:
@@ -93,7 +101,10 @@ async def restart(settings: DevSettings, *, parts: Sequence[str] | None) -> int:
 
 
 async def run_command(settings: DevSettings, *, command: Sequence[str], services: bool, external: bool) -> int:
-    """Up, the command, and down again with what this call started: the command's output stays the last thing on the screen."""
+    """Up, the command, and down again with what this call started.
+
+    The command's output stays the last thing on the screen.
+    """
     supervisor = Supervisor(settings.state)
     async with file_lock(settings.state / "up.lock", part_line("stack"), ALONE):
         parts = await _parts_to_start(settings, services, external)

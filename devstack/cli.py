@@ -1,14 +1,21 @@
-"""`autoloader dev`: the local stack's commands as the shell sees them. What they do is in `actions.py`, imported only when one runs."""
+"""`autoloader dev`: the local stack's commands as the shell sees them.
+
+What they do is in `actions.py`, imported only when one runs.
+"""
 
 from typing import Annotated
 
 import typer
 
-app = typer.Typer(no_args_is_help=True, help="The local stack: Postgres, Kafka, MinIO and Spark Connect as ordinary processes.")
+app = typer.Typer(
+    no_args_is_help=True, help="The local stack: Postgres, Kafka, MinIO and Spark Connect as ordinary processes."
+)
 
 Parts = Annotated[list[str] | None, typer.Argument(help="Only these parts.", show_default=False)]
 Services = Annotated[bool, typer.Option("--services", help="Also Autoloader's API, scanner and executor.")]
-External = Annotated[bool, typer.Option("--external", help="The four parts run elsewhere (containers): only check them.")]
+External = Annotated[
+    bool, typer.Option("--external", help="The four parts run elsewhere (containers): only check them.")
+]
 
 
 @app.command()
@@ -20,7 +27,9 @@ def up(services: Services = False, external: External = False) -> None:
 
 
 @app.command()
-def down(parts: Parts = None, wipe: Annotated[bool, typer.Option("--wipe", help="Also remove the data.")] = False) -> None:
+def down(
+    parts: Parts = None, wipe: Annotated[bool, typer.Option("--wipe", help="Also remove the data.")] = False
+) -> None:
     """Stop what `up` started; nothing else is touched."""
     from devstack import actions
 

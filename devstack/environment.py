@@ -1,4 +1,7 @@
-"""The environments that processes get: almost nothing for foreign servers, everything about this stack for our services."""
+"""The environments that processes get.
+
+Almost nothing for foreign servers, everything about this stack for our services.
+"""
 
 import base64
 import json
@@ -17,7 +20,10 @@ from devstack.settings import (
 )
 
 INHERITED = ("PATH", "HOME", "LANG", "LC_ALL", "TZ", "TMPDIR", "USER", "LOGNAME")
-"""What a foreign server may see of the caller: proxies, cloud credentials and certificate settings are not its business."""
+"""What a foreign server may see of the caller.
+
+Proxies, cloud credentials and certificate settings are not its business.
+"""
 
 KEY_BYTES = 32
 
@@ -37,7 +43,7 @@ def service_environment(settings: DevSettings | None = None) -> dict[str, str]:
         "AUTOLOADER_S3_ACCESS_KEY_ID": MINIO_USER,
         "AUTOLOADER_S3_SECRET_ACCESS_KEY": MINIO_PASSWORD,
         "AUTOLOADER_S3_REGION": REGION,
-        "AUTOLOADER_CLUSTERS": json.dumps({cluster: settings.spark_url for cluster in CLUSTER_IDS}),
+        "AUTOLOADER_CLUSTERS": json.dumps(dict.fromkeys(CLUSTER_IDS, settings.spark_url)),
         "AUTOLOADER_TENANT_ID": TENANT_ID,
         "AUTOLOADER_API_PORT": str(settings.api_port),
         "AUTOLOADER_SECRET_KEY": secret_key(settings.folder("secrets") / "dev.key"),

@@ -1,4 +1,7 @@
-"""Asking a part whether it does its work. Each question is the part's own protocol: an open port alone proves little."""
+"""Asking a part whether it does its work.
+
+Each question is the part's own protocol: an open port alone proves little.
+"""
 
 import asyncio
 import contextlib

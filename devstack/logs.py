@@ -19,7 +19,10 @@ def tail(log: Path, lines: int) -> list[str]:
 
 
 async def follow(logs: Mapping[str, Path], show: Callable[[str, str], None]) -> None:
-    """Call `show(part, line)` for each line that is added, until cancelled. A log that starts anew is read from its start."""
+    """Call `show(part, line)` for each line that is added, until cancelled.
+
+    A log that starts anew is read from its start.
+    """
     positions = {part: log.stat().st_size if log.exists() else 0 for part, log in logs.items()}
     while True:
         for part, log in logs.items():

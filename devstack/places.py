@@ -22,7 +22,10 @@ def cache_dir(environment: Mapping[str, str] = os.environ, *, is_root: bool = os
 
 
 def state_dir(environment: Mapping[str, str] = os.environ, *, is_root: bool = os.geteuid() == 0) -> Path:
-    """The folder of data, logs and process records: AUTOLOADER_DEV_STATE_DIR, else the usual place of this kind of user."""
+    """The folder of data, logs and process records.
+
+    AUTOLOADER_DEV_STATE_DIR, else the usual place of this kind of user.
+    """
     if chosen := environment.get("AUTOLOADER_DEV_STATE_DIR"):
         return Path(chosen).expanduser().absolute()
     if is_root:

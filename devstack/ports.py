@@ -39,7 +39,10 @@ def taken_message(part: str, port: Port, holder: Holder | None) -> str:
 
 
 def is_taken(number: int) -> bool:
-    """Whether somebody answers there, or a server could not listen there now. Connections that are closing do not count."""
+    """Whether somebody answers there, or a server could not listen there now.
+
+    Connections that are closing do not count.
+    """
     # Two sockets: one that is bound to a port and connects to that port meets itself.
     with socket.socket(socket.AF_INET, socket.SOCK_STREAM) as caller:
         if caller.connect_ex((HOST, number)) == 0:
@@ -60,7 +63,12 @@ def holder_of(number: int) -> Holder | None:
     except psutil.Error:
         return None
     for connection in connections:
-        if connection.status == psutil.CONN_LISTEN and connection.laddr and connection.laddr.port == number and connection.pid:
+        if (
+            connection.status == psutil.CONN_LISTEN
+            and connection.laddr
+            and connection.laddr.port == number
+            and connection.pid
+        ):
             try:
                 return Holder(connection.pid, psutil.Process(connection.pid).name())
             except psutil.Error:

@@ -1,7 +1,7 @@
 """What a killed Postgres leaves behind: a file that names its process, which makes the next one refuse to start.
 
-Postgres removes that file itself when no process has the number any more. Two cases it cannot tell from a live server: the
-killed process is dead but not yet collected by its parent, or, after a reboot say, a stranger got the number.
+Postgres removes that file itself when no process has the number any more. Two cases it cannot tell from a live server:
+the killed process is dead but not yet collected by its parent, or, after a reboot say, a stranger got the number.
 """
 
 import asyncio
@@ -14,7 +14,10 @@ POLL_S = 0.1
 
 
 async def wait_for_predecessor(data: Path, deadline_s: float = 15.0) -> None:
-    """Return when the file stands for nothing that could still write here, or after the deadline: Postgres then says what it sees."""
+    """Return when the file stands for nothing that could still write here, or after the deadline.
+
+    Postgres then says what it sees.
+    """
     lock_file = data / "postmaster.pid"
     give_up_at = monotonic() + deadline_s
     while (pid := named_pid(lock_file)) and is_uncollected(pid) and monotonic() < give_up_at:

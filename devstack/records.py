@@ -1,4 +1,7 @@
-"""Which process is ours: written down at the start, and believed later only if the process with that number began at that time."""
+"""Which process is ours.
+
+Written down at the start, and believed later only if the process with that number began at that time.
+"""
 
 import json
 from collections.abc import Iterator

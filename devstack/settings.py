@@ -40,11 +40,19 @@ class DevSettings(BaseSettings):
     spark_port: PortNumber = Field(default=15002, description="Spark Connect.")
     spark_ui_port: PortNumber = Field(default=4040, description="Spark's web page.")
     api_port: PortNumber = Field(default=8000, description="Autoloader's API.")
-    spark_memory: str = Field(default="2g", pattern=r"^\d+[mg]$", description="Heap of the Spark server, as Java writes it.")
-    kafka_memory: str = Field(default="512m", pattern=r"^\d+[mg]$", description="Heap of the broker, as Java writes it.")
-    postgres_user: str | None = Field(default=None, description="Who Postgres runs as when the stack is started by root.")
+    spark_memory: str = Field(
+        default="2g", pattern=r"^\d+[mg]$", description="Heap of the Spark server, as Java writes it."
+    )
+    kafka_memory: str = Field(
+        default="512m", pattern=r"^\d+[mg]$", description="Heap of the broker, as Java writes it."
+    )
+    postgres_user: str | None = Field(
+        default=None, description="Who Postgres runs as when the stack is started by root."
+    )
     cache: Folder = Field(default_factory=cache_dir, validation_alias="AUTOLOADER_CACHE_DIR", description="Downloads.")
-    state: Folder = Field(default_factory=state_dir, validation_alias=f"{PREFIX}STATE_DIR", description="Data, logs, process records.")
+    state: Folder = Field(
+        default_factory=state_dir, validation_alias=f"{PREFIX}STATE_DIR", description="Data, logs, process records."
+    )
 
     def folder(self, name: str) -> Path:
         """A folder of this stack's state, made if it is missing."""

@@ -1,7 +1,7 @@
 """`python3 -m devstack.setup`: make the clone ready, with nothing but Python 3.11 at hand.
 
-Two things take long on a new machine and need different resources, so they run side by side: building MinIO (processors),
-and bringing the Python packages and then the jars (network). A second run finds everything done.
+Two things take long on a new machine and need different resources, so they run side by side: building MinIO
+(processors), and bringing the Python packages and then the jars (network). A second run finds everything done.
 """
 
 import asyncio
@@ -44,14 +44,17 @@ async def _python_and_jars(say: Say) -> None:
     say("installing the locked packages")
     await install_uv()
     await install_packages(say)
-    # In place: an edit of the clone is what runs. The build backend is already installed, so nothing else is downloaded.
+    # In place: an edit of the clone is what runs. The build backend is installed already, so nothing is downloaded.
     await uv("installing the clone", ["pip", "install", "--no-deps", "--no-build-isolation", "--editable", CLONE])
     say(f"ready after {monotonic() - started:.0f} s")
     await run("fetching", [PYTHON, "-m", "devstack.fetch", "--without-minio"], directory=CLONE, on_line=print)
 
 
 async def install_uv() -> None:
-    """Install uv alone, by its own lines of the lock: it brings the other hundred packages several times as fast as pip."""
+    """Install uv alone, by its own lines of the lock.
+
+    It brings the other hundred packages several times as fast as pip.
+    """
     if (VENV / "bin" / "uv").exists():
         return
     only_uv = VENV / "uv.lock"
@@ -71,7 +74,9 @@ async def install_packages(say: Say) -> None:
 
 async def uv(what: str, arguments: Sequence[str | Path]) -> None:
     """Run uv on .venv."""
-    await run(what, [VENV / "bin" / "uv", *arguments], environment={**os.environ, "VIRTUAL_ENV": str(VENV)}, directory=CLONE)
+    await run(
+        what, [VENV / "bin" / "uv", *arguments], environment={**os.environ, "VIRTUAL_ENV": str(VENV)}, directory=CLONE
+    )
 
 
 def lines_of(package: str, lock: str) -> str:

@@ -41,7 +41,9 @@ async def statuses(parts: Sequence[Part], records: Records) -> list[PartStatus]:
         # A part without ports is known by its own process alone: its log may be of an earlier life.
         answers = await part.check() if part.ports or process else False
         ports = tuple(port.number for port in part.ports)
-        return PartStatus(part.name, state_of(process is not None, answers), process.pid if process else None, ports, part.version)
+        return PartStatus(
+            part.name, state_of(process is not None, answers), process.pid if process else None, ports, part.version
+        )
 
     return list(await asyncio.gather(*(one(part) for part in parts)))
 

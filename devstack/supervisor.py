@@ -112,7 +112,9 @@ async def require_answers(parts: Sequence[Part]) -> None:
     for part in parts:
         if not await part.check():
             ports = ", ".join(str(port.number) for port in part.ports)
-            raise DevstackError(f"{part.name} does not answer on port {ports}: start it, or leave out --external to have it started")
+            raise DevstackError(
+                f"{part.name} does not answer on port {ports}: start it, or leave out --external to have it started"
+            )
         part_line(part.name)("answers, run by somebody else")
 
 

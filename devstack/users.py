@@ -43,7 +43,10 @@ def unprivileged_user(preferred: str | None = None) -> User | None:
 
 
 def first_closed_folder(path: Path, user: User) -> Path | None:
-    """The first folder on the way to `path` that `user` may not enter, judged by owner, group and mode; None if all are open."""
+    """The first folder on the way to `path` that `user` may not enter, judged by owner, group and mode.
+
+    None if all are open.
+    """
     for folder in [*reversed(path.parents), path]:
         seen = folder.stat()
         if seen.st_uid == user.uid:

@@ -1,4 +1,7 @@
-"""Finding the folder of an installed wheel without importing it: pyspark takes seconds to import, its path takes none."""
+"""Finding the folder of an installed wheel without importing it.
+
+Pyspark takes seconds to import, its path takes none.
+"""
 
 from importlib.util import find_spec
 from pathlib import Path

@@ -1,4 +1,7 @@
-"""Jars through Ivy, which travels inside the pyspark wheel: no Maven, and no address of a registry in this repository."""
+"""Jars through Ivy, which travels inside the pyspark wheel.
+
+No Maven, and no address of a registry in this repository.
+"""
 
 import asyncio
 import os
@@ -57,8 +60,8 @@ async def retrieve(jars: JarSet, folder: Path, cache: Path, say: Say) -> None:
     say(f"downloading {len(jars.jars)} artifacts{' and what they need' if jars.transitive else ''}")
     await run(
         f"downloading the {jars.name} jars",
-        [java, *trust, "-jar", ivy[-1], *_ivy_settings(), "-cache", ivy_cache(jars, cache), "-confs", "default", "-ivy", module,
-         "-types", "jar", "bundle", "-retrieve", f"{folder}/[artifact]-[revision].[ext]"],
+        [java, *trust, "-jar", ivy[-1], *_ivy_settings(), "-cache", ivy_cache(jars, cache), "-confs", "default",
+         "-ivy", module, "-types", "jar", "bundle", "-retrieve", f"{folder}/[artifact]-[revision].[ext]"],
         on_line=_Progress(say),
     )  # fmt: skip
     for path in folder.iterdir():

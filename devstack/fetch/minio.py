@@ -25,7 +25,8 @@ async def fetch_minio(cache: Path, say: Say) -> Path:
         go = shutil.which("go")
         if go is None:
             raise DevstackError(
-                f"MinIO is built with Go and there is none on the PATH: install Go, put a minio binary at {minio_folder(cache) / 'minio'}, "
+                "MinIO is built with Go and there is none on the PATH: install Go, "
+                f"put a minio binary at {minio_folder(cache) / 'minio'}, "
                 "or start the containers of docker-compose.test.yml and use `autoloader dev up --external`"
             )
         say("building once from source, one to three minutes")

@@ -1,4 +1,7 @@
-"""The promise that all fetching shares: a folder in the cache is either complete or absent, and only one process makes it."""
+"""The promise that all fetching shares.
+
+A folder in the cache is either complete or absent, and only one process makes it.
+"""
 
 import asyncio
 import shutil
@@ -16,8 +19,8 @@ OPEN_TO_ALL = 0o755
 async def fetch_once(target: Path, make: Callable[[Path], Awaitable[None]], say: Say) -> Path:
     """Return `target`, made by `make(temporary folder)` if it does not exist yet.
 
-    The temporary folder is renamed at the very end: a crash or Ctrl-C on the way leaves no half-made target. Two processes
-    that want the same target take turns, and the second finds the first one's work.
+    The temporary folder is renamed at the very end: a crash or Ctrl-C on the way leaves no half-made target. Two
+    processes that want the same target take turns, and the second finds the first one's work.
     """
     if target.exists():
         return target

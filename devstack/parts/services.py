@@ -1,4 +1,7 @@
-"""Autoloader's own three services as parts, for `up --services`. They run the clone's code with the stack's addresses."""
+"""Autoloader's own three services as parts, for `up --services`.
+
+They run the clone's code with the stack's addresses.
+"""
 
 import asyncio
 import hashlib

@@ -18,7 +18,8 @@ CATALOGS = ("lake", "test_catalog")
 # What Spark's launcher would add. The launcher itself is not used: it asks for a module that small Java runtimes lack.
 OPENED_PACKAGES = (
     "java.lang", "java.lang.invoke", "java.lang.reflect", "java.io", "java.net", "java.nio", "java.util",
-    "java.util.concurrent", "java.util.concurrent.atomic", "sun.nio.ch", "sun.nio.cs", "sun.security.action", "sun.util.calendar",
+    "java.util.concurrent", "java.util.concurrent.atomic", "sun.nio.ch", "sun.nio.cs", "sun.security.action",
+    "sun.util.calendar",
 )  # fmt: skip
 
 
@@ -37,8 +38,8 @@ def spark(settings: DevSettings) -> Part:
         confs = [item for key, value in overrides(settings, work).items() for item in ("--conf", f"{key}={value}")]
         command: tuple[str | Path, ...] = (
             java, *java_flags(settings.spark_memory, scratch), "-cp", f"{home}/jars/*:{jars}/*",
-            "org.apache.spark.deploy.SparkSubmit", "--master", "local[*]", "--properties-file", DEPLOY / "spark-defaults.conf",
-            "--class", "org.apache.spark.sql.connect.service.SparkConnectServer", *confs, "spark-internal",
+            "org.apache.spark.deploy.SparkSubmit", "--master", "local[*]",
+            "--properties-file", DEPLOY / "spark-defaults.conf", "--class", "org.apache.spark.sql.connect.service.SparkConnectServer", *confs, "spark-internal",
         )  # fmt: skip
         environment = {**base_environment(), "SPARK_HOME": str(home), "SPARK_LOCAL_IP": HOST}
         return Launch(command, environment, work)
@@ -46,7 +47,10 @@ def spark(settings: DevSettings) -> Part:
     return Part(
         name="spark",
         version=pins().spark,
-        ports=(Port(settings.spark_port, f"{PREFIX}SPARK_PORT"), Port(settings.spark_ui_port, f"{PREFIX}SPARK_UI_PORT")),
+        ports=(
+            Port(settings.spark_port, f"{PREFIX}SPARK_PORT"),
+            Port(settings.spark_ui_port, f"{PREFIX}SPARK_UI_PORT"),
+        ),
         needs=("postgres", "minio"),
         fetch=fetch,
         launch=launch,

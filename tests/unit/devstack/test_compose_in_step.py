@@ -1,4 +1,7 @@
-"""docker-compose.test.yml cannot be started everywhere, so it is held against the local stack: what one says, the other says."""
+"""docker-compose.test.yml cannot be started everywhere, so it is held against the local stack.
+
+What one says, the other says.
+"""
 
 import json
 from importlib.resources import files
@@ -56,7 +59,12 @@ def test_published_ports_are_those_of_the_local_stack(compose: dict[str, Any], d
 def test_every_container_shares_one_localhost(compose: dict[str, Any]) -> None:
     """The settings files say `localhost` for every part, which is true only inside one network."""
     modes = {name: service.get("network_mode") for name, service in compose["services"].items()}
-    assert modes == {"postgres": None, "kafka": "service:postgres", "minio": "service:postgres", "spark": "service:postgres"}
+    assert modes == {
+        "postgres": None,
+        "kafka": "service:postgres",
+        "minio": "service:postgres",
+        "spark": "service:postgres",
+    }
 
 
 def test_images_are_the_pinned_versions(compose: dict[str, Any]) -> None:
@@ -73,7 +81,9 @@ def test_images_are_the_pinned_versions(compose: dict[str, Any]) -> None:
 def test_the_spark_image_has_the_pinned_jars() -> None:
     """The image fetches the same artifacts that the local stack fetches."""
     dockerfile = (DEPLOY / "containers" / "spark.Dockerfile").read_text()
-    found = [line.strip(" \\") for line in dockerfile.splitlines() if line.strip().count(":") == 2 and ".jar" not in line]
+    found = [
+        line.strip(" \\") for line in dockerfile.splitlines() if line.strip().count(":") == 2 and ".jar" not in line
+    ]
     assert found == [f"{jar.organisation}:{jar.name}:{jar.version}" for jar in pins().spark_jars.jars]
 
 
@@ -112,7 +122,9 @@ def test_spark_settings_say_what_the_local_stack_adds(defaults: DevSettings) -> 
     """At default ports, the local stack overrides addresses with the very values that the shared file has."""
     shared = properties("spark-defaults.conf")
     added = overrides(defaults, CLONE)
-    assert {key: added[key] for key in added.keys() & shared.keys()} == {key: shared[key] for key in added.keys() & shared.keys()}
+    assert {key: added[key] for key in added.keys() & shared.keys()} == {
+        key: shared[key] for key in added.keys() & shared.keys()
+    }
     for catalog, bucket in zip(CATALOGS, reversed(BUCKETS), strict=True):
         prefix = f"spark.sql.catalog.{catalog}"
         assert shared[f"{prefix}.warehouse"] == f"s3://{bucket}/warehouse"
@@ -124,7 +136,10 @@ def test_kafka_settings_have_the_default_ports(compose: dict[str, Any], defaults
     """The shared file, the container and the local stack agree on where the broker is reached."""
     shared = properties("kafka.properties")
     assert shared["advertised.listeners"] == f"PLAINTEXT://{defaults.kafka_bootstrap}"
-    assert shared["listeners"] == f"PLAINTEXT://127.0.0.1:{defaults.kafka_port},CONTROLLER://127.0.0.1:{defaults.kafka_controller_port}"
+    assert (
+        shared["listeners"]
+        == f"PLAINTEXT://127.0.0.1:{defaults.kafka_port},CONTROLLER://127.0.0.1:{defaults.kafka_controller_port}"
+    )
     in_container = compose["services"]["kafka"]["environment"]
     assert in_container["KAFKA_LISTENERS"] == shared["listeners"].replace("127.0.0.1", "0.0.0.0", 1)
     assert in_container["KAFKA_HEAP_OPTS"] == f"-Xmx{defaults.kafka_memory}"

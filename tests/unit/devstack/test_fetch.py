@@ -108,8 +108,9 @@ def test_progress_dots_are_no_last_lines() -> None:
 
 def test_one_package_is_cut_out_of_a_lock() -> None:
     """With its hashes, and without its neighbours."""
-    lock = "uu==1 \\\n    --hash=sha256:0\n    # via x\nuv==2 \\\n    --hash=sha256:1 \\\n    --hash=sha256:2\n    # via y\n"
-    assert lines_of("uv", lock) == "uv==2 \\\n    --hash=sha256:1 \\\n    --hash=sha256:2\n"
+    ours = "uv==2 \\\n    --hash=sha256:1 \\\n    --hash=sha256:2\n"
+    lock = f"uu==1 \\\n    --hash=sha256:0\n    # via x\n{ours}    # via y\nuw==3 \\\n    --hash=sha256:4\n"
+    assert lines_of("uv", lock) == ours
 
 
 def test_only_the_java_of_the_wheel_is_given_certificates(tmp_path: Path) -> None:

@@ -14,7 +14,7 @@ from devstack.java import candidates, java_major
         ('java version "1.8.0_402"', 8),
         ('openjdk version "21" 2023-09-19', 21),
         ('openjdk version "24-ea" 2025-03-18', 24),
-        ("Picked up JAVA_TOOL_OPTIONS: -Dx=1\nopenjdk version \"21.0.8\"", 21),
+        ('Picked up JAVA_TOOL_OPTIONS: -Dx=1\nopenjdk version "21.0.8"', 21),
         ("The operation couldn't be completed. Unable to locate a Java Runtime.", None),
         ("", None),
     ],

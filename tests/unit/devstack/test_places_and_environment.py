@@ -57,12 +57,15 @@ def test_services_are_told_where_this_stack_is(tmp_path: Path) -> None:
     assert told["DATABASE_URL"] == "postgresql://test_user:test_password@localhost:1/autoloader_test"
     assert told["AUTOLOADER_KAFKA_BOOTSTRAP"] == "localhost:2"
     assert told["AUTOLOADER_S3_ENDPOINT_URL"] == "http://localhost:3"
-    assert json.loads(told["AUTOLOADER_CLUSTERS"]) == {"test-cluster-001": "sc://localhost:4", "local": "sc://localhost:4"}
+    assert json.loads(told["AUTOLOADER_CLUSTERS"]) == {
+        "test-cluster-001": "sc://localhost:4",
+        "local": "sc://localhost:4",
+    }
 
 
 def test_tests_find_the_names_of_the_test_environment(tmp_path: Path) -> None:
     """Beside everything that the services are told."""
-    settings = DevSettings(state=tmp_path)
+    settings = DevSettings.model_construct(state=tmp_path)  # without this machine's variables
     told = client_environment(settings)
     assert told["TEST_SPARK_CONNECT_URL"] == "sc://localhost:15002"
     assert told["TEST_MINIO_ENDPOINT"] == "http://localhost:9000"
@@ -80,7 +83,9 @@ def test_the_key_is_made_once_and_kept_to_ourselves(tmp_path: Path) -> None:
 
 def test_of_two_lines_for_one_kafka_setting_this_machine_s_is_the_later(tmp_path: Path) -> None:
     """The shared file stays as it is, and its addresses do not count where others were chosen."""
-    text = server_properties("listeners=shared\nnode.id=1", DevSettings(state=tmp_path, kafka_port=5, kafka_controller_port=6), tmp_path)
+    text = server_properties(
+        "listeners=shared\nnode.id=1", DevSettings(state=tmp_path, kafka_port=5, kafka_controller_port=6), tmp_path
+    )
     read = dict(line.split("=", 1) for line in text.splitlines() if "=" in line)
     assert read["listeners"] == "PLAINTEXT://127.0.0.1:5,CONTROLLER://127.0.0.1:6"
     assert read["advertised.listeners"] == "PLAINTEXT://localhost:5"
@@ -88,10 +93,14 @@ def test_of_two_lines_for_one_kafka_setting_this_machine_s_is_the_later(tmp_path
 
 
 def test_a_cluster_id_is_sixteen_random_bytes() -> None:
-    """In the alphabet that Kafka wants, without padding."""
-    first, second = new_cluster_id(), new_cluster_id()
-    assert len(base64.urlsafe_b64decode(first + "==")) == 16
-    assert first != second
+    """In the alphabet that Kafka wants.
+
+    Without padding, and never with a dash in front, which its tool takes for an option.
+    """
+    ids = {new_cluster_id() for _ in range(1000)}
+    assert len(ids) == 1000
+    assert {len(base64.urlsafe_b64decode(each + "==")) for each in ids} == {16}
+    assert [each for each in ids if each.startswith("-")] == []
 
 
 def test_the_end_of_a_log_is_its_last_written_lines(tmp_path: Path) -> None:

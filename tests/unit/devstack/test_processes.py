@@ -100,7 +100,9 @@ async def test_ending_takes_the_descendants_along(records: Records, tmp_path: Pa
 
 async def test_a_part_that_ignores_the_signal_is_killed_after_its_deadline(records: Records, tmp_path: Path) -> None:
     """`down` always comes to an end."""
-    probe = part("import signal, time; signal.signal(15, signal.SIG_IGN); print('ready'); time.sleep(60)", stop_deadline_s=0.2)
+    probe = part(
+        "import signal, time; signal.signal(15, signal.SIG_IGN); print('ready'); time.sleep(60)", stop_deadline_s=0.2
+    )
     log = tmp_path / "probe.log"
     child = spawn(probe, await probe.launch(), log, records)
     await until_written(log, READY)
@@ -128,7 +130,9 @@ def test_a_dead_process_that_nobody_collected_is_gone() -> None:
     child.wait()
 
 
-async def test_a_lock_file_of_postgres_that_names_a_stranger_is_removed(tmp_path: Path, stranger: psutil.Process) -> None:
+async def test_a_lock_file_of_postgres_that_names_a_stranger_is_removed(
+    tmp_path: Path, stranger: psutil.Process
+) -> None:
     """After a reboot the number may be anybody's, and Postgres would refuse to start for ever."""
     lock_file = tmp_path / "postmaster.pid"
     lock_file.write_text(f"{stranger.pid}\n{tmp_path}\n")

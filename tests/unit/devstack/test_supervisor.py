@@ -25,7 +25,9 @@ class Stack:
     def __init__(self) -> None:
         self.story: list[str] = []
 
-    def part(self, name: str, *needs: str, script: str = SLEEPER, version: str = "1", ports: tuple[Port, ...] = ()) -> Part:
+    def part(
+        self, name: str, *needs: str, script: str = SLEEPER, version: str = "1", ports: tuple[Port, ...] = ()
+    ) -> Part:
         """A part that is healthy as soon as it is asked."""
 
         async def launch() -> Launch:
@@ -67,7 +69,10 @@ async def test_a_failed_start_stops_what_this_call_started_and_nothing_else(tmp_
     try:
         with pytest.raises(StartFailed) as failure:
             await supervisor.up([before, beside, broken])
-        assert str(failure.value) == f"broken ended while starting; the end of {supervisor.log('broken')}:\n    no such table"
+        assert (
+            str(failure.value)
+            == f"broken ended while starting; the end of {supervisor.log('broken')}:\n    no such table"
+        )
         assert supervisor.records.running("before")
         assert not supervisor.records.running("beside")
     finally:
@@ -130,7 +135,8 @@ def test_a_listening_process_is_found_by_its_port() -> None:
     [
         (
             Holder(7, "nginx"),
-            "port 9000, which minio needs, is taken by nginx (pid 7): stop it (kill 7), or choose another port with AUTOLOADER_DEV_MINIO_PORT",
+            "port 9000, which minio needs, is taken by nginx (pid 7): "
+            "stop it (kill 7), or choose another port with AUTOLOADER_DEV_MINIO_PORT",
         ),
         (
             None,
@@ -147,8 +153,17 @@ def test_the_message_about_a_port_names_what_to_do(holder: Holder | None, messag
 def test_parts_stop_before_what_they_need() -> None:
     """In waves; parts that do not know each other stop at the same time."""
     stack = Stack()
-    parts = [stack.part("postgres"), stack.part("kafka"), stack.part("spark", "postgres"), stack.part("executor", "spark", "kafka")]
-    assert [[part.name for part in wave] for wave in stop_order(parts)] == [["executor"], ["kafka", "spark"], ["postgres"]]
+    parts = [
+        stack.part("postgres"),
+        stack.part("kafka"),
+        stack.part("spark", "postgres"),
+        stack.part("executor", "spark", "kafka"),
+    ]
+    assert [[part.name for part in wave] for wave in stop_order(parts)] == [
+        ["executor"],
+        ["kafka", "spark"],
+        ["postgres"],
+    ]
 
 
 def test_parts_that_need_each_other_are_refused() -> None:
