@@ -97,7 +97,7 @@ def parse(text: str) -> _Armed:
             code="bad_failpoint",
             hint="write name[:nth][:kill|stop|raise|sleep]",
         )
-    return _Armed(name, nth, cast(Action, action))
+    return _Armed(name, nth, cast("Action", action))
 
 
 def arm(text: str | None) -> None:

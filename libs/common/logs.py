@@ -110,7 +110,7 @@ def configure(
 
 def redact(_logger: object, _method: str, event: Event) -> Event:
     """A structlog processor: hides what must not be read, at any depth."""
-    return cast(Event, _redacted(event, 0))
+    return cast("Event", _redacted(event, 0))
 
 
 def redact_text(text: str) -> str:

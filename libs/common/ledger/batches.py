@@ -15,7 +15,15 @@ from sqlalchemy.ext.asyncio import AsyncConnection
 from libs.common.contracts.events import FileBatchCommitted, FileBatchFailed, Totals
 from libs.common.errors import Fenced
 from libs.common.ids import BatchId, IngestionId, RunId, new_batch_id
-from libs.common.ledger.model import BatchClaim, BurnVerdict, Fate, FileVersion, PlannedBatch, PublishedBatch
+from libs.common.ledger.model import (
+    BatchClaim,
+    BurnVerdict,
+    Fate,
+    FileVersion,
+    PlannedBatch,
+    PublishedBatch,
+    Standing,
+)
 from libs.common.ledger.run_log import RunLog
 from libs.common.ledger.scans import PROBLEMS_IN_AN_EVENT_MAX, create_batch
 from libs.common.ledger.schema_history import record_schema
@@ -50,7 +58,6 @@ class BatchLedger:
             ).one_or_none()
             if found is None:
                 return None
-            state = BatchState(found.state)
             row = (
                 await connection.execute(
                     update(batch)
@@ -58,7 +65,7 @@ class BatchLedger:
                     .values(
                         token=batch.c.token + 1,
                         attempts=batch.c.attempts + 1,
-                        state=BatchState.BURNING if state is BatchState.BURNING else BatchState.LEASED,
+                        state=BatchState.BURNING if found.state == BatchState.BURNING else BatchState.LEASED,
                         owner=self._owner,
                         **self._fresh(),
                     )
@@ -75,8 +82,6 @@ class BatchLedger:
             generation=found.generation,
             token=row.token,
             attempt=row.attempts,
-            found_in=state,
-            may_be_staged=found.may_be_staged,
         )
 
     async def claimable(self, *, planned_before: timedelta, limit: int) -> list[BatchId]:
@@ -98,6 +103,12 @@ class BatchLedger:
                 .limit(limit)
             )
             return [BatchId(row.id) for row in rows]
+
+    async def standing(self, claim: BatchClaim) -> Standing:
+        """How far the batch is. Raises ``Fenced`` when the claim is lost."""
+        async with self._database.begin() as connection:
+            row = await self._move(connection, claim)
+        return Standing(BatchState(row.state), row.may_be_staged)
 
     async def files(self, claim: BatchClaim) -> tuple[FileVersion, ...]:
         """The batch's files, in key order. The same for every attempt (I3)."""
@@ -226,9 +237,7 @@ class BatchLedger:
                     files_failed=len(verdict.fates),
                     files_replanned=len(going_on),
                 ),
-                change=Totals(
-                    files_failed=len(verdict.fates), batches_done=1, batches_planned=1 if going_on else 0
-                ),
+                change=Totals(files_failed=len(verdict.fates), batches_done=1, batches_planned=1 if going_on else 0),
             )
 
     async def release(self, claim: BatchClaim, *, error: str) -> None:
@@ -249,7 +258,7 @@ class BatchLedger:
                 update(batch)
                 .where(batch.c.id == claim.id, batch.c.token == claim.token, _UNFINISHED)
                 .values(**{**self._fresh(), **values})
-                .returning(batch.c.row_count, batch.c.file_count, batch.c.size_bytes)
+                .returning(batch)
             )
         ).one_or_none()
         if row is None:

@@ -98,11 +98,7 @@ class ScanClaim:
 
 @dataclass(frozen=True, slots=True)
 class BatchClaim:
-    """The right to work on a batch, until the lease ends or somebody holds a higher token.
-
-    ``found_in`` is the state in which it was found; ``may_be_staged`` tells whether any attempt, this one or an
-    earlier one, may have left a staged snapshot: then the table has to be asked before anything else.
-    """
+    """The right to work on a batch, until the lease ends or somebody holds a higher token."""
 
     id: BatchId
     run_id: RunId
@@ -110,13 +106,20 @@ class BatchClaim:
     generation: int
     token: int
     attempt: int
-    found_in: BatchState
-    may_be_staged: bool
 
     @property
     def wap_id(self) -> str:
         """The name under which this batch can be published once: see docs/explanation/commit-protocol.md."""
         return f"al1:{self.ingestion_id}:{self.generation}:{self.id}"
+
+
+@dataclass(frozen=True, slots=True)
+class Standing:
+    """How far a batch is. ``may_be_staged``: some attempt, this one or an earlier one, may have left a staged or even
+    a published snapshot, so the table has to be asked before anything else."""
+
+    state: BatchState
+    may_be_staged: bool
 
 
 @dataclass(frozen=True, slots=True)

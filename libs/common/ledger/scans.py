@@ -67,9 +67,7 @@ class ScanLedger:
             await self._log.record(connection, run_id, lambda h: ScanStarted(**h.fields(), attempt=row.attempts))
         return ScanClaim(run_id, ingestion_id, generation, row.token, row.attempts)
 
-    async def known(
-        self, claim: ScanClaim, files: Sequence[FileVersion]
-    ) -> dict[bytes, tuple[KnownVersion, ...]]:
+    async def known(self, claim: ScanClaim, files: Sequence[FileVersion]) -> dict[bytes, tuple[KnownVersion, ...]]:
         """All versions that the ledger has of these keys, by digest. Keys it never saw are absent."""
         if not files:
             return {}
@@ -166,9 +164,7 @@ class ScanLedger:
             return [(RunId(r.run_id), IngestionId(r.ingestion_id), r.generation) for r in rows]
 
     def _held(self, claim: ScanClaim) -> ColumnElement[bool]:
-        return and_(
-            scan.c.run_id == claim.run_id, scan.c.token == claim.token, scan.c.state == ScanState.SCANNING
-        )
+        return and_(scan.c.run_id == claim.run_id, scan.c.token == claim.token, scan.c.state == ScanState.SCANNING)
 
     def _fresh(self) -> dict[str, Any]:
         return {"lease_until": func.clock_timestamp() + self._lease, "updated_at": func.clock_timestamp()}

@@ -15,9 +15,7 @@ class ObjectStore(Protocol):
         Temporary: ``storage_unreachable``: no answer, or one that asks to slow down, after the client's own retries.
     """
 
-    def pages(
-        self, bucket: str, prefix: str, credentials: Credentials | None
-    ) -> AsyncIterator[Sequence[FileVersion]]:
+    def pages(self, bucket: str, prefix: str, credentials: Credentials | None) -> AsyncIterator[Sequence[FileVersion]]:
         """The objects under a prefix in key order, one page (at most 1,000) at a time; pages may be empty."""
         ...
 

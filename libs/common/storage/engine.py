@@ -4,7 +4,7 @@
 Both translate driver errors at this border: nobody above sees asyncpg.
 """
 
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager
 
 from sqlalchemy import text
@@ -17,6 +17,7 @@ from libs.common.errors import Temporary
 # SQLSTATE classes and codes that pass by themselves: connection trouble, serialisation, shutdown, resources.
 _TEMPORARY_PREFIXES = ("08", "53", "57")
 _TEMPORARY_CODES = frozenset({"40001", "40P01", "55P03"})
+_AFTER_COMMIT = "autoloader.after_commit"
 
 
 def async_url(database_url: str) -> str:
@@ -52,7 +53,11 @@ class Database:
         """
         with _translated():
             async with self.engine.begin() as connection:
+                connection.info.pop(_AFTER_COMMIT, None)  # left by a transaction that rolled back
                 yield connection
+                callbacks = connection.info.pop(_AFTER_COMMIT, ())
+        for callback in callbacks:
+            callback()
 
     @asynccontextmanager
     async def read(self) -> AsyncIterator[AsyncConnection]:
@@ -69,6 +74,14 @@ class Database:
 
     async def close(self) -> None:
         await self.engine.dispose()
+
+
+def after_commit(connection: AsyncConnection, callback: Callable[[], None]) -> None:
+    """Calls ``callback`` once when the transaction of ``connection`` has committed; never if it rolls back.
+
+    The callback must not fail. It is registered once, however often it is given.
+    """
+    connection.info.setdefault(_AFTER_COMMIT, set()).add(callback)
 
 
 class _translated:  # noqa: N801 - reads as a clause: `with _translated():`

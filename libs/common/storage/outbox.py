@@ -5,6 +5,8 @@ Rows of one key are sent in id order, so a writer that wants an order between it
 orders them (the run's row, see ``ledger/run_log.py``) before it calls ``enqueue``.
 """
 
+from collections.abc import Callable
+
 from sqlalchemy.ext.asyncio import AsyncConnection
 
 from libs.common.clock import Clock, utc_now
@@ -12,14 +14,24 @@ from libs.common.contracts.codec import encode
 from libs.common.contracts.events import Message
 from libs.common.contracts.topics import DEFAULT_PREFIX, Topic
 from libs.common.storage.control import outbox
+from libs.common.storage.engine import after_commit
 
 
 class Outbox:
     """Enqueues messages of one writer. ``source`` names it, as in ``autoloader/scanner``."""
 
-    def __init__(self, *, source: str, topic_prefix: str = DEFAULT_PREFIX, clock: Clock = utc_now) -> None:
+    def __init__(
+        self,
+        *,
+        source: str,
+        topic_prefix: str = DEFAULT_PREFIX,
+        wake: Callable[[], None] | None = None,
+        clock: Clock = utc_now,
+    ) -> None:
+        """``wake`` is called after every commit that enqueued something: the relay's ``poke``."""
         self._source = source
         self._prefix = topic_prefix
+        self._wake = wake
         self._clock = clock
 
     async def enqueue(self, connection: AsyncConnection, topic: Topic, message: Message) -> None:
@@ -31,3 +43,5 @@ class Outbox:
                 value=encode(message, source=self._source, time=self._clock()),
             )
         )
+        if self._wake is not None:
+            after_commit(connection, self._wake)

@@ -1,0 +1,28 @@
+"""What every ``__main__`` does: read the settings, set up the logs, build the service, run it."""
+
+import sys
+from collections.abc import Callable
+from typing import TypeVar
+
+from libs.common import logs
+from libs.common.errors import AutoloaderError
+from libs.common.service import Service, run_service
+from libs.common.settings import CommonSettings, load
+
+S = TypeVar("S", bound=CommonSettings)
+
+EXIT_BAD_SETTINGS = 2
+
+
+def main(name: str, settings_type: type[S], build: Callable[[S], Service]) -> int:
+    """Runs a service until it is told to stop. Returns the exit code: 2 when its settings cannot be used, and then
+    one clear line per problem is on stderr."""
+    try:
+        settings = load(settings_type)
+        logs.configure(settings.log_level, service=name)
+        service = build(settings)
+    except AutoloaderError as error:
+        hint = f" ({error.hint})" if error.hint else ""
+        print(f"{name} cannot start: {error.message}{hint}", file=sys.stderr, flush=True)
+        return EXIT_BAD_SETTINGS
+    return run_service(service)

@@ -1,0 +1,1 @@
+"""Spark Connect and Iceberg: the only rooms of the executor that know them."""

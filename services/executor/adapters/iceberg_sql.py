@@ -1,0 +1,75 @@
+"""The SQL that the executor speaks to Iceberg, as text. Names were checked or are quoted here."""
+
+from collections.abc import Sequence
+
+from libs.common.contracts.definition import Destination
+from services.executor.domain.schema import Struct, quoted, sql
+from services.executor.domain.schema_change import Addition
+
+WAP_ENABLED = "write.wap.enabled"
+
+
+def literal(text: str) -> str:
+    """A string literal, whatever the text holds."""
+    return "'" + text.replace("\\", "\\\\").replace("'", "\\'") + "'"
+
+
+def create_namespace(to: Destination) -> str:
+    return f"CREATE NAMESPACE IF NOT EXISTS {to.catalog}.{to.database}"
+
+
+def create_table(to: Destination, schema: Struct) -> str:
+    """Format v2: what every engine of today reads. Staging is on from the first commit."""
+    columns = ", ".join(f"{quoted(f.name)} {sql(f.type)}" for f in schema.fields)
+    return (
+        f"CREATE TABLE IF NOT EXISTS {to.identifier} {f'({columns})' if columns else ''} USING iceberg "
+        f"TBLPROPERTIES ('{WAP_ENABLED}'='true', 'format-version'='2')"
+    )
+
+
+def enable_wap(to: Destination) -> str:
+    return f"ALTER TABLE {to.identifier} SET TBLPROPERTIES ('{WAP_ENABLED}'='true')"
+
+
+def show_properties(to: Destination) -> str:
+    return f"SHOW TBLPROPERTIES {to.identifier} ('{WAP_ENABLED}')"
+
+
+def add_columns(to: Destination, additions: Sequence[Addition]) -> str:
+    columns = ", ".join(f"{'.'.join(map(quoted, a.path))} {sql(a.type)}" for a in additions)
+    return f"ALTER TABLE {to.identifier} ADD COLUMNS ({columns})"
+
+
+def refresh(to: Destination) -> str:
+    return f"REFRESH TABLE {to.identifier}"
+
+
+def cherry_pick(to: Destination, snapshot_id: int) -> str:
+    """Publishes a staged snapshot. Iceberg validates the wap id against the table's ancestry, also on its own
+    retries (org.apache.iceberg.CherryPickOperation), so a second publish of one wap id is refused."""
+    return f"CALL {to.catalog}.system.cherrypick_snapshot('{to.database}.{to.table}', {snapshot_id})"
+
+
+def staged_snapshot(to: Destination, stage_id: str) -> str:
+    """The snapshot that one particular stage call made."""
+    return (
+        f"SELECT snapshot_id, summary FROM {to.identifier}.snapshots "
+        f"WHERE summary['autoloader.stage'] = {literal(stage_id)}"
+    )
+
+
+def published_snapshots(to: Destination, wap_id: str) -> str:
+    """What the current ancestry holds under a wap id.
+
+    A fast-forwarded snapshot keeps its own ``wap.id``; a picked one carries ``published-wap-id`` and points at
+    its source, whose summary still has our properties.
+    """
+    wap = literal(wap_id)
+    return (
+        f"SELECT s.snapshot_id, s.summary, o.summary AS source "
+        f"FROM {to.identifier}.snapshots s "
+        f"JOIN {to.identifier}.history h ON h.snapshot_id = s.snapshot_id AND h.is_current_ancestor "
+        f"LEFT JOIN {to.identifier}.snapshots o ON o.snapshot_id = CAST(s.summary['source-snapshot-id'] AS BIGINT) "
+        f"WHERE s.summary['published-wap-id'] = {wap} "
+        f"OR (s.summary['wap.id'] = {wap} AND s.summary['published-wap-id'] IS NULL) LIMIT 1"
+    )

@@ -1,0 +1,80 @@
+"""The border: from pyspark's and gRPC's errors to ours. One table; the most specific row that fits wins."""
+
+import grpc
+from pyspark.errors import AnalysisException, PySparkException
+
+from libs.common.errors import AutoloaderError, Permanent, Temporary
+from services.executor.ports import SourceChanged
+
+_UNKNOWN_CATALOG = frozenset({"REQUIRES_SINGLE_PART_NAMESPACE", "CATALOG_NOT_FOUND"})
+_SOURCE_CHANGED = ("FileNotFoundException", "RemoteFileChangedException", "No such file or directory")
+_ACCESS_DENIED = ("AccessDeniedException", "Status Code: 403")
+_UNREACHABLE = frozenset({grpc.StatusCode.UNAVAILABLE, grpc.StatusCode.DEADLINE_EXCEEDED, grpc.StatusCode.CANCELLED})
+
+
+def translate(error: BaseException, *, url: str, table: str) -> AutoloaderError:
+    """Our error for one of theirs; the cause is chained by the caller's ``raise … from``."""
+    if isinstance(error, AutoloaderError):
+        return error
+    condition = _condition(error)
+    text = str(error)
+    if condition in _UNKNOWN_CATALOG:
+        catalog = table.split(".", 1)[0]
+        return Permanent(
+            f"Spark at {url} knows no catalog {catalog!r}",
+            code="unknown_catalog",
+            hint=f"correct destination.catalog, or configure spark.sql.catalog.{catalog} on the cluster",
+        )
+    if condition == "PATH_NOT_FOUND" or any(word in text for word in _SOURCE_CHANGED):
+        return SourceChanged()
+    if any(word in text for word in _ACCESS_DENIED):
+        return Permanent(
+            f"Spark at {url} may not read the source or write {table}",
+            code="access_denied",
+            hint="check source.credentials, and the cluster's access to the warehouse",
+        )
+    if _is_unreachable(error):
+        return unreachable(url)
+    if isinstance(error, AnalysisException):
+        return Permanent(
+            f"Spark refused the work on {table}: {first_line(text)}",
+            code="spark_refused",
+            hint="check that the table's columns fit the files",
+        )
+    return Temporary(f"Spark at {url} failed on {table}: {first_line(text)}", code="spark_failed",
+                     hint="see the log of the Spark server")  # fmt: skip
+
+
+def unreachable(url: str) -> Temporary:
+    return Temporary(
+        f"Spark Connect at {url} cannot be reached",
+        code="spark_unreachable",
+        hint="start the cluster, or correct its address in AUTOLOADER_CLUSTERS; the next run picks up what is left",
+    )
+
+
+def is_table_missing(error: BaseException) -> bool:
+    return _condition(error) in ("TABLE_OR_VIEW_NOT_FOUND", "SCHEMA_NOT_FOUND")
+
+
+def is_field_there_already(error: BaseException) -> bool:
+    return _condition(error) == "FIELD_ALREADY_EXISTS"
+
+
+def first_line(text: str) -> str:
+    return (text.strip().splitlines() or ["no message"])[0][:300]
+
+
+def _condition(error: BaseException) -> str | None:
+    return error.getCondition() if isinstance(error, PySparkException) else None
+
+
+def _is_unreachable(error: BaseException) -> bool:
+    seen: BaseException | None = error
+    while seen is not None:
+        if isinstance(seen, grpc.RpcError) and getattr(seen, "code", lambda: None)() in _UNREACHABLE:
+            return True
+        if isinstance(seen, ConnectionError | TimeoutError):
+            return True
+        seen = seen.__cause__ or seen.__context__
+    return _condition(error) == "RETRIES_EXCEEDED"

@@ -1,0 +1,160 @@
+"""Spark Connect sessions: one batch has one to itself, then the next batch may have it.
+
+Reuse matters: every session holds a connection of the JDBC catalog until the server has collected it, and the
+first statement of a new one costs about a second. A session that failed, timed out or was interrupted is never
+used again.
+"""
+
+import asyncio
+import logging
+from collections import defaultdict
+from collections.abc import AsyncIterator, Callable
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import asynccontextmanager, suppress
+from dataclasses import dataclass
+from typing import Any, TypeVar
+from urllib.parse import urlsplit
+
+from pyspark.sql.connect.client.retries import DefaultPolicy
+from pyspark.sql.connect.session import SparkSession
+
+from libs.common.contracts.definition import Credentials
+from services.executor.adapters.spark_errors import unreachable
+
+T = TypeVar("T")
+
+CONNECT_TIMEOUT_S = 3.0
+# pyspark's own policy waits ten minutes for a server that is gone. We read back and decide, so we want to know.
+_RETRIES = DefaultPolicy(max_retries=4, initial_backoff=100, max_backoff=2000)
+
+_CONF = {
+    # Two fields whose names differ in case only must be seen as two, to be refused by name.
+    "spark.sql.caseSensitive": "true",
+    # Explicit paths: look them up here, in a few tasks, not in one job of thousands.
+    "spark.sql.sources.parallelPartitionDiscovery.parallelism": "4",
+    # Small files are cheap to open here; without this, a thousand of them make a hundred tasks.
+    "spark.sql.files.openCostInBytes": str(64 * 1024),
+}
+
+
+@dataclass(frozen=True, slots=True)
+class SessionKey:
+    """What a session is good for: a server, and the access to one source bucket."""
+
+    url: str
+    bucket: str
+    credentials: Credentials | None
+
+
+class BatchSession:
+    """A session on loan. ``run`` moves a blocking call to a thread, bounded in time."""
+
+    def __init__(self, spark: SparkSession, threads: ThreadPoolExecutor, call_timeout_s: float) -> None:
+        self.spark = spark
+        self.reusable = True
+        self._threads = threads
+        self._timeout_s = call_timeout_s
+
+    async def run(self, work: Callable[[], T]) -> T:
+        """The result of ``work``. Whatever it raises, or a time-out, makes the session unfit for the next batch."""
+        try:
+            async with asyncio.timeout(self._timeout_s):
+                return await asyncio.get_running_loop().run_in_executor(self._threads, work)
+        except BaseException:
+            self.reusable = False
+            raise
+
+
+class SparkSessions:
+    """A pool of sessions. ``idle_max`` sessions per key are kept for the next batch."""
+
+    def __init__(self, *, threads: int, idle_max: int, call_timeout_s: float) -> None:
+        logging.getLogger("SQLQueryContextLogger").setLevel(logging.CRITICAL)  # we log our own, translated
+        self._threads = ThreadPoolExecutor(threads, thread_name_prefix="spark")
+        self._idle: dict[SessionKey, list[SparkSession]] = defaultdict(list)
+        self._idle_max = idle_max
+        self._call_timeout_s = call_timeout_s
+
+    @asynccontextmanager
+    async def borrow(self, key: SessionKey) -> AsyncIterator[BatchSession]:
+        """A session of the batch's own.
+
+        Raises:
+            Temporary: ``spark_unreachable``, within ``CONNECT_TIMEOUT_S`` when nothing listens there.
+        """
+        await _knock(key.url)
+        spark = self._idle[key].pop() if self._idle[key] else await self._open(key)
+        session = BatchSession(spark, self._threads, self._call_timeout_s)
+        try:
+            yield session
+        finally:
+            if session.reusable and len(self._idle[key]) < self._idle_max:
+                self._idle[key].append(spark)
+            else:
+                self._retire(spark, interrupt=not session.reusable)
+
+    async def close(self) -> None:
+        """Stops the idle sessions, bounded in time; what does not answer is left to the server's own eviction."""
+        idle = [spark for sessions in self._idle.values() for spark in sessions]
+        self._idle.clear()
+        loop = asyncio.get_running_loop()
+        with suppress(TimeoutError):
+            async with asyncio.timeout(5):
+                await asyncio.gather(*(loop.run_in_executor(self._threads, _stop, spark, False) for spark in idle))
+        self._threads.shutdown(wait=False, cancel_futures=True)
+
+    async def _open(self, key: SessionKey) -> SparkSession:
+        session = BatchSession(None, self._threads, self._call_timeout_s)  # type: ignore[arg-type]
+        try:
+            return await session.run(lambda: _create(key))
+        except Exception as e:
+            raise unreachable(key.url) from e
+
+    def _retire(self, spark: SparkSession, *, interrupt: bool) -> None:
+        # In a thread of its own: a server that hangs must not hold up the next batch.
+        with suppress(RuntimeError):
+            self._threads.submit(_stop, spark, interrupt)
+
+
+def _create(key: SessionKey) -> SparkSession:
+    spark: Any = SparkSession.builder.remote(key.url).create()
+    spark.client.set_retry_policies([_RETRIES])
+    for name, value in {**_CONF, **s3a_conf(key.bucket, key.credentials)}.items():
+        spark.conf.set(name, value)
+    return spark  # type: ignore[no-any-return]
+
+
+def s3a_conf(bucket: str, credentials: Credentials | None) -> dict[str, str]:
+    """Hadoop settings with which Spark reads one bucket with the ingestion's own access (hadoop-aws, "Configuring
+    different S3 buckets with Per-Bucket Configuration")."""
+    if credentials is None:
+        return {}
+    prefix = f"fs.s3a.bucket.{bucket}"
+    conf = {
+        f"{prefix}.access.key": credentials.aws_access_key_id,
+        f"{prefix}.secret.key": credentials.aws_secret_access_key,
+        f"{prefix}.endpoint.region": credentials.region,
+    }
+    if credentials.endpoint_url:
+        conf[f"{prefix}.endpoint"] = credentials.endpoint_url
+        conf[f"{prefix}.path.style.access"] = "true"
+        conf[f"{prefix}.connection.ssl.enabled"] = str(credentials.endpoint_url.startswith("https")).lower()
+    return conf
+
+
+def _stop(spark: SparkSession, interrupt: bool) -> None:
+    with suppress(Exception):
+        if interrupt:
+            spark.interruptAll()
+        spark.stop()
+
+
+async def _knock(url: str) -> None:
+    """Whether anything listens: pyspark would retry for long before it says so."""
+    address = urlsplit(url)
+    try:
+        async with asyncio.timeout(CONNECT_TIMEOUT_S):
+            _, writer = await asyncio.open_connection(address.hostname, address.port or 15002)
+        writer.close()
+    except (OSError, TimeoutError) as e:
+        raise unreachable(url) from e

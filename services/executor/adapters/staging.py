@@ -1,0 +1,129 @@
+"""The one pass over a batch's files: rows for the table, and in passing everything that the audit wants to know.
+
+Lines are read as text and parsed with the known schema (``from_json``). Observed on the very frame that is
+written: lines, rows and bad lines per file, fields that the schema lacks with the files that carry them, and
+lines of no known file. Nothing is read twice.
+"""
+
+import json
+import re
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+from pyspark.sql import Column as SparkColumn
+from pyspark.sql import DataFrame
+from pyspark.sql.connect import functions as F
+from pyspark.sql.connect.observation import Observation
+from pyspark.sql.connect.session import SparkSession
+from pyspark.sql.types import StringType, StructType
+
+from libs.common.ledger.model import FileVersion
+from services.executor.domain.audit import FileRead
+from services.executor.domain.schema import Struct, structs_in, to_json
+
+_CORRUPT = "_autoloader_corrupt"
+_GLOB = re.compile(r"([{}\[\]*?\\])")
+# A key's path comes back URI-encoded; url_decode would turn a literal + into a space.
+_PATH = "url_decode(replace(_metadata.file_path, '+', '%2B'))"
+
+
+def s3a_path(file: FileVersion) -> str:
+    """The object's path as Spark prints it, decoded."""
+    return f"s3a://{file.bucket}/{file.key}"
+
+
+def exact_path(file: FileVersion) -> str:
+    """The path to hand to a reader, so that ``*?[]{}`` in a key mean themselves."""
+    return _GLOB.sub(r"\\\1", s3a_path(file))
+
+
+def read_lines(spark: SparkSession, files: Sequence[FileVersion]) -> DataFrame:
+    """Every line of the files: ``value``, and ``file``, the position of its file in ``files`` (null: a stranger)."""
+    lines = (
+        spark.read.option("recursiveFileLookup", "true")  # k=v/ in a key is a name, not a column
+        .text([exact_path(f) for f in files])
+        .select("value", F.expr(_PATH).alias("path"))
+    )
+    paths = F.from_json(F.lit(json.dumps([s3a_path(f) for f in files])), "array<string>")
+    index = spark.range(1).select(F.posexplode(paths).alias("file", "path"))
+    return lines.join(F.broadcast(index), "path", "left")
+
+
+def parse(lines: DataFrame, schema: Struct) -> DataFrame:
+    """Adds ``row`` (the parsed struct), ``blank``, ``bad``, and ``unknown`` (names the schema lacks, dotted)."""
+    known = StructType.fromJson(to_json(schema)).add(_CORRUPT, StringType())
+    options = {"mode": "PERMISSIVE", "columnNameOfCorruptRecord": _CORRUPT}
+    return (
+        lines.withColumn("row", F.from_json("value", known, options))
+        .withColumn("blank", F.expr("trim(BOTH ' \\t\\r' FROM value) = ''"))
+        .withColumn("keys", F.expr("json_object_keys(value)"))
+        .withColumn("bad", F.expr(f"NOT blank AND (keys IS NULL OR row.{_CORRUPT} IS NOT NULL)"))
+        .withColumn("unknown", _unknown(schema))
+    )
+
+
+def observe(parsed: DataFrame, watch: Observation, files: int) -> DataFrame:
+    """The same frame, watched while it is written. ``histogram_numeric`` with a bin per file is an exact count."""
+    bins = F.lit(max(files, 2))
+    return parsed.observe(
+        watch,
+        F.histogram_numeric(F.col("file"), bins).alias("lines"),
+        F.histogram_numeric(F.expr("CASE WHEN NOT blank AND NOT bad THEN file END"), bins).alias("rows"),
+        F.histogram_numeric(F.expr("CASE WHEN bad THEN file END"), bins).alias("bad"),
+        F.count_if(F.col("file").isNull()).alias("stray"),
+        F.collect_set(F.when(F.size("unknown") > 0, F.struct("file", F.array_sort("unknown").alias("names")))).alias(
+            "unknown"
+        ),
+    )
+
+
+def rows_of(parsed: DataFrame, schema: Struct) -> DataFrame:
+    """The good rows, in the table's columns."""
+    return parsed.where("NOT blank AND NOT bad").select(
+        *(F.col("row").getField(f.name).alias(f.name) for f in schema.fields)
+    )
+
+
+def reads(observed: Mapping[str, Any], files: Sequence[FileVersion]) -> dict[bytes, FileRead]:
+    """Per file digest, what the pass saw of it. Files without a line are absent."""
+    lines, rows, bad = (_by_file(observed[name]) for name in ("lines", "rows", "bad"))
+    return {
+        files[position].digest: FileRead(count, rows.get(position, 0), bad.get(position, 0))
+        for position, count in lines.items()
+    }
+
+
+def unknown_fields(observed: Mapping[str, Any], files: Sequence[FileVersion]) -> dict[bytes, frozenset[str]]:
+    """Per file digest, the fields that the schema lacks."""
+    found: dict[bytes, frozenset[str]] = {}
+    for entry in observed["unknown"] or ():
+        digest = files[int(entry["file"])].digest
+        found[digest] = found.get(digest, frozenset()) | frozenset(entry["names"])
+    return found
+
+
+def _by_file(histogram: Any) -> dict[int, int]:
+    return {round(b["x"]): round(b["y"]) for b in histogram or ()}
+
+
+def _unknown(schema: Struct) -> SparkColumn:
+    found = [_unknown_in(path, struct) for path, struct in structs_in(schema) if _can_be_asked_for(path)]
+    return F.concat(*found)
+
+
+def _unknown_in(path: tuple[str, ...], struct: Struct) -> SparkColumn:
+    """Names that a line has at ``path`` and the schema has not, in dotted form."""
+    if path:
+        here = "$" + "".join(f"['{name}']" for name in path)
+        keys = F.json_object_keys(F.get_json_object(F.col("value"), here))
+    else:
+        keys = F.col("keys")
+    known = F.array(*(F.lit(f.name) for f in struct.fields)) if struct.fields else F.expr("array()")
+    names = F.coalesce(F.array_except(keys, known.cast("array<string>")), F.expr("array()").cast("array<string>"))
+    prefix = ".".join(path)
+    return F.transform(names, lambda name: F.concat(F.lit(f"{prefix}."), name)) if path else names
+
+
+def _can_be_asked_for(path: tuple[str, ...]) -> bool:
+    """JSON paths have no way to quote a quote."""
+    return not any("'" in name for name in path)

@@ -1,0 +1,256 @@
+"""The commit protocol: one batch into its table, once, whatever crashes.
+
+    read back ── stage ── audit ── publish ── read back ── finalise
+                            └── burn ── finalise
+
+The table decides whether a batch happened: its wap id can enter the table's ancestry once, as data or as an empty
+burn, and Iceberg checks that on every publish (cherry-pick refuses a second). The ledger decides who works; its
+guarded updates stop a worker whose lease went to another. What a crash after each line leaves behind stands in
+the comments; every one of them is repaired by the next claim running this same function.
+"""
+
+import asyncio
+import random
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+
+from libs.common.contracts.events import Problem
+from libs.common.errors import AutoloaderError, Permanent, Temporary
+from libs.common.failpoints import failpoint
+from libs.common.ledger.model import BatchClaim, BurnVerdict, Fate, FileVersion, PublishedBatch
+from libs.common.ledger.states import BatchState, FileState
+from libs.common.objects.ports import ObjectStore
+from libs.common.storage.definitions import RunDefinition
+from services.executor.domain.audit import Clean, Miscounted, Spoiled, Staged, audit, changed
+from services.executor.domain.schema import Struct
+from services.executor.domain.schema_change import compare
+from services.executor.ports import Ledger, Published, SourceChanged, Table
+from services.executor.table_lanes import TableLanes
+
+STAGES_MAX = 6
+"""How often one attempt stages: once, again for each round of new fields, and some air."""
+PUBLISHES_MAX = 5
+DIAGNOSES_MAX = 20
+"""Bad files of one batch whose first bad line is looked up; each costs two reads of that file."""
+
+
+@dataclass(frozen=True, slots=True)
+class _StagedBatch:
+    """A staged snapshot with the schema that it was read with, and what stands against some files."""
+
+    staged: Staged
+    schema: Struct
+    cause_key: str | None = None
+    clashes: Mapping[bytes, str] = field(default_factory=dict)
+
+
+class CommitProtocol:
+    """Runs the protocol for claimed batches. Shared by all batches of an executor."""
+
+    def __init__(self, ledger: Ledger, objects: ObjectStore, lanes: TableLanes) -> None:
+        self._ledger = ledger
+        self._objects = objects
+        self._lanes = lanes
+
+    async def load(self, claim: BatchClaim, order: RunDefinition, table: Table) -> None:
+        """Ends with the batch published, or burned with its files' fates recorded.
+
+        Raises:
+            Fenced: the claim is lost; nothing more was written.
+            Temporary, Permanent: the batch is unfinished: call again, or ``give_up``.
+        """
+        standing = await self._ledger.standing(claim)
+        if standing.may_be_staged:
+            # An earlier attempt may have published or burned, and died (or lost the answer) before it could say so.
+            found = await table.published(claim.wap_id)
+            if found is not None:
+                return await self._finish(claim, table, found, BurnVerdict())
+            if standing.state is BatchState.BURNING:
+                return await self._burn(claim, table, BurnVerdict())
+        files = await self._ledger.files(claim)
+        try:
+            schema = await self._prepare(claim, order, table, files)
+            batch = await self._stage(claim, order, table, files, schema)
+        except SourceChanged:
+            fates = changed(files, await self._versions(order, files))
+            if not fates:
+                raise
+            return await self._set_aside(claim, table, BurnVerdict(fates))
+        failpoint("exec.after_stage")
+        # Crash here: the staged snapshot is invisible and is never published; the next attempt stages its own.
+        match audit(files, batch.staged, await self._versions(order, files), batch.clashes):
+            case Clean(rows_by_file=rows):
+                await self._ledger.staged(claim, rows)
+                failpoint("exec.after_audit")
+                await self._publish(claim, order, table, batch)
+            case Spoiled(fates=spoiled):
+                await self._burn(claim, table, BurnVerdict(await _explained(table, batch.schema, files, spoiled)))
+            case Miscounted(counted=counted, added=added):
+                raise Temporary(
+                    f"the staging pass counted {counted} rows and the snapshot holds {added}",
+                    code="miscounted",
+                    hint="the batch is staged again",
+                )
+
+    async def give_up(self, claim: BatchClaim, table: Table | None, problem: Problem) -> None:
+        """Ends a batch that cannot be loaded now for a reason that lies in no file: its files wait for the next run.
+
+        ``table`` may be None only while no attempt can have staged anything (see ``Ledger.standing``).
+
+        Raises:
+            Fenced: the claim is lost.
+            Temporary: the burn needs the table, and the table is away; the batch stays for the sweeper.
+        """
+        files = await self._ledger.files(claim)
+        verdict = BurnVerdict({f.digest: Fate(FileState.DISCOVERED) for f in files}, problem)
+        if table is None:
+            await self._ledger.burned(claim, verdict)
+        else:
+            await self._burn(claim, table, verdict)
+
+    async def _versions(self, order: RunDefinition, files: Sequence[FileVersion]) -> Mapping[str, str | None]:
+        return await self._objects.versions(order.definition.source.bucket, [f.key for f in files], order.credentials)
+
+    async def _set_aside(self, claim: BatchClaim, table: Table, verdict: BurnVerdict) -> None:
+        """Burns in the table only what can be there."""
+        if (await self._ledger.standing(claim)).may_be_staged:
+            await self._burn(claim, table, verdict)
+        else:
+            await self._ledger.burned(claim, verdict)
+
+    async def _prepare(
+        self, claim: BatchClaim, order: RunDefinition, table: Table, files: Sequence[FileVersion]
+    ) -> Struct:
+        # One at a time per table: the first batch creates it, the others find it.
+        async with self._lanes.of(order.definition.destination.identifier):
+            schema = await table.schema()
+            if schema is not None:
+                return schema
+            if await self._ledger.has_published(claim.ingestion_id, claim.generation):
+                raise Permanent(
+                    f"table {order.definition.destination.identifier} is gone, but this ingestion has loaded files "
+                    "into it",
+                    code="table_missing",
+                    hint="bring the table back, or create a new ingestion to load everything again",
+                )
+            return await table.create(await table.infer(files))
+
+    async def _stage(
+        self, claim: BatchClaim, order: RunDefinition, table: Table, files: Sequence[FileVersion], schema: Struct
+    ) -> _StagedBatch:
+        """Stages until the pass finds no field that the table lacks and could have."""
+        await self._ledger.about_to_stage(claim)
+        cause_key: str | None = None
+        properties = {
+            "autoloader.batch": str(claim.id),
+            "autoloader.run": str(claim.run_id),
+            "autoloader.ingestion": str(claim.ingestion_id),
+            "autoloader.generation": str(claim.generation),
+        }
+        for _ in range(STAGES_MAX):
+            failpoint("exec.during_stage")
+            staged = await table.stage(files, schema, claim.wap_id, properties)
+            if not staged.unknown_fields or not order.definition.format.schema_rules.evolution_enabled:
+                return _StagedBatch(staged, schema, cause_key)
+            carriers = [f for f in files if f.digest in staged.unknown_fields]
+            change = compare(schema, await table.infer(carriers))
+            if not change.additions:
+                in_the_way = {".".join(c.path): str(c) for c in change.clashes}
+                clashes = {
+                    digest: in_the_way[name]
+                    for digest, names in staged.unknown_fields.items()
+                    for name in sorted(names)
+                    if name in in_the_way
+                }
+                return _StagedBatch(staged, schema, cause_key, clashes)
+            # Columns that were added stay, whatever becomes of the batch: they hold nulls until rows come.
+            async with self._lanes.of(order.definition.destination.identifier):
+                schema = await table.add(change.additions)
+            cause_key = carriers[0].key
+        raise Temporary("the table's schema keeps changing under the batch", code="schema_unsettled")
+
+    async def _publish(self, claim: BatchClaim, order: RunDefinition, table: Table, batch: _StagedBatch) -> None:
+        failpoint("exec.before_publish")
+        failure: AutoloaderError | None = None
+        async with self._lanes.of(order.definition.destination.identifier):
+            # Guarded: if the lease went to another executor, this raises and nothing is published from here.
+            # Crash after it: the next claim reads back, and stages again if the publish never arrived.
+            await self._ledger.publishing(claim)
+            for attempt in range(PUBLISHES_MAX):
+                try:
+                    failpoint("exec.during_publish")
+                    await table.publish(batch.staged.snapshot_id)
+                except (Temporary, Permanent) as e:
+                    failure = e
+                # Whatever the answer was, the table has the last word.
+                found = await table.published(claim.wap_id)
+                if found is not None:
+                    break
+                await asyncio.sleep(random.uniform(0, 0.2 * 2**attempt))
+            else:
+                raise Temporary(
+                    f"the table did not take the batch: {failure.message if failure else 'no reason given'}",
+                    code="publish_refused",
+                    hint="the batch is staged again",
+                )
+        failpoint("exec.after_publish")
+        # Crash here: visible in the table, unfinished in the ledger. The next claim reads back and finalises.
+        await self._finish(claim, table, found, BurnVerdict(), batch.cause_key)
+        failpoint("exec.after_finalise")
+
+    async def _burn(self, claim: BatchClaim, table: Table, verdict: BurnVerdict) -> None:
+        await self._ledger.burning(claim)
+        # Crash from here on: the next claim finds `burning`, reads back, and burns again if need be.
+        found = await table.published(claim.wap_id)
+        if found is None:
+            snapshot_id = await table.stage_burn(
+                claim.wap_id, {"autoloader.batch": str(claim.id), "autoloader.burn": "true"}
+            )
+            failure: AutoloaderError | None = None
+            try:
+                await table.publish(snapshot_id)
+            except (Temporary, Permanent) as e:
+                failure = e
+            found = await table.published(claim.wap_id)
+            if found is None:
+                raise Temporary(
+                    f"the table did not take the burn: {failure.message if failure else 'no reason given'}",
+                    code="publish_refused",
+                    hint="it is tried again",
+                )
+        await self._finish(claim, table, found, verdict)
+
+    async def _finish(
+        self, claim: BatchClaim, table: Table, found: Published, verdict: BurnVerdict, cause_key: str | None = None
+    ) -> None:
+        """Step 6: the ledger learns what the table holds, in one transaction with the event that tells of it."""
+        if found.is_burn:
+            await self._ledger.burned(claim, verdict)
+        else:
+            # Also when this worker came to burn: a copy that was published before the burn has won.
+            published = PublishedBatch(found.snapshot_id, found.bytes_written, await table.columns(), cause_key)
+            await self._ledger.published(claim, published)
+
+
+async def _explained(
+    table: Table, schema: Struct, files: Sequence[FileVersion], fates: Mapping[bytes, Fate]
+) -> dict[bytes, Fate]:
+    """The fates, with the first bad line of files that have one, and the field that does not fit."""
+    explained = dict(fates)
+    bad = [f for f in files if f.digest in fates and _is_unparsable(fates[f.digest])]
+    for f in bad[:DIAGNOSES_MAX]:
+        problem = fates[f.digest].problem
+        assert problem is not None
+        line = await table.first_bad_line(f, schema)
+        clashes = compare(schema, await table.infer([f])).clashes
+        reason = str(clashes[0]) if clashes else "not a JSON object"
+        where = f"the first is line {line}: " if line else ""
+        explained[f.digest] = Fate(
+            FileState.FAILED,
+            problem.model_copy(update={"line": line, "message": f"{problem.message}; {where}{reason}"}),
+        )
+    return explained
+
+
+def _is_unparsable(fate: Fate) -> bool:
+    return fate.problem is not None and fate.problem.error_type == "unparsable_file"

@@ -1,0 +1,1 @@
+"""Decisions of the executor. Values in, values out: no await, no clock, no logger."""

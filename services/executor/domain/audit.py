@@ -1,0 +1,150 @@
+"""The audit between stage and publish: may this staged snapshot become visible?
+
+It may if every file of the batch was read to its end, in the version that the ledger has, all its lines became
+rows, and the counts close: lines = rows + blank + bad per file, and the rows of the files are the rows of the
+snapshot (I7). Otherwise the verdict says what becomes of which file.
+"""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+
+from libs.common.contracts.events import Problem
+from libs.common.ledger.model import Fate, FileVersion
+from libs.common.ledger.states import FileState
+
+
+@dataclass(frozen=True, slots=True)
+class FileRead:
+    """What the staging pass saw of one file."""
+
+    lines: int = 0
+    rows: int = 0
+    bad: int = 0
+
+
+@dataclass(frozen=True, slots=True)
+class Staged:
+    """A staged snapshot, and what the pass that made it saw. ``reads`` and ``unknown_fields`` go by file digest;
+    ``stray_lines`` counts lines whose file is not in the batch (never, unless a path was misread)."""
+
+    snapshot_id: int
+    added_records: int
+    reads: Mapping[bytes, FileRead]
+    unknown_fields: Mapping[bytes, frozenset[str]] = field(default_factory=dict)
+    stray_lines: int = 0
+
+
+@dataclass(frozen=True, slots=True)
+class Clean:
+    """Publish it."""
+
+    rows_by_file: Mapping[bytes, int]
+
+
+@dataclass(frozen=True, slots=True)
+class Spoiled:
+    """Burn it: some files cannot go on, the others can."""
+
+    fates: Mapping[bytes, Fate]
+
+
+@dataclass(frozen=True, slots=True)
+class Miscounted:
+    """The pass counted something else than the snapshot holds (a recomputed stage counts twice): stage again."""
+
+    counted: int
+    added: int
+
+
+Verdict = Clean | Spoiled | Miscounted
+
+
+def audit(
+    files: Sequence[FileVersion],
+    staged: Staged,
+    now: Mapping[str, str | None],
+    clashes: Mapping[bytes, str] | None = None,
+) -> Verdict:
+    """The verdict. ``now`` is the version tag that each key has after the read, None when it is gone; ``clashes``
+    says, by file digest, which field of a file can never be a column beside the ones that there are.
+
+    A file that has the listing's version after the read had it during the read, so no mix of two versions passes.
+    """
+    fates = {
+        f.digest: fate
+        for f in files
+        if (fate := _fate(f, staged.reads.get(f.digest, FileRead()), now.get(f.key), (clashes or {}).get(f.digest)))
+        is not None
+    }
+    if fates:
+        return Spoiled(fates)
+    rows = {f.digest: staged.reads.get(f.digest, FileRead()).rows for f in files}
+    if sum(rows.values()) != staged.added_records or staged.stray_lines:
+        return Miscounted(sum(rows.values()), staged.added_records)
+    return Clean(rows)
+
+
+def changed(files: Sequence[FileVersion], now: Mapping[str, str | None]) -> dict[bytes, Fate]:
+    """The fates of the files that are not what was listed any more: gone, or overwritten."""
+    return {f.digest: fate for f in files if (fate := _changed(f, now.get(f.key))) is not None}
+
+
+def _changed(file: FileVersion, now: str | None) -> Fate | None:
+    if now is None:
+        return Fate(
+            FileState.MISSING,
+            Problem(
+                error_type="file_missing",
+                message=f"{file.uri} was listed, but was gone before it was loaded",
+                hint="nothing to do if it was removed on purpose; when it comes back, the next run loads it",
+                file=file.uri,
+            ),
+        )
+    if now != file.version_tag:
+        return Fate(
+            FileState.SUPERSEDED,
+            Problem(
+                error_type="file_overwritten",
+                message=f"{file.uri} was overwritten while it was loaded; nothing of it was taken",
+                hint="the next run loads the new version",
+                file=file.uri,
+            ),
+        )
+    return None
+
+
+def _fate(file: FileVersion, read: FileRead, now: str | None, clash: str | None) -> Fate | None:
+    if (fate := _changed(file, now)) is not None:
+        return fate
+    if clash is not None:
+        return Fate(
+            FileState.FAILED,
+            Problem(
+                error_type="field_name_clash",
+                message=f"{file.uri}: {clash}",
+                hint="write the field as the table has it, and upload the file again under the same key",
+                file=file.uri,
+            ),
+        )
+    if read.bad:
+        return Fate(
+            FileState.FAILED,
+            Problem(
+                error_type="unparsable_file",
+                message=f"{file.uri} has {read.bad} of {read.lines} lines that are not JSON objects of the table's "
+                "schema",
+                hint="correct the file and upload it again under the same key: the next run loads it",
+                file=file.uri,
+            ),
+        )
+    if file.size_bytes and not read.lines:
+        return Fate(
+            FileState.FAILED,
+            Problem(
+                error_type="unread_file",
+                message=f"{file.uri} has {file.size_bytes} bytes, but no line could be read from it",
+                hint="check its compression and encoding; upload it again when it is right",
+                file=file.uri,
+            ),
+        )
+    return None

@@ -1,0 +1,113 @@
+"""What a table's schema lacks of what was found in files, and what of it cannot be had.
+
+Only columns are added here (mode ``add_new_columns``). A value that does not fit its column's type is not a
+change of schema: the record is bad, and the difference found here goes into its explanation.
+"""
+
+from dataclasses import dataclass
+
+from services.executor.domain.schema import Array, Field, Struct, Type, sql
+
+# What a column of the first type also takes without loss, from JSON.
+_TAKES = {
+    "string": frozenset({"bigint", "int", "double", "boolean", "float", "decimal", "date", "timestamp"}),
+    "double": frozenset({"bigint", "int", "float"}),
+    "bigint": frozenset({"int", "smallint", "tinyint"}),
+}
+
+
+@dataclass(frozen=True, slots=True)
+class Addition:
+    """A field that the table lacks. ``path`` leads to it from the root, ``element`` standing for an array's."""
+
+    path: tuple[str, ...]
+    type: Type
+
+    @property
+    def name(self) -> str:
+        return ".".join(self.path)
+
+
+@dataclass(frozen=True, slots=True)
+class Clash:
+    """A field that the table has otherwise: another type, or a name that differs in case only."""
+
+    path: tuple[str, ...]
+    in_table: str
+    found: str
+
+    def __str__(self) -> str:
+        return f"field {'.'.join(self.path)!r} is {self.found} here and {self.in_table} in the table"
+
+
+@dataclass(frozen=True, slots=True)
+class SchemaChange:
+    additions: tuple[Addition, ...] = ()
+    clashes: tuple[Clash, ...] = ()
+
+
+def compare(table: Struct, found: Struct) -> SchemaChange:
+    """The change that would let ``table`` hold everything in ``found``, and what stands against it."""
+    additions: list[Addition] = []
+    clashes: list[Clash] = []
+    _compare_structs(table, found, (), additions, clashes)
+    return SchemaChange(tuple(additions), tuple(clashes))
+
+
+def with_additions(table: Struct, additions: tuple[Addition, ...]) -> Struct:
+    """The schema after ``additions``: new fields come last in their struct, as Iceberg puts them."""
+    for addition in additions:
+        grown = _grow(table, addition.path, addition.type)
+        assert isinstance(grown, Struct)
+        table = grown
+    return table
+
+
+def _compare_structs(
+    table: Struct, found: Struct, path: tuple[str, ...], additions: list[Addition], clashes: list[Clash]
+) -> None:
+    by_lower = {f.name.lower(): f for f in table.fields}
+    seen: set[str] = set()
+    for f in found.fields:
+        here = (*path, f.name)
+        twin = by_lower.get(f.name.lower())
+        if twin is None and f.name.lower() not in seen:
+            additions.append(Addition(here, f.type))
+        elif twin is None or twin.name != f.name:
+            clashes.append(Clash(here, f"named {twin.name!r}" if twin else "spelled in two ways", f"{f.name!r}"))
+        else:
+            _compare_types(twin.type, f.type, here, additions, clashes)
+        seen.add(f.name.lower())
+
+
+def _compare_types(
+    table: Type, found: Type, path: tuple[str, ...], additions: list[Addition], clashes: list[Clash]
+) -> None:
+    match table, found:
+        case Struct(), Struct():
+            _compare_structs(table, found, path, additions, clashes)
+        case Array(element=ours), Array(element=theirs):
+            _compare_types(ours, theirs, (*path, "element"), additions, clashes)
+        case str(), str() if found == table or found.split("(")[0] in _TAKES.get(table, ()):
+            pass
+        case str("string"), _:
+            pass  # a column of text takes any JSON as its text
+        case _, str("string"):
+            pass  # the type of a field that is null throughout; a text that does not fit shows as a bad record
+        case _:
+            clashes.append(Clash(path, sql(table), sql(found)))
+
+
+def _grow(found: Type, path: tuple[str, ...], added: Type) -> Type:
+    head, *rest = path
+    match found:
+        case Array(element=element):
+            return Array(_grow(element, tuple(rest), added))
+        case Struct(fields=fields) if not rest:
+            return Struct((*fields, Field(head, added)))
+        case Struct(fields=fields):
+            return Struct(
+                tuple(Field(f.name, _grow(f.type, tuple(rest), added)) if f.name == head else f for f in fields)
+            )
+        case _:
+            raise TypeError(f"nothing can be added below {sql(found)}")

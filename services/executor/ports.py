@@ -1,0 +1,95 @@
+"""What the commit protocol needs: a ledger and a table. The adapters are Postgres and Spark; the model tests
+bring both in memory."""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import Protocol
+
+from libs.common.errors import Temporary
+from libs.common.ids import IngestionId
+from libs.common.ledger.model import BatchClaim, BurnVerdict, Column, FileVersion, PublishedBatch, Standing
+from services.executor.domain.audit import Staged
+from services.executor.domain.schema import Struct
+from services.executor.domain.schema_change import Addition
+
+
+@dataclass(frozen=True, slots=True)
+class Published:
+    """What the current ancestry of the table holds under one wap id: a batch's data, or an empty burn."""
+
+    snapshot_id: int
+    is_burn: bool
+    bytes_written: int
+
+
+class SourceChanged(Temporary):
+    """A file was not there, or not the same, when Spark came to read it. The object store knows which."""
+
+    def __init__(self) -> None:
+        super().__init__("a file changed before it was read", code="source_changed")
+
+
+class Ledger(Protocol):
+    """A batch's guarded life; see ``libs/common/ledger/batches.py``. Every method raises ``Fenced`` when the claim is
+    lost, and then has written nothing."""
+
+    async def standing(self, claim: BatchClaim) -> Standing: ...
+    async def files(self, claim: BatchClaim) -> tuple[FileVersion, ...]: ...
+    async def has_published(self, ingestion_id: IngestionId, generation: int) -> bool: ...
+    async def about_to_stage(self, claim: BatchClaim) -> None: ...
+    async def staged(self, claim: BatchClaim, rows_by_file: Mapping[bytes, int]) -> None: ...
+    async def publishing(self, claim: BatchClaim) -> None: ...
+    async def published(self, claim: BatchClaim, found: PublishedBatch) -> None: ...
+    async def burning(self, claim: BatchClaim) -> None: ...
+    async def burned(self, claim: BatchClaim, verdict: BurnVerdict) -> None: ...
+
+
+class Table(Protocol):
+    """One batch's hold on its destination table, in a session of its own.
+
+    Raises:
+        Temporary: ``spark_unreachable``, ``spark_failed``: may pass by itself.
+        Permanent: ``unknown_catalog``, ``invalid_destination``, …: somebody has to change something.
+    """
+
+    async def schema(self) -> Struct | None:
+        """The schema of the table, made ready for staging (``write.wap.enabled``); None if there is no table."""
+        ...
+
+    async def columns(self) -> tuple[Column, ...]:
+        """The table's columns, for the record."""
+        ...
+
+    async def create(self, schema: Struct) -> Struct:
+        """Creates the table if nobody else just did; returns the schema that it has. Ready for staging."""
+        ...
+
+    async def add(self, additions: Sequence[Addition]) -> Struct:
+        """Adds fields; one that is there already is fine. Returns the schema after."""
+        ...
+
+    async def infer(self, files: Sequence[FileVersion]) -> Struct:
+        """The schema that these files show, all of their lines read. Empty if they hold no record."""
+        ...
+
+    async def stage(
+        self, files: Sequence[FileVersion], schema: Struct, wap_id: str, properties: Mapping[str, str]
+    ) -> Staged:
+        """Writes the files' rows into a snapshot that no reader sees."""
+        ...
+
+    async def stage_burn(self, wap_id: str, properties: Mapping[str, str]) -> int:
+        """Stages an empty snapshot under the wap id; returns the snapshot's id."""
+        ...
+
+    async def publish(self, snapshot_id: int) -> None:
+        """Makes a staged snapshot current. Any exception means *unknown*: ask ``published``."""
+        ...
+
+    async def published(self, wap_id: str) -> Published | None:
+        """What the table's current ancestry holds under this wap id, read back afresh."""
+        ...
+
+    async def first_bad_line(self, file: FileVersion, schema: Struct) -> int | None:
+        """Reads one file alone to find its first line that does not fit, 1-based; None if it cannot be told."""
+        ...

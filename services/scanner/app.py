@@ -1,0 +1,38 @@
+"""Puts the scanner together. The only module that knows everyone."""
+
+from datetime import timedelta
+
+from libs.common.backbone import Backbone, default_access
+from libs.common.ledger.scans import ScanLedger
+from libs.common.objects.s3 import S3Objects
+from libs.common.secrets import SecretBox
+from libs.common.service import Service
+from libs.common.storage.definitions import RunDefinitions
+from services.scanner.handlers import Scans
+from services.scanner.settings import ScannerSettings
+from services.scanner.subscriptions import subscriptions
+from services.scanner.sweeper import ScanSweeper
+
+CONSUMER = "scanner"
+
+
+def build_service(settings: ScannerSettings) -> Service:
+    """One process: the consumer of run requests, the sweeper, and the relay.
+
+    Raises:
+        Permanent: codes ``no_secret_key``, ``bad_secret_key``.
+    """
+    backbone = Backbone.build("scanner", settings)
+    lease = timedelta(seconds=settings.lease_ttl_s)
+    ledger = ScanLedger(backbone.database, backbone.outbox, owner=settings.instance_id, lease=lease)
+    definitions = RunDefinitions(backbone.database, SecretBox(settings.require_secret_key()))
+    objects = S3Objects(default_access(settings))
+    scans = Scans(ledger, definitions, objects, heartbeat=lease / 3)
+    sweeper = ScanSweeper(ledger, scans, interval=timedelta(seconds=settings.sweep_interval_s))
+
+    service = Service("scanner")
+    service.add_resource("objects", stop=objects.close)
+    backbone.attach(service)
+    service.add_task("sweeper", sweeper.run)
+    backbone.subscribe(service, subscriptions(scans), consumer=CONSUMER, concurrency=settings.scans_at_once)
+    return service

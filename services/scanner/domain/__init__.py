@@ -1,0 +1,1 @@
+"""Decisions of the scanner. Values in, values out: no await, no clock, no logger."""

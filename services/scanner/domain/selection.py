@@ -1,0 +1,94 @@
+"""Which listed objects are new to the ledger. The truth is the set of (key, version); time and order are hints."""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+
+from libs.common.contracts.events import Problem
+from libs.common.ids import RunId
+from libs.common.ledger.model import FileVersion, KnownVersion, Refusal
+from libs.common.ledger.states import LIVE_FILE_STATES, FileState
+
+
+@dataclass(frozen=True, slots=True)
+class Selection:
+    """What a page of matching objects is to this run.
+
+    ``taken`` are new to it; ``resumed`` were taken by an earlier attempt of this very run, and wait for a batch;
+    ``superseded`` are digests whose older version nobody has read yet; ``refused`` cannot be read as they are named;
+    ``skipped`` counts what the ledger has already.
+    """
+
+    taken: tuple[FileVersion, ...] = ()
+    resumed: tuple[FileVersion, ...] = ()
+    superseded: tuple[bytes, ...] = ()
+    refused: tuple[Refusal, ...] = ()
+    skipped: int = 0
+
+
+@dataclass(slots=True)
+class _Draft:
+    taken: list[FileVersion] = field(default_factory=list)
+    resumed: list[FileVersion] = field(default_factory=list)
+    superseded: list[bytes] = field(default_factory=list)
+    refused: list[Refusal] = field(default_factory=list)
+    skipped: int = 0
+
+
+def select(files: Sequence[FileVersion], known: Mapping[bytes, Sequence[KnownVersion]], run_id: RunId) -> Selection:
+    """Sorts a page. A key that is in work or loaded is left alone, whatever version it has now
+    (``allow_overwrites: skip``); a key that failed, went missing or was never read is open to a new version."""
+    draft = _Draft()
+    for f in files:
+        _sort(f, known.get(f.digest, ()), run_id, draft)
+    return Selection(
+        tuple(draft.taken), tuple(draft.resumed), tuple(draft.superseded), tuple(draft.refused), draft.skipped
+    )
+
+
+def _sort(f: FileVersion, versions: Sequence[KnownVersion], run_id: RunId, draft: _Draft) -> None:
+    live = next((v for v in versions if v.state in LIVE_FILE_STATES), None)
+    same = next((v for v in versions if v.version_tag == f.version_tag), None)
+    if live is not None and live.state is not FileState.DISCOVERED:
+        # Batched by an earlier attempt of this run: not skipped, just further along.
+        draft.skipped += 0 if live.run_id == run_id else 1
+    elif live is not None and live.version_tag != f.version_tag:
+        draft.superseded.append(f.digest)
+        draft.taken.append(f)
+    elif live is not None:
+        (draft.resumed if live.run_id == run_id else draft.taken).append(f)
+    elif same is not None and same.state is FileState.FAILED:
+        draft.skipped += 0 if same.run_id == run_id else 1
+    elif (reason := unreadable(f.key)) is not None:
+        draft.refused.append(Refusal(f, _refusal(f, reason)))
+    else:
+        draft.taken.append(f)
+
+
+def is_folder_marker(f: FileVersion) -> bool:
+    """Consoles make folders visible with empty objects whose key ends in a slash. They are no files."""
+    return f.key.endswith("/") and f.size_bytes == 0
+
+
+def unreadable(key: str) -> str | None:
+    """Why Spark would skip or misread this key without a word; None if it reads it under its exact name."""
+    *folders, name = key.split("/")
+    if not name:
+        return "it ends with a slash"
+    if name.startswith(("_", ".")):
+        return f"Spark takes names that start with {name[0]!r} for hidden files"
+    if "" in folders:
+        return "it has an empty folder name (two slashes in a row, or one at the start)"
+    if "." in folders or ".." in folders:
+        return "it has a folder named '.' or '..'"
+    if any(ord(c) < 0x20 for c in key):
+        return "it has a control character"
+    return None
+
+
+def _refusal(f: FileVersion, reason: str) -> Problem:
+    return Problem(
+        error_type="unreadable_key",
+        message=f"{f.uri} cannot be read under this name: {reason}",
+        hint="rename the object, or leave it out with source.file_pattern",
+        file=f.uri,
+    )

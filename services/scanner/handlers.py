@@ -1,0 +1,140 @@
+"""What a scanner does when a run is requested: list, compare with the ledger, cut into batches, page by page.
+
+Memory holds one page and one open batch, however long the listing is. A crash at any line loses nothing: the next
+claim lists from the start, and finds in the ledger what was recorded.
+"""
+
+from collections.abc import AsyncIterator, Sequence
+from contextlib import suppress
+from dataclasses import dataclass
+from datetime import timedelta
+from uuid import UUID
+
+from libs.common.contracts.codec import Envelope
+from libs.common.contracts.definition import Source
+from libs.common.contracts.events import Problem, RunRequested
+from libs.common.errors import AutoloaderError, Fenced, Permanent, Temporary
+from libs.common.failpoints import failpoint
+from libs.common.heartbeat import holding
+from libs.common.ids import IngestionId, RunId
+from libs.common.ledger.model import FileVersion, Page, ScanClaim
+from libs.common.ledger.scans import ScanLedger
+from libs.common.logs import get_logger
+from libs.common.objects.pattern import Pattern
+from libs.common.objects.ports import ObjectStore
+from libs.common.storage.definitions import RunDefinition, RunDefinitions
+from services.scanner.domain.planning import BatchPlanner, Limits
+from services.scanner.domain.selection import is_folder_marker, select
+
+_log = get_logger(__name__)
+
+
+@dataclass(slots=True)
+class _Seen:
+    """What the listing has shown so far."""
+
+    objects: int = 0
+    matching: int = 0
+    skipped: int = 0
+
+
+class Scans:
+    """Handles run requests. One instance per process; scans of different runs go side by side."""
+
+    def __init__(
+        self, ledger: ScanLedger, definitions: RunDefinitions, objects: ObjectStore, *, heartbeat: timedelta
+    ) -> None:
+        self._ledger = ledger
+        self._definitions = definitions
+        self._objects = objects
+        self._heartbeat = heartbeat
+
+    async def on_run_requested(self, envelope: Envelope) -> None:
+        event = envelope.message
+        assert isinstance(event, RunRequested)
+        await self.scan(RunId(event.run_id), IngestionId(event.ingestion_id), event.generation)
+
+    async def scan(self, run_id: RunId, ingestion_id: IngestionId, generation: int) -> None:
+        """Lists for a run to the end, unless somebody else does or did. Ends the run itself if nothing is new.
+
+        Raises:
+            Fenced: another scanner took over.
+            Temporary: the database is away; the request is worth repeating.
+        """
+        claim = await self._ledger.claim(run_id, ingestion_id, generation)
+        if claim is None:
+            return
+        log = _log.bind(run_id=str(run_id), ingestion_id=str(ingestion_id), attempt=claim.attempt)
+        try:
+            async with holding(lambda: self._ledger.extend(claim), every=self._heartbeat):
+                order = await self._definitions.of(UUID(str(run_id)))
+                seen = await self._list(claim, order)
+            log.info("scan.completed", objects=seen.objects, matching=seen.matching, skipped=seen.skipped)
+        except Fenced:
+            log.warning("scan.fenced")
+            raise
+        except (Permanent, Temporary) as error:
+            if error.code == "database_unavailable":
+                raise
+            log.warning("scan.failed", code=error.code, problem=error.message)
+            await self._ledger.break_off(claim, _problem(error))
+        except BaseException:
+            # A bug, or the end of this process. The run must not wait for the lease to run out.
+            with suppress(Exception):
+                await self._ledger.release(claim)
+            raise
+
+    async def _list(self, claim: ScanClaim, order: RunDefinition) -> _Seen:
+        source = order.definition.source
+        planner = BatchPlanner(Limits(source.max_files_per_trigger, source.max_bytes_per_trigger))
+        seen = _Seen()
+        async for files in self._matching(source, order, seen):
+            known = await self._ledger.known(claim, files)
+            found = select(files, known, claim.run_id)
+            seen.skipped += found.skipped
+            page = Page(
+                taken=found.taken,
+                superseded=found.superseded,
+                refused=found.refused,
+                batches=planner.add((*found.resumed, *found.taken)),
+                files_skipped=seen.skipped,
+            )
+            failpoint("scan.mid_listing")
+            if page.taken or page.refused or page.batches:
+                await self._ledger.record(claim, page)
+            failpoint("scan.after_page")
+        failpoint("scan.before_done")
+        last = Page(batches=planner.rest(), files_skipped=seen.skipped)
+        await self._ledger.complete(claim, last, _warnings(source, seen))
+        return seen
+
+    async def _matching(
+        self, source: Source, order: RunDefinition, seen: _Seen
+    ) -> AsyncIterator[Sequence[FileVersion]]:
+        try:
+            pattern = Pattern(source.file_pattern)
+        except ValueError as e:
+            raise Permanent(str(e), code="bad_file_pattern", hint="correct source.file_pattern") from e
+        async for page in self._objects.pages(source.bucket, source.prefix, order.credentials):
+            files = [f for f in page if not is_folder_marker(f)]
+            matching = [f for f in files if pattern.matches(f.key, source.prefix)]
+            seen.objects += len(files)
+            seen.matching += len(matching)
+            if matching:
+                yield matching
+
+
+def _warnings(source: Source, seen: _Seen) -> tuple[str, ...]:
+    """What a user who sees zero files wants to know."""
+    if seen.objects == 0:
+        return (f"there is no object under {source.path}; check source.path if you expected some",)
+    if seen.matching == 0:
+        return (
+            f"none of the {seen.objects:,} objects under {source.path} matches {source.file_pattern!r}; "
+            "check source.file_pattern",
+        )
+    return ()
+
+
+def _problem(error: AutoloaderError) -> Problem:
+    return Problem(error_type=error.code, message=error.message, hint=error.hint)

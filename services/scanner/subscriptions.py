@@ -1,0 +1,11 @@
+"""What happens when a message arrives: topic, message, handler. Nothing is registered anywhere else."""
+
+from libs.common.backbone import Subscriptions
+from libs.common.contracts.events import RunRequested
+from libs.common.contracts.topics import RUN_REQUESTS
+from services.scanner.handlers import Scans
+
+
+def subscriptions(scans: Scans) -> Subscriptions:
+    """The table."""
+    return {RUN_REQUESTS: {RunRequested: scans.on_run_requested}}
