@@ -52,7 +52,7 @@ async def run(
     )
     lines: deque[str] = deque(maxlen=2000)
     try:
-        assert process.stdout is not None
+        assert process.stdout is not None  # a pipe was asked for; the types do not know
         async for raw in process.stdout:
             line = raw.decode(errors="replace").rstrip()
             lines.append(line)

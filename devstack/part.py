@@ -1,8 +1,8 @@
 """What a part of the stack is: a process with ports, a way to start, a way to tell that it is healthy, and its needs.
 
 The life of a part during `up`: fetch (downloads, needs nobody) → wait for what it needs → prepare (folders, formats) →
-launch → check until healthy → finish (what can only be done once it answers: databases, buckets). `fetch`, `prepare` and
-`finish` run again on data that is already there, so each must be harmless when repeated.
+launch → check until healthy → finish (what can only be done once it answers: databases, buckets). `fetch`, `prepare`
+and `finish` run again on data that is already there, so each must be harmless when repeated.
 """
 
 import signal

@@ -16,13 +16,20 @@ from devstack.records import Record, Records
 POLL_S = 0.05
 
 
-def spawn(part: Part, launch: Launch, log: Path, records: Records) -> "subprocess.Popen[bytes]":
+class Detached(subprocess.Popen[bytes]):
+    """A process that is meant to outlive us: letting go of it is no mistake that deserves a warning."""
+
+    def __del__(self) -> None:
+        """Leave it running."""
+
+
+def spawn(part: Part, launch: Launch, log: Path, records: Records) -> Detached:
     """Start detached: its own session, so that no Ctrl-C of this terminal reaches it, and its output in `log`."""
     log.parent.mkdir(parents=True, exist_ok=True)
     if log.exists():
         log.replace(log.with_suffix(".previous.log"))
     with log.open("wb") as output:
-        child = subprocess.Popen(
+        child = Detached(
             [str(argument) for argument in launch.command],
             stdin=subprocess.DEVNULL,
             stdout=output,

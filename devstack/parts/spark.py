@@ -39,7 +39,8 @@ def spark(settings: DevSettings) -> Part:
         command: tuple[str | Path, ...] = (
             java, *java_flags(settings.spark_memory, scratch), "-cp", f"{home}/jars/*:{jars}/*",
             "org.apache.spark.deploy.SparkSubmit", "--master", "local[*]",
-            "--properties-file", DEPLOY / "spark-defaults.conf", "--class", "org.apache.spark.sql.connect.service.SparkConnectServer", *confs, "spark-internal",
+            "--properties-file", DEPLOY / "spark-defaults.conf", *confs,
+            "--class", "org.apache.spark.sql.connect.service.SparkConnectServer", "spark-internal",
         )  # fmt: skip
         environment = {**base_environment(), "SPARK_HOME": str(home), "SPARK_LOCAL_IP": HOST}
         return Launch(command, environment, work)

@@ -3,7 +3,7 @@
 import asyncio
 import ssl
 from pathlib import Path
-from xml.etree import ElementTree
+from xml.etree import ElementTree as ET
 
 import pytest
 
@@ -59,7 +59,7 @@ def test_only_the_first_artifact_brings_what_it_needs(tmp_path: Path) -> None:
     """And a set that is not transitive brings nothing by itself."""
 
     def transitive(jars: JarSet) -> list[str | None]:
-        return [each.get("transitive") for each in ElementTree.fromstring(ivy_module(jars)).iter("dependency")]
+        return [each.get("transitive") for each in ET.fromstring(ivy_module(jars)).iter("dependency")]
 
     assert transitive(jar_set(tmp_path, transitive=True)) == ["true", "false"]
     assert transitive(jar_set(tmp_path)) == ["false", "false"]
