@@ -14,7 +14,12 @@ app = typer.Typer(
 Parts = Annotated[list[str] | None, typer.Argument(help="Only these parts.", show_default=False)]
 Services = Annotated[bool, typer.Option("--services", help="Also Autoloader's API, scanner and executor.")]
 External = Annotated[
-    bool, typer.Option("--external", help="The four parts run elsewhere (containers): only check them.")
+    bool,
+    typer.Option(
+        "--external",
+        envvar="AUTOLOADER_DEV_EXTERNAL",
+        help="The four parts run elsewhere (containers): only check them.",
+    ),
 ]
 
 

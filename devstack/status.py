@@ -24,6 +24,7 @@ class PartStatus:
     pid: int | None
     ports: tuple[int, ...]
     version: str
+    """Of the running process, else of what `up` would start."""
 
 
 def state_of(runs: bool, answers: bool) -> State:
@@ -37,13 +38,13 @@ async def statuses(parts: Sequence[Part], records: Records) -> list[PartStatus]:
     """Ask every part at the same time."""
 
     async def one(part: Part) -> PartStatus:
-        process = records.running(part.name)
+        process, record = records.running(part.name), records.read(part.name)
         # A part without ports is known by its own process alone: its log may be of an earlier life.
         answers = await part.check() if part.ports or process else False
+        version = record.version if process and record else part.version
         ports = tuple(port.number for port in part.ports)
-        return PartStatus(
-            part.name, state_of(process is not None, answers), process.pid if process else None, ports, part.version
-        )
+        pid = process.pid if process else None
+        return PartStatus(part.name, state_of(process is not None, answers), pid, ports, version)
 
     return list(await asyncio.gather(*(one(part) for part in parts)))
 
