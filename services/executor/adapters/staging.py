@@ -7,6 +7,7 @@ lines of no known file. Nothing is read twice.
 
 import json
 import re
+from collections import Counter
 from collections.abc import Mapping, Sequence
 from typing import Any
 
@@ -103,7 +104,11 @@ def unknown_fields(observed: Mapping[str, Any], files: Sequence[FileVersion]) ->
 
 
 def _by_file(histogram: Any) -> dict[int, int]:
-    return {round(b["x"]): round(b["y"]) for b in histogram or ()}
+    """Counts by file position. A file that was read in several partitions may have a bin from each."""
+    counts: Counter[int] = Counter()
+    for b in histogram or ():
+        counts[round(b["x"])] += round(b["y"])
+    return counts
 
 
 def _unknown(schema: Struct) -> SparkColumn:
