@@ -62,7 +62,14 @@ def build(settings: ApiSettings) -> Api:
     clusters = Clusters(settings.clusters)
     http = build_http(
         ingestions=Ingestions(database, SecretBox(settings.require_secret_key()), clusters),
-        runs=Runs(database, clusters, outbox, relay, topic_prefix=settings.topic_prefix),
+        runs=Runs(
+            database,
+            clusters,
+            outbox,
+            relay,
+            topic_prefix=settings.topic_prefix,
+            broker=settings.kafka_bootstrap,
+        ),
         clusters=clusters,
         checks={
             "postgres": database_check(database, newest_revision()),

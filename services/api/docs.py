@@ -29,6 +29,6 @@ class ErrorBody(BaseModel):
     request_id: str = Field(description="Finds the request in the log.")
 
 
-def ERRORS(*statuses: int) -> dict[int | str, dict[str, Any]]:
+def errors_for(*statuses: int) -> dict[int | str, dict[str, Any]]:
     """The error answers of a route, for OpenAPI. All routes may answer 500 and 503."""
     return {status: {"model": ErrorBody, "description": _MEANINGS[status]} for status in sorted({*statuses, 500, 503})}

@@ -83,15 +83,15 @@ def _printable(value: Any) -> Any:
 
 
 async def _on_ours(_: Request, error: Exception) -> JSONResponse:
-    return response_to(cast(AutoloaderError, error))
+    return response_to(cast("AutoloaderError", error))
 
 
 async def _on_invalid(_: Request, error: Exception) -> JSONResponse:
-    return invalid(cast(RequestValidationError, error).errors())
+    return invalid(cast("RequestValidationError", error).errors())
 
 
 async def _on_http(_: Request, exception: Exception) -> JSONResponse:
-    error = cast(HTTPException, exception)
+    error = cast("HTTPException", exception)
     code, hint = (
         _CODES.get(error.status_code, "http_error"),
         _HINTS.get(error.status_code, "GET /openapi.json describes every request"),

@@ -2,6 +2,7 @@
 
 import asyncio
 import contextlib
+import socket
 from collections.abc import Iterator, Mapping
 
 import uvicorn
@@ -57,8 +58,6 @@ class HttpServer:
         self._server = _Server(
             uvicorn.Config(
                 app,
-                host=host,
-                port=port,
                 log_config=None,
                 access_log=False,
                 lifespan="off",
@@ -68,28 +67,29 @@ class HttpServer:
         )
         self._task: asyncio.Task[None] | None = None
 
-    @property
-    def port(self) -> int:
-        """The port that is listened on, once ``start`` has returned."""
-        return int(self._server.servers[0].sockets[0].getsockname()[1])
-
     async def start(self) -> None:
         """Returns when requests are answered.
 
         Raises:
             Permanent: code ``port_unavailable``.
         """
-        self._task = asyncio.create_task(self._server.serve(), name="uvicorn")
-        while not self._server.started:
-            if self._task.done():
-                with contextlib.suppress(SystemExit, OSError):
-                    self._task.result()
-                raise Permanent(
-                    f"cannot listen on {self._host}:{self._port}",
-                    code="port_unavailable",
-                    hint="stop what listens there, or choose another port with AUTOLOADER_API_PORT",
-                )
-            await asyncio.sleep(0.005)
+        # Bound here, because uvicorn would end the whole process when it cannot.
+        listening = self._bind()
+        self._task = asyncio.create_task(self._server.serve(sockets=[listening]), name="uvicorn")
+        ready = asyncio.create_task(self._server.ready.wait())
+        await asyncio.wait((ready, self._task), return_when=asyncio.FIRST_COMPLETED)
+        ready.cancel()
+
+    def _bind(self) -> socket.socket:
+        family = socket.AF_INET6 if ":" in self._host else socket.AF_INET
+        try:
+            return socket.create_server((self._host, self._port), family=family, backlog=2048)
+        except OSError as error:
+            raise Permanent(
+                f"cannot listen on {self._host}:{self._port}: {error.strerror or error}",
+                code="port_unavailable",
+                hint="stop what listens there, or choose others with AUTOLOADER_API_PORT and AUTOLOADER_API_HOST",
+            ) from error
 
     async def run(self) -> None:
         """Ends when the server does."""
@@ -107,6 +107,14 @@ class HttpServer:
 
 
 class _Server(uvicorn.Server):
+    def __init__(self, config: uvicorn.Config) -> None:
+        super().__init__(config)
+        self.ready = asyncio.Event()
+
+    async def startup(self, sockets: list[socket.socket] | None = None) -> None:
+        await super().startup(sockets)
+        self.ready.set()
+
     @contextlib.contextmanager
     def capture_signals(self) -> Iterator[None]:
         yield  # libs.common.service listens for signals

@@ -5,6 +5,7 @@ after the other, and the second finds the answer of the first. A request that wa
 tried again. Answers are kept for a week (``runs/sweeper.py`` forgets them).
 """
 
+import contextlib
 import hashlib
 import json
 from collections.abc import Awaitable, Callable
@@ -64,10 +65,8 @@ async def once_of(
 
 def digest_of(method: str, path: str, body: bytes) -> bytes:
     """What makes two requests the same: method, path, and the body as JSON, however it is spaced or ordered."""
-    try:
+    with contextlib.suppress(ValueError, RecursionError):  # not JSON: its bytes have to do
         body = json.dumps(json.loads(body), sort_keys=True, separators=(",", ":")).encode()
-    except (ValueError, RecursionError):
-        pass  # not JSON: its bytes have to do
     return hashlib.sha256(b"\0".join((method.encode(), path.encode(), body))).digest()
 
 

@@ -9,7 +9,7 @@ class ApiSettings(CommonSettings):
     """Read once, in ``__main__``."""
 
     api_host: str = Field(default="127.0.0.1", description="Address to listen on; 0.0.0.0 for all.")
-    api_port: int = Field(default=8000, ge=0, le=65535, description="Port to listen on; 0 takes a free one.")
+    api_port: int = Field(default=8000, ge=1, le=65535, description="Port to listen on.")
     tenant_id: str = Field(
         default="default", min_length=1, description="Whose ingestions these are, as long as nobody has to log in."
     )

@@ -12,4 +12,4 @@ Subscriptions = Mapping[Topic, Mapping[type[Message], Handler]]
 
 def subscriptions(projector: Projector) -> Subscriptions:
     """The table."""
-    return {RUN_STATUS: {fact: projector.handle for fact in RUN_FACTS}}
+    return {RUN_STATUS: dict.fromkeys(RUN_FACTS, projector.handle)}

@@ -55,7 +55,7 @@ def _config() -> Config:
     return config
 
 
-def is_ours(name: str | None, kind: str, parents: Any) -> bool:
+def is_ours(name: str | None, kind: str, _parents: Any) -> bool:
     """Whether Alembic should look at it: our two schemas only, so that neighbours in the database are left alone."""
     if kind == "schema":
         return name in SCHEMAS

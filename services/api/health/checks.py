@@ -26,7 +26,7 @@ async def _problem(check: Check, timeout_s: float) -> str | None:
         return f"{error.message} ({error.hint})" if error.hint else error.message
     except TimeoutError:
         return f"no answer within {timeout_s:g} seconds"
-    except Exception as error:  # a health check answers whatever happens; what it says is for operators
+    except Exception as error:  # noqa: BLE001 - a health check answers whatever happens; what it says is for operators
         return (str(getattr(error, "orig", None) or error).splitlines() or [type(error).__name__])[0][:300]
     return None
 

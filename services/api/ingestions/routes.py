@@ -7,7 +7,7 @@ from fastapi import APIRouter, Body, Request, Response
 
 from services.api import pages
 from services.api.caller import Caller
-from services.api.docs import ERRORS, OnceHeader, PageQuery
+from services.api.docs import OnceHeader, PageQuery, errors_for
 from services.api.ingestions.handlers import Ingestions
 from services.api.ingestions.schemas import IngestionIn, IngestionOut
 
@@ -23,19 +23,19 @@ def router(ingestions: Ingestions, caller: Caller) -> APIRouter:
         response_model=IngestionOut,
         summary="Create an ingestion",
         description="A draft: it runs when asked (`POST …/run`).",
-        responses=ERRORS(422),
+        responses=errors_for(422),
     )
     async def create_ingestion(sent: IngestionIn, once: OnceHeader) -> Response:
         answer = await ingestions.create(caller, sent, once)
         return answer.response({"Location": f"/api/v1/ingestions/{answer.body['id']}"})
 
-    @routes.get("", summary="List the ingestions, newest first", responses=ERRORS(422))
+    @routes.get("", summary="List the ingestions, newest first", responses=errors_for(422))
     async def list_ingestions(request: Request, response: Response, page: PageQuery) -> list[IngestionOut]:
         shown, total = await ingestions.page(caller, page)
         pages.announce(response, request, page, total)
         return shown
 
-    @routes.get("/{ingestion_id}", summary="One ingestion", responses=ERRORS(404, 422))
+    @routes.get("/{ingestion_id}", summary="One ingestion", responses=errors_for(404, 422))
     async def get_ingestion(ingestion_id: UUID) -> IngestionOut:
         return await ingestions.get(caller, ingestion_id)
 
@@ -44,7 +44,7 @@ def router(ingestions: Ingestions, caller: Caller) -> APIRouter:
         summary="Replace the definition",
         description="The whole definition anew; what is left out gets its default. One exception: stored credentials "
         "stay when the body has none. Source path and destination table are fixed after the first run (409).",
-        responses=ERRORS(404, 409, 422),
+        responses=errors_for(404, 409, 422),
     )
     async def replace_ingestion(ingestion_id: UUID, sent: IngestionIn) -> IngestionOut:
         return await ingestions.replace(caller, ingestion_id, sent)
@@ -54,7 +54,7 @@ def router(ingestions: Ingestions, caller: Caller) -> APIRouter:
         summary="Change a part of the definition",
         description="A JSON merge patch (RFC 7396): objects merge, null goes back to the default. "
         '`{"source": {"credentials": null}}` removes the stored credentials.',
-        responses=ERRORS(404, 409, 422),
+        responses=errors_for(404, 409, 422),
     )
     async def patch_ingestion(
         ingestion_id: UUID, patch: Annotated[dict[str, Any], Body(examples=[_PATCH_EXAMPLE])]
@@ -66,7 +66,7 @@ def router(ingestions: Ingestions, caller: Caller) -> APIRouter:
         status_code=204,
         summary="Delete an ingestion",
         description="Its credentials are erased. The table and its rows stay. Refused while a run is not over.",
-        responses=ERRORS(404, 409, 422),
+        responses=errors_for(404, 409, 422),
     )
     async def delete_ingestion(ingestion_id: UUID) -> None:
         await ingestions.delete(caller, ingestion_id)

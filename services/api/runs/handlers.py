@@ -40,6 +40,7 @@ class Runs:
         relay: Relay,
         *,
         topic_prefix: str,
+        broker: str,
         clock: Clock = utc_now,
     ) -> None:
         self._database = database
@@ -47,6 +48,7 @@ class Runs:
         self._outbox = outbox
         self._relay = relay
         self._topic_prefix = topic_prefix
+        self._broker = broker
         self._clock = clock
 
     async def request(self, caller: Caller, ingestion_id: UUID, once: Once | None) -> Answer:
@@ -100,7 +102,9 @@ class Runs:
             return await self._views(connection).page(ingestion_id, page)
 
     def _views(self, connection: AsyncConnection) -> RunViews:
-        return RunViews(connection, topic_prefix=self._topic_prefix, now=self._clock(), problem=self._relay.problem)
+        trouble = self._relay.problem
+        problem = f"Kafka at {self._broker} does not take the request ({trouble})" if trouble else None
+        return RunViews(connection, topic_prefix=self._topic_prefix, now=self._clock(), problem=problem)
 
 
 def _accepted(run_id: UUID, *, queued: bool) -> Answer:

@@ -4,7 +4,7 @@ import math
 from datetime import datetime, timedelta
 
 from libs.common.contracts.events import Totals
-from libs.common.lifecycle.run import FINAL, RunStatus
+from libs.common.lifecycle.run import RunStatus
 
 # A healthy scanner takes a request within a second. Longer, and the user should hear what is missing.
 SCANNER_SILENCE_MAX = timedelta(seconds=15)
@@ -28,15 +28,18 @@ def duration_seconds(started_at: datetime | None, ended_at: datetime | None, now
 
 
 def waiting_on(
-    status: RunStatus, dispatched_at: datetime | None, now: datetime, *, relay_problem: str | None, is_sent: bool
+    status: RunStatus, dispatched_at: datetime | None, now: datetime, *, unsent_because: str | None
 ) -> str | None:
-    """Why a run that was accepted has not begun, in one sentence for the user; None when nothing is in the way."""
-    if status in FINAL or status is not RunStatus.ACCEPTED:
+    """Why a run that was accepted has not begun, in one sentence for the user; None when nothing is in the way.
+
+    ``unsent_because``: what keeps its request from being sent; None once it is on its way.
+    """
+    if status is not RunStatus.ACCEPTED:
         return None
     if dispatched_at is None:
         return "another run of this ingestion is active; this one starts when it ends"
-    if relay_problem is not None and not is_sent:
-        return f"{relay_problem.rstrip('.')}; the request is kept and will be sent"
+    if unsent_because is not None:
+        return f"{unsent_because.rstrip('.')}; the request is kept and will be sent"
     if now - dispatched_at > SCANNER_SILENCE_MAX:
         return "no scanner has taken the request yet; check that the scanner service runs"
     return None

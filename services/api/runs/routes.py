@@ -6,7 +6,7 @@ from fastapi import APIRouter, Request, Response
 
 from services.api import pages
 from services.api.caller import Caller
-from services.api.docs import ERRORS, OnceHeader, PageQuery
+from services.api.docs import OnceHeader, PageQuery, errors_for
 from services.api.runs.handlers import Runs
 from services.api.runs.schemas import RunAccepted, RunOut
 
@@ -21,19 +21,19 @@ def router(runs: Runs, caller: Caller) -> APIRouter:
         summary="Run an ingestion now",
         description="While one run is active a second one is queued; a third request joins the queued one and gets "
         "its id. Follow the run at the address in `Location`.",
-        responses=ERRORS(404, 422),
+        responses=errors_for(404, 422),
     )
     async def request_run(ingestion_id: UUID, once: OnceHeader) -> Response:
         answer = await runs.request(caller, ingestion_id, once)
         return answer.response({"Location": f"/api/v1/ingestions/{ingestion_id}/runs/{answer.body['run_id']}"})
 
-    @routes.get("/runs", summary="The runs of an ingestion, newest first", responses=ERRORS(404, 422))
+    @routes.get("/runs", summary="The runs of an ingestion, newest first", responses=errors_for(404, 422))
     async def list_runs(ingestion_id: UUID, request: Request, response: Response, page: PageQuery) -> list[RunOut]:
         shown, total = await runs.page(caller, ingestion_id, page)
         pages.announce(response, request, page, total)
         return shown
 
-    @routes.get("/runs/{run_id}", summary="One run: progress, numbers, errors", responses=ERRORS(404, 422))
+    @routes.get("/runs/{run_id}", summary="One run: progress, numbers, errors", responses=errors_for(404, 422))
     async def get_run(ingestion_id: UUID, run_id: UUID) -> RunOut:
         return await runs.get(caller, ingestion_id, run_id)
 

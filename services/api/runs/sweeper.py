@@ -63,7 +63,7 @@ class Sweeper:
                 await self.sweep()
             except Temporary as error:
                 _log.warning("sweep.postponed", code=error.code, problem=error.message)
-            except Exception:
+            except Exception:  # noqa: BLE001 - loud in the log, and the next sweep still comes
                 _log.exception("sweep.bug")
 
     async def sweep(self) -> None:

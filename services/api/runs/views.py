@@ -23,7 +23,7 @@ ERRORS_IN_LIST = 5
 
 
 class RunViews:
-    """Reads runs through a connection, and words them for clients. Times and the relay's trouble are passed in."""
+    """Reads runs through a connection, and words them for clients. ``problem``: why requests cannot be sent now."""
 
     def __init__(self, connection: AsyncConnection, *, topic_prefix: str, now: datetime, problem: str | None) -> None:
         self._connection = connection
@@ -59,7 +59,7 @@ class RunViews:
         errors, counts = await self._errors(ids, errors_max)
         unsent = await self._unsent({row.ingestion_id for row in rows if row.status == RunStatus.ACCEPTED})
         return [
-            self._worded(row, errors[row.id], counts.get(row.id, 0), is_sent=row.ingestion_id not in unsent)
+            self._worded(row, errors[row.id], counts.get(row.id, 0), is_unsent=row.ingestion_id in unsent)
             for row in rows
         ]
 
@@ -99,14 +99,16 @@ class RunViews:
         query = select(outbox.c.key).where(outbox.c.topic == self._requests_topic, outbox.c.key.in_(keys))
         return {UUID(key) for key in await self._connection.scalars(query)}
 
-    def _worded(self, row: Row[Any], errors: list[RunErrorOut], error_count: int, *, is_sent: bool) -> RunOut:
+    def _worded(self, row: Row[Any], errors: list[RunErrorOut], error_count: int, *, is_unsent: bool) -> RunOut:
         totals, status = Totals.model_validate(row.totals), RunStatus(row.status)
         return RunOut(
             id=row.id,
             ingestion_id=row.ingestion_id,
             status=status,
             queued=row.dispatched_at is None and row.ended_at is None,
-            waiting_on=waiting_on(status, row.dispatched_at, self._now, relay_problem=self._problem, is_sent=is_sent),
+            waiting_on=waiting_on(
+                status, row.dispatched_at, self._now, unsent_because=self._problem if is_unsent else None
+            ),
             trigger=row.trigger,
             created_at=row.created_at,
             started_at=row.started_at,

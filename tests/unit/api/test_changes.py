@@ -42,9 +42,9 @@ def test_merge_is_rfc_7396(target: Any, patch: Any, expected: Any) -> None:
 def test_a_patch_keeps_what_it_does_not_mention() -> None:
     """Credentials included."""
     after = patched(STORED, KEYS, {"name": "Renamed"})
-    assert "Renamed" == after.name
+    assert after.name == "Renamed"
     assert after.definition().source == Definition.model_validate(STORED).source
-    assert KEYS == after.credentials
+    assert after.credentials == KEYS
 
 
 def test_a_patch_can_change_a_part_of_the_credentials() -> None:
@@ -62,7 +62,7 @@ def test_a_patch_that_leaves_something_invalid_says_where_and_not_what() -> None
     """The merged body holds the credentials: no value of it may come out."""
     with pytest.raises(InvalidBody) as caught:
         patched(STORED, KEYS, {"source": {"credentials": {"aws_access_key_id": ""}}})
-    assert [("body", "source", "credentials", "aws_access_key_id")] == [e["loc"] for e in caught.value.errors]
+    assert [e["loc"] for e in caught.value.errors] == [("body", "source", "credentials", "aws_access_key_id")]
     assert "topsecret" not in str(caught.value.errors)
 
 

@@ -10,7 +10,7 @@ CLUSTERS = Clusters({"local": "sc://localhost:15002", "big": "sc://spark.interna
 
 def test_a_token_in_the_url_is_not_shown() -> None:
     """Spark Connect URLs carry tokens as parameters."""
-    assert "sc://spark.internal:443" == CLUSTERS.url_of("big")
+    assert CLUSTERS.url_of("big") == "sc://spark.internal:443"
 
 
 def test_an_unknown_cluster_is_refused_with_the_known_ones() -> None:
@@ -20,6 +20,6 @@ def test_an_unknown_cluster_is_refused_with_the_known_ones() -> None:
     with pytest.raises(NotFound) as missing:
         CLUSTERS.get("nowhere")
     for error in (invalid.value, missing.value):
-        assert "unknown_cluster" == error.code
+        assert error.code == "unknown_cluster"
         assert "nowhere" in error.message
         assert "big, local" in error.hint

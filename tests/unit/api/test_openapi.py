@@ -7,6 +7,7 @@ import sys
 from typing import Any
 
 import pytest
+from pydantic import SecretStr
 
 from services.api.app import build
 from services.api.settings import ApiSettings
@@ -14,7 +15,7 @@ from services.api.settings import ApiSettings
 
 @pytest.fixture(scope="module")
 def described() -> dict[str, Any]:
-    settings = ApiSettings(secret_key=base64.b64encode(bytes(32)).decode())
+    settings = ApiSettings(secret_key=SecretStr(base64.b64encode(bytes(32)).decode()))
     return build(settings).http.openapi()
 
 

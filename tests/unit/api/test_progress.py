@@ -57,21 +57,20 @@ SOON = START + timedelta(seconds=1)
 
 
 @pytest.mark.parametrize(
-    ("status", "dispatched_at", "now", "problem", "is_sent", "expected"),
+    ("status", "dispatched_at", "now", "unsent_because", "expected"),
     [
-        (RunStatus.ACCEPTED, None, SOON, None, True, "another run"),
-        (RunStatus.ACCEPTED, START, SOON, None, True, None),
-        (RunStatus.ACCEPTED, START, SOON, "Kafka at k:9092 is unreachable.", False, "Kafka at k:9092 is unreachable; the"),
-        (RunStatus.ACCEPTED, START, SOON, "Kafka at k:9092 is unreachable", True, None),  # it was sent before that
-        (RunStatus.ACCEPTED, START, LATE, None, True, "no scanner"),
-        (RunStatus.RUNNING, START, LATE, "Kafka is away", False, None),
-        (RunStatus.SUCCESS, START, LATE, None, True, None),
+        (RunStatus.ACCEPTED, None, SOON, None, "another run"),
+        (RunStatus.ACCEPTED, START, SOON, None, None),
+        (RunStatus.ACCEPTED, START, SOON, "Kafka is away.", "Kafka is away; the request is kept"),
+        (RunStatus.ACCEPTED, START, LATE, "Kafka is away", "Kafka is away; the request is kept"),
+        (RunStatus.ACCEPTED, START, LATE, None, "no scanner"),
+        (RunStatus.RUNNING, START, LATE, None, None),
+        (RunStatus.SUCCESS, START, LATE, None, None),
     ],
-)  # fmt: skip
+)
 def test_a_waiting_run_says_what_it_waits_for(
-    status: RunStatus, dispatched_at: datetime | None, now: datetime, problem: str | None, is_sent: bool,
-    expected: str | None,
-) -> None:  # fmt: skip
+    status: RunStatus, dispatched_at: datetime | None, now: datetime, unsent_because: str | None, expected: str | None
+) -> None:
     """And a run that is under way, or over, waits for nothing."""
-    text = waiting_on(status, dispatched_at, now, relay_problem=problem, is_sent=is_sent)
+    text = waiting_on(status, dispatched_at, now, unsent_because=unsent_because)
     assert (text is None) if expected is None else (text is not None and text.startswith(expected))

@@ -19,7 +19,7 @@ def asked_at(reminders: Reminders, until: timedelta) -> list[int]:
 
 def test_pauses_between_repetitions_double() -> None:
     """10 s after the dispatch, then 20, 40, 80 s later."""
-    assert [10, 30, 70, 150] == asked_at(Reminders(INTERVAL), timedelta(seconds=200))
+    assert asked_at(Reminders(INTERVAL), timedelta(seconds=200)) == [10, 30, 70, 150]
 
 
 def test_a_night_without_a_scanner_leaves_few_messages() -> None:
@@ -32,9 +32,9 @@ def test_a_night_without_a_scanner_leaves_few_messages() -> None:
 def test_a_run_that_was_taken_is_forgotten() -> None:
     """Should it wait again (its scan was lost), the pauses begin anew; and memory does not grow."""
     reminders = Reminders(INTERVAL)
-    assert [RUN] == reminders.due({RUN: START}, START + INTERVAL)
-    assert [] == reminders.due({}, START + 2 * INTERVAL)
-    assert [RUN] == reminders.due({RUN: START}, START + 2 * INTERVAL)
+    assert reminders.due({RUN: START}, START + INTERVAL) == [RUN]
+    assert reminders.due({}, START + 2 * INTERVAL) == []
+    assert reminders.due({RUN: START}, START + 2 * INTERVAL) == [RUN]
 
 
 def test_the_ledgers_row_tells_the_runs_end() -> None:
@@ -50,15 +50,15 @@ def test_the_ledgers_row_tells_the_runs_end() -> None:
             "outcome": "partial",
         }
     )
-    assert (RUN, INGESTION, 3, 9, START, "partial") == (
+    assert (
         fact.run_id, fact.ingestion_id, fact.generation, fact.seq, fact.occurred_at, fact.outcome
-    )  # fmt: skip
+    ) == (RUN, INGESTION, 3, 9, START, "partial")  # fmt: skip
     assert Totals(files_done=4, records_ingested=40) == fact.totals
 
 
 def test_a_failed_file_is_named_even_if_the_ledger_knows_no_reason() -> None:
     """A failed run without an error would help nobody."""
     problem = problem_of({"bucket": "b", "key": "data/x.json", "error_type": None, "error_message": None})
-    assert "s3://b/data/x.json" == problem.file
+    assert problem.file == "s3://b/data/x.json"
     assert problem.error_type
     assert problem.message

@@ -1,1 +1,2 @@
-"""Alembic's revisions of both schemas. ``storage/migrate.py`` applies them; a revision never changes once it is released."""
+"""Alembic's revisions of both schemas. ``storage/migrate.py`` applies them, and once released
+none of them ever changes."""

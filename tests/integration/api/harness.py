@@ -1,0 +1,157 @@
+"""One API put together for a test: real database, real routes, a relay that only notes that it was poked."""
+
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+from dataclasses import dataclass, field
+from datetime import UTC, datetime, timedelta
+from typing import Any
+from uuid import UUID, uuid4
+
+import httpx
+from sqlalchemy import select
+
+from libs.common.contracts.codec import Envelope, decode
+from libs.common.contracts.events import Message, RunCompleted, RunFact, RunRequested, ScanStarted, Totals
+from libs.common.ids import EventId, TenantId
+from libs.common.secrets import SecretBox
+from libs.common.storage.control import outbox
+from libs.common.storage.engine import Database
+from libs.common.storage.outbox import Outbox
+from services.api.caller import Caller
+from services.api.clusters.registry import Clusters
+from services.api.health.checks import Check
+from services.api.http import build_http
+from services.api.ingestions.handlers import Ingestions
+from services.api.runs.handlers import Runs
+from services.api.runs.projector import Projector
+from services.api.runs.sweeper import Sweeper
+
+INGESTIONS = "/api/v1/ingestions"
+START = datetime(2025, 1, 7, 12, 34, 56, tzinfo=UTC)
+CREDENTIALS = {"aws_access_key_id": "AKIA-id", "aws_secret_access_key": "topsecret", "region": "eu-central-1"}
+
+
+def definition(**changes: Any) -> dict[str, Any]:
+    """A body that POST accepts."""
+    return {
+        "name": "Flights",
+        "cluster_id": "local",
+        "source": {"path": "s3://landing/flights/", "file_pattern": "*.json"},
+        "destination": {"catalog": "lake", "database": "demo", "table": "flights"},
+        **changes,
+    }
+
+
+@dataclass
+class NotedRelay:
+    """Counts pokes; ``problem`` is what the test wants it to be."""
+
+    problem: str | None = None
+    pokes: int = 0
+
+    def poke(self) -> None:
+        self.pokes += 1
+
+
+@dataclass
+class ApiUnderTest:
+    """The parts of one API, and short words for what tests do with it."""
+
+    tenant_id: str
+    database: Database
+    box: SecretBox
+    client: httpx.AsyncClient
+    relay: NotedRelay
+    projector: Projector
+    sweeper: Sweeper
+    checks: dict[str, Check] = field(default_factory=dict)
+
+    async def create(self, **changes: Any) -> dict[str, Any]:
+        answer = await self.client.post(INGESTIONS, json=definition(**changes))
+        assert answer.status_code == 201, answer.text
+        created: dict[str, Any] = answer.json()
+        return created
+
+    async def request_run(self, ingestion_id: str) -> str:
+        answer = await self.client.post(f"{INGESTIONS}/{ingestion_id}/run")
+        assert answer.status_code == 202, answer.text
+        return str(answer.json()["run_id"])
+
+    async def run(self, ingestion_id: str, run_id: str) -> dict[str, Any]:
+        answer = await self.client.get(f"{INGESTIONS}/{ingestion_id}/runs/{run_id}")
+        assert answer.status_code == 200, answer.text
+        body: dict[str, Any] = answer.json()
+        return body
+
+    async def tell(self, *facts: Message) -> None:
+        """Delivers facts to the projector, each as an event of its own."""
+        for fact in facts:
+            await self.projector.handle(envelope(fact))
+
+    async def end(self, ingestion_id: str, run_id: str) -> None:
+        """The run starts and succeeds."""
+        story = Story(ingestion_id, run_id)
+        await self.tell(story.fact(ScanStarted, attempt=1), story.fact(RunCompleted, outcome="success"))
+
+    async def requested(self, ingestion_id: str) -> list[RunRequested]:
+        """What waits in the outbox for this ingestion, in order."""
+        query = select(outbox.c.value).where(outbox.c.key == ingestion_id).order_by(outbox.c.id)
+        async with self.database.read() as connection:
+            messages = [decode(value).message for value in await connection.scalars(query)]
+        return [message for message in messages if isinstance(message, RunRequested)]
+
+    async def rows(self, statement: Any) -> list[Any]:
+        async with self.database.begin() as connection:
+            result = await connection.execute(statement)
+            return list(result.all()) if result.returns_rows else []
+
+
+class Story:
+    """Makes the facts of one run, numbered as they are made."""
+
+    def __init__(self, ingestion_id: str, run_id: str) -> None:
+        self._ids = {"ingestion_id": UUID(ingestion_id), "run_id": UUID(run_id), "generation": 1}
+        self._seq = 0
+        self.totals = Totals()
+
+    def fact(self, kind: type[RunFact], *, grow: dict[str, int] | None = None, **more: Any) -> RunFact:
+        """``grow``: what the totals gain with this fact."""
+        self._seq += 1
+        grown = {name: (getattr(self.totals, name) or 0) + by for name, by in (grow or {}).items()}
+        self.totals = self.totals.model_copy(update=grown)
+        at = START + timedelta(seconds=self._seq)
+        common = {**self._ids, "seq": self._seq, "occurred_at": at, "totals": self.totals}
+        return kind.model_validate({**common, **more})
+
+
+def envelope(message: Message) -> Envelope:
+    """``message`` as a new event."""
+    return Envelope(event_id=EventId(uuid4()), source="autoloader/test", time=START, message=message)
+
+
+@asynccontextmanager
+async def api_under_test(
+    database: Database, secret_key: str, *, tenant_id: str, checks: dict[str, Check] | None = None
+) -> AsyncIterator[ApiUnderTest]:
+    """The API of one tenant."""
+    relay = NotedRelay()
+    box = SecretBox(secret_key)
+    clusters = Clusters({"local": "sc://localhost:15002", "big": "sc://big:15002/;token=topsecret"})
+    messages = Outbox(source="autoloader/api")
+    app = build_http(
+        ingestions=Ingestions(database, box, clusters),
+        runs=Runs(database, clusters, messages, relay, topic_prefix="autoloader", broker="kafka:9092"),
+        clusters=clusters,
+        checks=checks or {},
+        caller=Caller(TenantId(tenant_id), actor="tester"),
+    )
+    async with httpx.AsyncClient(transport=httpx.ASGITransport(app), base_url="http://api") as client:
+        yield ApiUnderTest(
+            tenant_id=tenant_id,
+            database=database,
+            box=box,
+            client=client,
+            relay=relay,
+            projector=Projector(database, messages, relay),
+            sweeper=Sweeper(database, messages, relay, interval=timedelta(0)),
+        )

@@ -1,0 +1,104 @@
+"""The API as its own process, as it runs in production, on a free port with topics of its own."""
+
+import asyncio
+import os
+import sys
+import uuid
+from asyncio.subprocess import PIPE, Process
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+from dataclasses import dataclass
+from pathlib import Path
+
+import httpx
+import pytest
+from aiokafka.admin import AIOKafkaAdminClient
+
+from libs.common.contracts.topics import CATALOGUE
+from libs.common.errors import Temporary
+from libs.common.messaging.kafka import ping
+from tests.integration.api.conftest import SECRET_KEY
+from tests.support.eventually import eventually
+
+ROOT = Path(__file__).parents[3]
+START_S = 20.0
+
+
+def kafka_bootstrap() -> str:
+    return os.environ.get("AUTOLOADER_KAFKA_BOOTSTRAP", "localhost:9092")
+
+
+@dataclass
+class ApiProcess:
+    """A running API."""
+
+    client: httpx.AsyncClient
+    process: Process
+    topic_prefix: str
+    log: list[str]
+
+
+@asynccontextmanager
+async def api_process(port: int, **environment: str) -> AsyncIterator[ApiProcess]:
+    """Starts it and waits until it answers; asks it to stop at the end, and checks that it stops well."""
+    prefix = environment.get("AUTOLOADER_TOPIC_PREFIX", "unused")
+    process = await asyncio.create_subprocess_exec(
+        sys.executable, "-m", "services.api", cwd=ROOT, stderr=PIPE,
+        env={
+            **os.environ,
+            "AUTOLOADER_SECRET_KEY": SECRET_KEY,
+            "AUTOLOADER_API_PORT": str(port),
+            "AUTOLOADER_CLUSTERS": '{"local": "sc://localhost:15002"}',
+            "AUTOLOADER_SWEEP_INTERVAL_S": "1",
+            **environment,
+        },
+    )  # fmt: skip
+    log: list[str] = []
+    reading = asyncio.create_task(_read(process, log))
+    try:
+        async with httpx.AsyncClient(base_url=f"http://127.0.0.1:{port}", timeout=15, trust_env=False) as client:
+            await eventually(lambda: _answers(client, process), START_S, what="the API answers")
+            yield ApiProcess(client, process, prefix, log)
+        process.terminate()
+        assert await asyncio.wait_for(process.wait(), 15) == 0, "\n".join(log)
+    finally:
+        if process.returncode is None:
+            process.kill()
+            await process.wait()
+        await reading
+
+
+@asynccontextmanager
+async def own_topics() -> AsyncIterator[str]:
+    """A topic prefix that nobody else uses; its topics are deleted afterwards."""
+    try:
+        await ping(kafka_bootstrap())
+    except Temporary as error:
+        pytest.fail(f"{error.message}; start the local stack with: make up")
+    prefix = f"test-{uuid.uuid4().hex[:12]}"
+    try:
+        yield prefix
+    finally:
+        admin = AIOKafkaAdminClient(bootstrap_servers=kafka_bootstrap())
+        await admin.start()
+        try:
+            names = {name for topic in CATALOGUE for name in (topic.name(prefix), topic.dead_letter_name(prefix))}
+            present = names & set(await admin.list_topics())
+            if present:
+                await admin.delete_topics(sorted(present))
+        finally:
+            await admin.close()
+
+
+async def _answers(client: httpx.AsyncClient, process: Process) -> bool:
+    assert process.returncode is None, "the API ended before it answered"
+    try:
+        return (await client.get("/health/live")).is_success
+    except httpx.TransportError:
+        return False
+
+
+async def _read(process: Process, log: list[str]) -> None:
+    assert process.stderr is not None
+    while line := await process.stderr.readline():
+        log.append(line.decode().rstrip())
