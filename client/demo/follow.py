@@ -48,9 +48,10 @@ def follow(
         except ApiAway as e:  # an API that restarts is not the end of the run
             problem = e
         else:
-            if run != known:
-                known, changed_at, told_at = run, clock(), 0.0
+            if known is None or what_counts(run) != what_counts(known):
+                changed_at, told_at = clock(), 0.0
                 bar.show(run.progress.files_done, run.progress.files_discovered, numbers_of(run))
+            known = run
             if run.is_over:
                 return run
         quiet_s = clock() - changed_at
@@ -66,6 +67,11 @@ def follow(
                 f"giving up in {GIVE_UP_AFTER_S - quiet_s:.0f} s"
             )
         sleep(POLL_S)
+
+
+def what_counts(run: Run) -> object:
+    """What has to change for a run to have moved. Its duration grows by itself, also while nobody works on it."""
+    return run.status, run.progress, run.metrics.files_processed, run.metrics.records_ingested, len(run.errors)
 
 
 def numbers_of(run: Run) -> str:

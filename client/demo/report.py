@@ -5,6 +5,7 @@ import os
 import shutil
 import sys
 from collections.abc import Mapping, Sequence
+from pathlib import Path
 
 from rich.table import Table
 
@@ -57,7 +58,7 @@ def snapshots_table(snapshots: Sequence[Snapshot]) -> Table:
 
 def command() -> str:
     """``autoloader`` as this shell can call it: by its name, or by the path beside the Python that runs."""
-    beside = os.path.join(os.path.dirname(sys.executable), "autoloader")
+    beside = Path(sys.executable).with_name("autoloader")
     return "autoloader" if shutil.which("autoloader") else os.path.relpath(beside)
 
 

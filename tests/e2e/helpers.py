@@ -183,7 +183,7 @@ async def wait_for_run_completion(
     api_client: httpx.AsyncClient,
     ingestion_id: str,
     run_id: str,
-    timeout: float = 180,
+    timeout: float = 180,  # noqa: ASYNC109 - the story's patience; asyncio's own would end without saying why
     poll_interval: float = 2,
     logger: E2ELogger | None = None,
     *,
@@ -210,12 +210,12 @@ async def wait_for_run_completion(
 
 
 async def run_to_end(
-    api_client: httpx.AsyncClient, ingestion_id: str, expected_status: str = "success", timeout: float = 180
+    api_client: httpx.AsyncClient, ingestion_id: str, expected_status: str = "success", timeout_s: float = 180
 ) -> dict[str, Any]:
     """Starts a run and returns it as it ended; looks often, so that a quick run stays quick."""
     run_id = await trigger_run(api_client, ingestion_id)
     return await wait_for_run_completion(
-        api_client, ingestion_id, run_id, timeout, poll_interval=0.2, expected_status=expected_status
+        api_client, ingestion_id, run_id, timeout_s, poll_interval=0.2, expected_status=expected_status
     )
 
 

@@ -18,7 +18,7 @@ from tests.e2e.helpers import (
 )
 from tests.e2e.records import BASE_FIELDS, ndjson, record
 
-pytestmark = [pytest.mark.e2e, pytest.mark.requires_spark, pytest.mark.requires_minio, pytest.mark.asyncio]
+pytestmark = [pytest.mark.e2e, pytest.mark.requires_spark, pytest.mark.requires_minio]
 
 BAD_KEY = "data/broken.json"
 # Good, good, and a line that a writer did not finish.

@@ -23,7 +23,7 @@ from tests.e2e.helpers import (
     verify_table_data,
 )
 
-pytestmark = [pytest.mark.e2e, pytest.mark.requires_minio, pytest.mark.asyncio]
+pytestmark = [pytest.mark.e2e, pytest.mark.requires_minio]
 
 WITHIN_S = 20
 """'Within seconds', with room for a machine that runs four workers on two cores."""
@@ -145,7 +145,7 @@ class TestNothingToDo:
             api_client, test_cluster_id, test_bucket, minio_config, generate_unique_table_name("empty")
         )
 
-        run = await run_to_end(api_client, ingestion["id"], timeout=WITHIN_S)
+        run = await run_to_end(api_client, ingestion["id"], timeout_s=WITHIN_S)
 
         assert_run_metrics(run, expected_files=0, expected_records=0)
         assert len(run["warnings"]) == 1, run["warnings"]
@@ -174,7 +174,7 @@ class TestNothingToDo:
             source={"file_pattern": "*.ndjson"},
         )
 
-        run = await run_to_end(api_client, ingestion["id"], timeout=WITHIN_S)
+        run = await run_to_end(api_client, ingestion["id"], timeout_s=WITHIN_S)
 
         assert_run_metrics(run, expected_files=0, expected_records=0)
         [warning] = run["warnings"]
@@ -185,7 +185,7 @@ class TestNothingToDo:
 async def _fails_quickly(api_client: httpx.AsyncClient, ingestion: dict[str, Any]) -> dict[str, Any]:
     """Runs the ingestion, which must end as failed, saying why, within ``WITHIN_S`` seconds of the request."""
     began = time.monotonic()
-    run = await run_to_end(api_client, ingestion["id"], expected_status="failed", timeout=WITHIN_S + 40)
+    run = await run_to_end(api_client, ingestion["id"], expected_status="failed", timeout_s=WITHIN_S + 40)
     took_s = time.monotonic() - began
     assert took_s <= WITHIN_S, f"It took {took_s:.0f} s to say {run['errors']}"
     assert run["metrics"]["files_processed"] == 0

@@ -7,7 +7,7 @@ import pytest
 
 from tests.e2e.helpers import standard_definition
 
-pytestmark = [pytest.mark.e2e, pytest.mark.requires_minio, pytest.mark.asyncio]
+pytestmark = [pytest.mark.e2e, pytest.mark.requires_minio]
 
 
 class TestRequestsThatAreRefused:

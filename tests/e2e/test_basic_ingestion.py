@@ -21,7 +21,7 @@ from tests.e2e.helpers import (
 )
 from tests.e2e.records import BASE_FIELDS
 
-pytestmark = [pytest.mark.e2e, pytest.mark.requires_spark, pytest.mark.requires_minio, pytest.mark.asyncio]
+pytestmark = [pytest.mark.e2e, pytest.mark.requires_spark, pytest.mark.requires_minio]
 
 
 class TestBasicIngestion:

@@ -19,7 +19,7 @@ from tests.e2e.helpers import (
     verify_table_data,
 )
 
-pytestmark = [pytest.mark.e2e, pytest.mark.requires_spark, pytest.mark.requires_minio, pytest.mark.asyncio]
+pytestmark = [pytest.mark.e2e, pytest.mark.requires_spark, pytest.mark.requires_minio]
 
 
 class TestIncrementalLoad:

@@ -9,7 +9,7 @@ import pytest
 from tests.e2e.belongings import assert_fit_for_clients
 from tests.e2e.helpers import generate_unique_table_name, run_to_end, standard_definition
 
-pytestmark = [pytest.mark.e2e, pytest.mark.requires_minio, pytest.mark.asyncio]
+pytestmark = [pytest.mark.e2e, pytest.mark.requires_minio]
 
 INGESTIONS = "/api/v1/ingestions"
 SECRET = "s3cr3t-not-to-be-seen"
@@ -104,7 +104,7 @@ class TestLists:
         """
         definition["source"]["path"] = "s3://there-is-no-such-bucket-3f1a/data/"
         ingestion = await created(api_client, definition)
-        runs = [(await run_to_end(api_client, ingestion["id"], "failed", timeout=60))["id"] for _ in range(3)]
+        runs = [(await run_to_end(api_client, ingestion["id"], "failed", timeout_s=60))["id"] for _ in range(3)]
 
         first = await api_client.get(f"{INGESTIONS}/{ingestion['id']}/runs", params={"limit": 2})
         assert first.headers["X-Total-Count"] == "3"

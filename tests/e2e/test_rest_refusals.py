@@ -7,7 +7,7 @@ import pytest
 
 from tests.e2e.helpers import create_standard_ingestion, generate_unique_table_name, run_to_end
 
-pytestmark = [pytest.mark.e2e, pytest.mark.requires_minio, pytest.mark.asyncio]
+pytestmark = [pytest.mark.e2e, pytest.mark.requires_minio]
 
 INGESTIONS = "/api/v1/ingestions"
 NOBODY = UUID(int=7)  # well-formed, and nobody's id

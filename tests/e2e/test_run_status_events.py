@@ -29,7 +29,7 @@ from tests.e2e.helpers import (
     wait_for_run_completion,
 )
 
-pytestmark = [pytest.mark.e2e, pytest.mark.requires_spark, pytest.mark.requires_minio, pytest.mark.asyncio]
+pytestmark = [pytest.mark.e2e, pytest.mark.requires_spark, pytest.mark.requires_minio]
 
 VALIDATORS = {
     wire_type: Draft202012Validator(schema, format_checker=FormatChecker())

@@ -15,13 +15,13 @@ INGESTION, RUN = UUID(int=1), UUID(int=2)
 AWAY = ApiAway("no answer", code="api_unreachable")
 
 
-def run(status: str = "running", done: int = 0, batches_done: int = 0, batches: int = 4) -> Run:
+def run(status: str = "running", done: int = 0, batches_done: int = 0, batches: int = 4, seconds: float = 0) -> Run:
     return Run(
         id=RUN,
         ingestion_id=INGESTION,
         status=status,
         progress=Progress(files_discovered=11, files_done=done, batches_planned=batches, batches_done=batches_done),
-        metrics=Metrics(records_ingested=done * 100),
+        metrics=Metrics(records_ingested=done * 100, duration_seconds=seconds),
     )
 
 
@@ -86,8 +86,8 @@ def test_an_api_that_restarts_is_waited_for() -> None:
 def test_a_killed_executor_is_named_and_waited_for() -> None:
     """Nothing moves while its leases run out: the demo says so now and then, and goes on when work goes on."""
     bar, time = Bar(), Time()
-    quiet_polls = int(4 * SAY_SO_AFTER_S / 0.25)
-    over = watch([run(done=3, batches_done=1)] * quiet_polls + [run("success", done=11)], bar, time)
+    quiet = [run(done=3, batches_done=1, seconds=n * 0.25) for n in range(int(4 * SAY_SO_AFTER_S / 0.25))]
+    over = watch([*quiet, run("success", done=11)], bar, time)
     assert over.status == "success"
     assert len(bar.notes) == 3
     assert "executor to take up 3 batches" in bar.notes[0]
