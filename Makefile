@@ -12,7 +12,7 @@ SOURCES := libs services client devstack tests
 ARGS ?=
 
 .DEFAULT_GOAL := help
-.PHONY: help setup up down status services demo test check fmt lint types imports verify lock clean
+.PHONY: help setup up down status services demo test check fmt lint types imports verify docs lock clean
 
 help: ## Show this help
 	@awk -F ':.*## ' '/^[a-z]+:.*## /{printf "  \033[36m%-9s\033[0m %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -64,6 +64,9 @@ verify: setup ## What is written down twice still says the same
 
 LOCK = env -u UV_FIND_LINKS -u PIP_FIND_LINKS $(UV) pip compile pyproject.toml --quiet --generate-hashes --universal \
 	--python-version 3.11 --no-emit-index-url --no-emit-find-links --custom-compile-command "make lock"
+
+docs: setup ## Write the generated pages of docs/reference anew
+	@$(PY) docs/generate.py
 
 lock: $(PY) ## Pin the newest allowed versions of all packages, with hashes
 	@$(LOCK) --upgrade --extra devstack -o requirements.lock
