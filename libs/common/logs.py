@@ -26,7 +26,7 @@ _LIBRARY_LEVELS = {
     "aiokafka": logging.CRITICAL,
     "asyncio": logging.WARNING,
     "sqlalchemy": logging.WARNING,
-    "alembic": logging.INFO,
+    "alembic": logging.WARNING,
     "uvicorn": logging.WARNING,
     "uvicorn.access": logging.WARNING,
     "botocore": logging.WARNING,

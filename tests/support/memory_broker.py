@@ -179,9 +179,9 @@ class MemoryConsumer:
         """The next poll finds that the membership is lost."""
         self._broken = True
 
-    async def poll(self, timeout: timedelta, max_messages: int) -> Sequence[Incoming]:
+    async def poll(self, wait: timedelta, max_messages: int) -> Sequence[Incoming]:
         loop = asyncio.get_running_loop()
-        until = loop.time() + timeout.total_seconds()
+        until = loop.time() + wait.total_seconds()
         while True:
             if self._broken:
                 raise Temporary("the membership is lost", code="kafka_unavailable")

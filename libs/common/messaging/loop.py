@@ -196,14 +196,18 @@ class ConsumerLoop:
                 await self._consumer.commit(offsets)
             except Temporary as error:
                 _log.info("consumer.commit_failed", consumer=self._name, code=error.code, problem=error.message)
+                if error.code == "kafka_unavailable":
+                    self.problem = error.message
             else:
                 self._offsets.committed(offsets)
+                self.problem = None
 
     async def on_revoked(self, partitions: Collection[Partition]) -> None:
         await self._commit(partitions)
         self._forget(partitions)
 
     def on_assigned(self, partitions: Collection[Partition]) -> None:
+        self.problem = None
         self._assigned |= set(partitions)
         if self._paused:
             self._consumer.pause(tuple(partitions))

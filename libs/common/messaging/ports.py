@@ -88,8 +88,8 @@ class Consumer(Protocol):
     async def stop(self) -> None:
         """Leaves the group, so that others need not wait for a timeout. May be called twice."""
 
-    async def poll(self, timeout: timedelta, max_messages: int) -> Sequence[Incoming]:
-        """Messages of the partitions that are not paused; empty after ``timeout``. Keeps the membership alive.
+    async def poll(self, wait: timedelta, max_messages: int) -> Sequence[Incoming]:
+        """Messages of the partitions that are not paused; empty after ``wait``. Keeps the membership alive.
 
         Raises:
             Temporary: the membership is beyond repair; ``stop`` and ``start`` again.

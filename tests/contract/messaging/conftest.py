@@ -12,8 +12,8 @@ from contextlib import AsyncExitStack
 from typing import Protocol
 
 import pytest
-from aiokafka import AIOKafkaConsumer, TopicPartition  # type: ignore[import-untyped]
-from aiokafka.admin import AIOKafkaAdminClient, NewTopic  # type: ignore[import-untyped]
+from aiokafka import AIOKafkaConsumer, TopicPartition
+from aiokafka.admin import AIOKafkaAdminClient, NewTopic
 
 from libs.common.errors import Temporary
 from libs.common.messaging.kafka import KafkaConsumer, KafkaPublisher, ping

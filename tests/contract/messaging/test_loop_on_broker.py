@@ -117,3 +117,23 @@ async def test_a_topic_that_is_deleted_and_made_anew_is_read_on(broker: Broker) 
     await again.send_many([message(broker.topic, n, "k") for n in range(100, 105)])
     await eventually(lambda: set(range(100, 105)) <= set(members.handled), 40, what="messages of the new topic")
     await members.everybody_leaves()
+
+
+async def test_a_topic_that_is_missing_at_the_start_is_waited_for(broker: Broker) -> None:
+    """Its maker may start later; and a stop is obeyed while waiting."""
+    members = Members(broker)
+    await members.join()
+    await asyncio.sleep(0.3)
+    await broker.create_topic(broker.topic, 1)
+    await (await broker.publisher()).send_many([message(broker.topic, 1, "k")])
+    await eventually(lambda: [1] == members.handled, 15)
+    await members.everybody_leaves()
+
+
+async def test_a_stop_is_obeyed_while_waiting_for_a_topic(broker: Broker) -> None:
+    """Nobody waits for a request's timeout."""
+    members = Members(broker)
+    await members.join()
+    await asyncio.sleep(0.3)
+    async with asyncio.timeout(3):
+        await members.everybody_leaves()

@@ -5,11 +5,12 @@ short time only, because a partition that is resumed, or was just read, joins th
 """
 
 import asyncio
+import time
 from collections.abc import Collection, Mapping, Sequence
 from contextlib import suppress
 from datetime import timedelta
 
-from aiokafka import AIOKafkaConsumer, ConsumerRebalanceListener, TopicPartition  # type: ignore[import-untyped]
+from aiokafka import AIOKafkaConsumer, ConsumerRebalanceListener, TopicPartition
 
 from libs.common.contracts.topics import MESSAGE_BYTES_MAX
 from libs.common.errors import Permanent, Temporary
@@ -40,6 +41,7 @@ class KafkaConsumer:
         self._client_id = client_id
         self._group_instance_id = group_instance_id
         self._consumer: AIOKafkaConsumer | None = None
+        self._committing: asyncio.Task[None] | None = None
 
     async def start(self, listener: AssignmentListener) -> None:
         await self.stop()
@@ -63,21 +65,21 @@ class KafkaConsumer:
             await consumer.start()
 
     async def stop(self) -> None:
+        committing, self._committing = self._committing, None
+        if committing is not None:
+            committing.cancel()
+            await asyncio.gather(committing, return_exceptions=True)
         consumer, self._consumer = self._consumer, None
         if consumer is not None:
-            with suppress(*VENDOR):
-                async with asyncio.timeout(_STOP_S):
-                    await consumer.stop()
+            await _close(consumer)
 
-    async def poll(self, timeout: timedelta, max_messages: int) -> Sequence[Incoming]:
+    async def poll(self, wait: timedelta, max_messages: int) -> Sequence[Incoming]:
         consumer = self._running()
         try:
             # getmany() ends by itself, but not while the group rebalances. A cancelled call loses no record:
             # records are taken from its buffer and returned without an await in between.
-            async with asyncio.timeout(timeout.total_seconds() + _STUCK_S):
-                batches = await consumer.getmany(
-                    timeout_ms=int(timeout.total_seconds() * 1000), max_records=max_messages
-                )
+            async with asyncio.timeout(wait.total_seconds() + _STUCK_S):
+                batches = await consumer.getmany(timeout_ms=int(wait.total_seconds() * 1000), max_records=max_messages)
         except TimeoutError:
             return ()
         except VENDOR as error:
@@ -106,13 +108,26 @@ class KafkaConsumer:
         consumer.resume(*(_theirs(p) for p in partitions if _theirs(p) in consumer.assignment()))
 
     async def commit(self, offsets: Mapping[Partition, int]) -> None:
-        doing = f"committing offsets of group {self._group_id}"
+        # aiokafka tries for ever. We stop waiting in time, but let it go on, since a commit cannot be called back;
+        # and there is only one at a time, so that an old one never ends after a newer one.
+        until = time.monotonic() + _COMMIT_S
         try:
-            with translated(doing):
-                async with asyncio.timeout(_COMMIT_S):  # aiokafka itself would try for ever
-                    await self._running().commit({_theirs(p): offset for p, offset in offsets.items()})
+            with translated(f"committing offsets of group {self._group_id}"):
+                await self._end_of_commit(until)
+                commit = self._running().commit({_theirs(p): offset for p, offset in offsets.items()})
+                self._committing = asyncio.create_task(commit)
+                await self._end_of_commit(until)
         except Permanent as error:
             raise Temporary(error.message, code=error.code, hint=error.hint) from error
+
+    async def _end_of_commit(self, until: float) -> None:
+        """Waits for the commit that is under way, if any; raises what it raised."""
+        if self._committing is not None:
+            await asyncio.wait((self._committing,), timeout=max(0.0, until - time.monotonic()))
+            if not self._committing.done():
+                raise TimeoutError
+            ended, self._committing = self._committing, None
+            ended.result()
 
     def _running(self) -> AIOKafkaConsumer:
         if self._consumer is None:
@@ -141,3 +156,20 @@ def _ours(tp: TopicPartition) -> Partition:
 
 def _theirs(partition: Partition) -> TopicPartition:
     return TopicPartition(partition.topic, partition.number)
+
+
+async def _close(consumer: AIOKafkaConsumer) -> None:
+    """Leaves the group and closes the connections, within a deadline.
+
+    In a task of its own: while the broker is away, aiokafka's ``stop`` may end with the cancellation of one of its
+    own tasks, which must not be taken for ours; it then leaves its connections open.
+    """
+    stop = asyncio.create_task(consumer.stop())
+    await asyncio.wait((stop,), timeout=_STOP_S)
+    clean = stop.done() and not stop.cancelled() and stop.exception() is None
+    if not clean:
+        stop.cancel()
+        await asyncio.gather(stop, return_exceptions=True)
+        with suppress(*VENDOR):
+            async with asyncio.timeout(_STOP_S):
+                await consumer._client.close()  # noqa: SLF001 - aiokafka has no public way

@@ -3,7 +3,7 @@
 from collections.abc import Iterator
 from contextlib import contextmanager
 
-from aiokafka import errors as kafka  # type: ignore[import-untyped]
+from aiokafka import errors as kafka
 
 from libs.common.errors import AutoloaderError, Permanent, Temporary
 
@@ -47,7 +47,7 @@ def to_ours(error: BaseException, doing: str) -> AutoloaderError:
     """Our error for one of ``VENDOR``. ``doing`` completes "Kafka failed while …"."""
     for vendor, ours, code, hint in _TABLE:
         if isinstance(error, vendor):
-            detail = str(error).strip() or type(error).__name__
+            detail = _in_words(error)
             return ours(f"Kafka failed while {doing}: {detail}"[:500], code=code, hint=hint)
     raise AssertionError(f"not an error of Kafka: {error!r}")
 
@@ -59,3 +59,12 @@ def translated(doing: str) -> Iterator[None]:
         yield
     except VENDOR as error:
         raise to_ours(error, doing) from error
+
+
+def _in_words(error: BaseException) -> str:
+    if isinstance(error, TimeoutError):
+        return "no answer in time"
+    text = str(error).removeprefix(f"{type(error).__name__}: ").strip()
+    if text.startswith("Unable to bootstrap"):
+        return "no broker answers"
+    return text or type(error).__name__

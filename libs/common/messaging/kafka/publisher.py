@@ -10,7 +10,7 @@ import asyncio
 from collections.abc import Mapping, Sequence
 from contextlib import suppress
 
-from aiokafka import AIOKafkaProducer  # type: ignore[import-untyped]
+from aiokafka import AIOKafkaProducer
 
 from libs.common.contracts.topics import MESSAGE_BYTES_MAX
 from libs.common.errors import Permanent, Temporary
@@ -20,6 +20,7 @@ from libs.common.messaging.ports import NO_HEADERS, Outgoing
 
 _FRAMING_BYTES = 2048  # key, headers and record framing, over the value itself
 _CLOSE_S = 2.0
+_ABANDON_S = 15.0  # longer than the request that an absent broker leaves unanswered
 _log = get_logger(__name__)
 
 
@@ -53,7 +54,7 @@ class KafkaPublisher:
         if producer is not None:
             await _close(producer)
         if self._closing:
-            await asyncio.wait(self._closing)
+            await asyncio.wait(self._closing, timeout=_CLOSE_S)
 
     async def send(self, topic: str, *, key: str, value: bytes, headers: Mapping[str, str] = NO_HEADERS) -> None:
         await self.send_many([Outgoing(topic, key, value, headers)])
@@ -74,7 +75,7 @@ class KafkaPublisher:
                 producer = await self._connected()
                 # One after another into the producer's queues, which keeps each key's order; then all acks at once.
                 for message in messages:
-                    acks.append(
+                    acks.append(  # noqa: PERF401 - if one fails, the earlier ones must be known
                         await producer.send(
                             message.topic,
                             key=message.key.encode(),
@@ -112,7 +113,7 @@ class KafkaPublisher:
                 try:
                     await producer.start()
                 except BaseException:
-                    await _close(producer)
+                    await _abandon(producer)
                     raise
                 self._producer = producer
         return self._producer
@@ -122,7 +123,7 @@ class KafkaPublisher:
         if self._producer is producer:
             self._producer = None
             _log.info("kafka.producer_discarded", client_id=self._client_id)
-            task = asyncio.create_task(_close(producer))
+            task = asyncio.create_task(_abandon(producer))
             self._closing.add(task)
             task.add_done_callback(self._closing.discard)
 
@@ -133,11 +134,17 @@ async def _close(producer: AIOKafkaProducer) -> None:
         async with asyncio.timeout(_CLOSE_S):
             await producer.stop()
         return
-    # stop() waits for messages that an absent broker will never take, so the sending task has to be ended by hand;
-    # aiokafka has no public way.
-    sender = producer._sender
-    if sender is not None and sender.sender_task is not None:
-        sender.sender_task.cancel()
+    await _abandon(producer)
+
+
+async def _abandon(producer: AIOKafkaProducer) -> None:
+    """Closes without sending what is queued. aiokafka has no public way: its ``stop`` waits for messages that an
+    absent broker will never take."""
+    producer._closed = True  # noqa: SLF001
+    sender = producer._sender.sender_task  # noqa: SLF001
+    if sender is not None:
+        sender.cancel()  # it waits for the request that is under way, and begins no other
+        await asyncio.wait((sender,), timeout=_ABANDON_S)
     with suppress(*VENDOR):
         async with asyncio.timeout(_CLOSE_S):
             await producer.client.close()

@@ -4,8 +4,8 @@ import asyncio
 from collections.abc import Iterable
 from contextlib import suppress
 
-from aiokafka.admin import AIOKafkaAdminClient, NewTopic  # type: ignore[import-untyped]
-from aiokafka.errors import TopicAlreadyExistsError, for_code  # type: ignore[import-untyped]
+from aiokafka.admin import AIOKafkaAdminClient, NewTopic
+from aiokafka.errors import TopicAlreadyExistsError, for_code
 
 from libs.common.contracts.topics import DEFAULT_PREFIX, MESSAGE_BYTES_MAX, Topic
 from libs.common.errors import Temporary
