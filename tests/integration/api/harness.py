@@ -11,10 +11,12 @@ import httpx
 from sqlalchemy import select
 
 from libs.common.contracts.codec import Envelope, decode
+from libs.common.contracts.definition import Credentials
 from libs.common.contracts.events import Message, RunCompleted, RunFact, RunRequested, ScanStarted, Totals
 from libs.common.ids import EventId, TenantId
 from libs.common.secrets import SecretBox
-from libs.common.storage.control import outbox
+from libs.common.storage.control import outbox, secret
+from libs.common.storage.definitions import open_credentials
 from libs.common.storage.engine import Database
 from libs.common.storage.outbox import Outbox
 from services.api.caller import Caller
@@ -40,6 +42,10 @@ def definition(**changes: Any) -> dict[str, Any]:
         "destination": {"catalog": "lake", "database": "demo", "table": "flights"},
         **changes,
     }
+
+
+WITH_CREDENTIALS: dict[str, Any] = {"source": {**definition()["source"], "credentials": CREDENTIALS}}
+"""What to change in ``definition()`` for a source that needs them."""
 
 
 @dataclass
@@ -92,6 +98,11 @@ class ApiUnderTest:
         """The run starts and succeeds."""
         story = Story(ingestion_id, run_id)
         await self.tell(story.fact(ScanStarted, attempt=1), story.fact(RunCompleted, outcome="success"))
+
+    async def stored_credentials(self, ingestion_id: str) -> Credentials | None:
+        """What is sealed for this ingestion, opened."""
+        rows = await self.rows(select(secret.c.sealed).where(secret.c.ingestion_id == UUID(ingestion_id)))
+        return open_credentials(self.box, UUID(ingestion_id), rows[0].sealed if rows else None)
 
     async def requested(self, ingestion_id: str) -> list[RunRequested]:
         """What waits in the outbox for this ingestion, in order."""
