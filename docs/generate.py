@@ -1,6 +1,6 @@
 """Writes docs/reference/ from the code that it describes: `make docs`. A test fails when a page is out of step.
 
-    python docs/generate.py [--check]
+python docs/generate.py [--check]
 """
 
 import sys
@@ -33,8 +33,8 @@ def pages() -> dict[str, str]:
 
 def _settings() -> Iterator[str]:
     yield "# Settings\n"
-    yield "Every setting is an environment variable. Each service reads its own and the common ones once, at start, and says in"
-    yield "one line per mistake what is wrong with them.\n"
+    yield "Every setting is an environment variable. Each service reads its own and the common ones once, at start, and"
+    yield "says in one line per mistake what is wrong with them.\n"
     yield "## All services\n"
     yield from _table(CommonSettings, without=())
     for title, model in (("API", ApiSettings), ("Scanner", ScannerSettings), ("Executor", ExecutorSettings)):
@@ -61,10 +61,10 @@ def _default(info: FieldInfo) -> str:
 
 def _topics() -> Iterator[str]:
     yield "# Topics\n"
-    yield "Messages are CloudEvents 1.0 in structured JSON (`application/cloudevents+json`). Names start with the setting"
-    yield "`AUTOLOADER_TOPIC_PREFIX`. A message only wakes somebody: it carries ids, counts and bytes, at most"
-    yield f"{MESSAGE_BYTES_MAX:,} bytes. Every topic has a dead-letter topic, its name with `.dlq`. Fields are added, never given"
-    yield "another meaning: ignore what you do not know. Examples of every message are in"
+    yield "Messages are CloudEvents 1.0 in structured JSON (`application/cloudevents+json`). Names start with the"
+    yield "setting `AUTOLOADER_TOPIC_PREFIX`. A message only wakes somebody: it carries ids, counts and bytes, at most"
+    yield f"{MESSAGE_BYTES_MAX:,} bytes. Every topic has a dead-letter topic, its name with `.dlq`. Fields are added,"
+    yield "never given another meaning: ignore what you do not know. Examples of every message are in"
     yield "`libs/common/contracts/examples/`.\n"
     for topic in CATALOGUE:
         yield from _topic(topic)

@@ -64,9 +64,11 @@ class CommitProtocol:
             # An earlier attempt may have published or burned, and died (or lost the answer) before it could say so.
             found = await table.published(claim.wap_id)
             if found is not None:
-                return await self._finish(claim, table, found, BurnVerdict())
+                await self._finish(claim, table, found, BurnVerdict())
+                return
             if standing.state is BatchState.BURNING:
-                return await self._burn(claim, table, BurnVerdict())
+                await self._burn(claim, table, BurnVerdict())
+                return
         files = await self._ledger.files(claim)
         try:
             schema = await self._prepare(claim, order, table, files)
@@ -75,7 +77,8 @@ class CommitProtocol:
             fates = changed(files, await self._versions(order, files))
             if not fates:
                 raise
-            return await self._set_aside(claim, table, BurnVerdict(fates))
+            await self._set_aside(claim, table, BurnVerdict(fates))
+            return
         failpoint("exec.after_stage")
         # Crash here: the staged snapshot is invisible and is never published; the next attempt stages its own.
         match audit(files, batch.staged, await self._versions(order, files), batch.clashes):

@@ -8,7 +8,7 @@ messages may come twice and in any order and still end in the same run (tests/pr
 - a final state stays final, with its totals and its end time.
 """
 
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from datetime import datetime
 from enum import StrEnum
 from typing import Final
@@ -68,7 +68,7 @@ class Run:
 
     status: RunStatus = RunStatus.ACCEPTED
     seq: int = 0
-    totals: Totals = Totals()
+    totals: Totals = field(default_factory=Totals)
     started_at: datetime | None = None
     ended_at: datetime | None = None
     problems: frozenset[Problem] = frozenset()
@@ -115,4 +115,3 @@ def outcome(totals: Totals, *, scan_failed: bool, cancelled: bool = False) -> Ru
     if totals.files_failed == 0 and not scan_failed:
         return "success"
     return "partial" if totals.files_done > 0 else "failed"
-

@@ -25,46 +25,45 @@ class Pattern:
 def _compiled(pattern: str) -> re.Pattern[str]:
     try:
         return re.compile(_translate(pattern), re.DOTALL)
-    except (re.error, IndexError) as e:
+    except re.error as e:
         raise ValueError(f"file pattern {pattern!r} cannot be read: {e}") from e
+
+
+_TOKEN = re.compile(r"\*\*/|\*\*|\\.|\[[!^]?\]?[^\]]*\]|.", re.DOTALL)
+_WILDCARDS = {
+    "**/": "(?:.*/)?",  # also no folder at all, as in a shell
+    "**": ".*",
+    "*": "[^/]*",
+    "?": "[^/]",
+}
 
 
 def _translate(pattern: str) -> str:
     out: list[str] = []
-    braces = position = 0
-    while position < len(pattern):
-        char = pattern[position]
-        position += 1
-        if pattern.startswith("**/", position - 1):
-            out.append("(?:.*/)?")  # also no folder at all, as in a shell
-            position += 2
-        elif pattern.startswith("**", position - 1):
-            out.append(".*")
-            position += 1
-        elif char == "*":
-            out.append("[^/]*")
-        elif char == "?":
-            out.append("[^/]")
-        elif char == "\\" and position < len(pattern):
-            out.append(re.escape(pattern[position]))
-            position += 1
-        elif char == "[":
-            end = pattern.find("]", position + 1)
-            if end < 0:
-                raise ValueError(f"file pattern {pattern!r} has a '[' without its ']'; write \\[ for the character")
-            inside = pattern[position:end].replace("\\", "\\\\").replace("[", "\\[")
-            out.append("[" + ("^" + inside[1:] if inside.startswith(("!", "^")) else inside) + "]")
-            position = end + 1
-        elif char == "{":
+    braces = 0
+    for piece in _TOKEN.findall(pattern):
+        if piece == "{":
             braces += 1
             out.append("(?:")
-        elif char == "}" and braces:
+        elif piece == "}" and braces:
             braces -= 1
             out.append(")")
-        elif char == "," and braces:
+        elif piece == "," and braces:
             out.append("|")
+        elif piece == "[":
+            raise ValueError(f"file pattern {pattern!r} has a '[' without its ']'; write \\[ for the character")
         else:
-            out.append(re.escape(char))
+            out.append(_WILDCARDS.get(piece) or _set_or_itself(piece))
     if braces:
         raise ValueError(f"file pattern {pattern!r} has a '{{' without its '}}'; write \\{{ for the character")
     return "".join(out)
+
+
+def _set_or_itself(piece: str) -> str:
+    if piece.startswith("[") and len(piece) > 1:
+        inside = piece[1:-1]
+        negated = inside.startswith(("!", "^"))
+        escaped = inside[negated:].replace("\\", "\\\\").replace("[", "\\[").replace("]", "\\]")
+        # A set never matches a slash, as in a shell: "not x" must not cross a folder.
+        return f"(?!/)[{'^' if negated else ''}{escaped}]"
+    return re.escape(piece[1:] if len(piece) > 1 else piece)

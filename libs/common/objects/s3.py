@@ -13,11 +13,11 @@ from botocore.config import Config
 from botocore.exceptions import (
     BotoCoreError,
     ClientError,
-    ConnectionError,
     HTTPClientError,
     NoCredentialsError,
     PartialCredentialsError,
 )
+from botocore.exceptions import ConnectionError as BotoConnectionError
 
 from libs.common.contracts.definition import Credentials
 from libs.common.errors import AutoloaderError, Permanent, Temporary
@@ -175,7 +175,7 @@ def _translate(error: BaseException, bucket: str, where: str) -> AutoloaderError
             )
         return Temporary(f"{where} answered {code or status} for bucket {bucket!r}", code="storage_unreachable",
                          hint="the store is overloaded or failing; the next run picks up what is left")  # fmt: skip
-    if isinstance(error, ConnectionError | HTTPClientError | OSError | TimeoutError):
+    if isinstance(error, BotoConnectionError | HTTPClientError | OSError | TimeoutError):
         return Temporary(
             f"object storage at {where} cannot be reached ({type(error).__name__})",
             code="storage_unreachable",

@@ -24,7 +24,8 @@ def test_page_is_in_step_with_the_code(name: str) -> None:
     assert _pages()[name] == (DOCS / "reference" / name).read_text(), "run make docs"
 
 
-TOP = ("services/", "libs/", "client/", "devstack/", "deploy/", "tests/", "docs/", "bench/", "domain/", "adapters/", "runs/")
+ROOMS = ("services", "libs", "client", "devstack", "deploy", "tests", "docs", "bench", "domain", "adapters", "runs")
+TOP = tuple(f"{room}/" for room in ROOMS)
 PATH = re.compile(r"[A-Za-z0-9_./-]+")
 
 
