@@ -9,7 +9,7 @@ import json
 import re
 from collections import Counter
 from collections.abc import Mapping, Sequence
-from typing import Any
+from typing import Any, cast
 
 from pyspark.sql import Column as SparkColumn
 from pyspark.sql import DataFrame
@@ -67,7 +67,7 @@ def observe(parsed: DataFrame, watch: Observation, files: int) -> DataFrame:
     """The same frame, watched while it is written. ``histogram_numeric`` with a bin per file is an exact count."""
     bins = F.lit(max(files, 2))
     return parsed.observe(
-        watch,
+        cast("Any", watch),  # the connect frame takes the connect observation; the shared signature names the other
         F.histogram_numeric(F.col("file"), bins).alias("lines"),
         F.histogram_numeric(F.expr("CASE WHEN NOT blank AND NOT bad THEN file END"), bins).alias("rows"),
         F.histogram_numeric(F.expr("CASE WHEN bad THEN file END"), bins).alias("bad"),
