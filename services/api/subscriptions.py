@@ -1,13 +1,9 @@
 """What happens when a message arrives: topic, message, handler. Nothing is registered anywhere else."""
 
-from collections.abc import Mapping
-
-from libs.common.contracts.events import RUN_FACTS, Message
-from libs.common.contracts.topics import RUN_STATUS, Topic
-from libs.common.messaging.loop import Handler
+from libs.common.backbone import Subscriptions
+from libs.common.contracts.events import RUN_FACTS
+from libs.common.contracts.topics import RUN_STATUS
 from services.api.runs.projector import Projector
-
-Subscriptions = Mapping[Topic, Mapping[type[Message], Handler]]
 
 
 def subscriptions(projector: Projector) -> Subscriptions:

@@ -14,9 +14,11 @@ from sqlalchemy.ext.asyncio import AsyncConnection, AsyncEngine, create_async_en
 
 from libs.common.errors import Temporary
 
-# SQLSTATE classes and codes that pass by themselves: connection trouble, serialisation, shutdown, resources.
-_TEMPORARY_PREFIXES = ("08", "53", "57")
-_TEMPORARY_CODES = frozenset({"40001", "40P01", "55P03"})
+# SQLSTATE classes that pass by themselves, or as soon as an operator has done his part: connection trouble, logging in,
+# resources, shutdown; a database that is not there yet (3D000), tables that are not there yet (42P01, 3F000),
+# serialisation and deadlock (40001, 40P01), a lock that did not come (55P03).
+_TEMPORARY_PREFIXES = ("08", "28", "53", "57")
+_TEMPORARY_CODES = frozenset({"3D000", "3F000", "42P01", "40001", "40P01", "55P03"})
 _AFTER_COMMIT = "autoloader.after_commit"
 
 
@@ -94,13 +96,13 @@ class _translated:  # noqa: N801 - reads as a clause: `with _translated():`
             raise Temporary(
                 f"Postgres is not available: {_first_line(error)}",
                 code="database_unavailable",
-                hint="check that Postgres runs and that DATABASE_URL points at it",
+                hint="check that Postgres runs, that DATABASE_URL points at it, and that `autoloader migrate` has run",
             ) from error
 
 
 def is_temporary(error: BaseException) -> bool:
     """Whether a database error may pass by itself."""
-    if isinstance(error, PoolTimeout | ConnectionError | TimeoutError):
+    if isinstance(error, PoolTimeout | OSError):
         return True
     if isinstance(error, DBAPIError):
         if error.connection_invalidated or isinstance(error, InterfaceError):

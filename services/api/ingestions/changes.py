@@ -45,13 +45,13 @@ def patched(stored: Mapping[str, Any], credentials: Credentials | None, patch: M
         raise InvalidBody(e.errors(include_input=False)) from None
 
 
-def check_identity(before: Definition, after: Definition, *, has_run: bool) -> None:
-    """Once files were loaded, the ledger belongs to one source and one table.
+def check_identity(before: Definition, after: Definition, *, is_bound: bool) -> None:
+    """Once files were loaded, the ledger belongs to one source and one table. Until then a mistake can be corrected.
 
     Raises:
         Conflict: code ``identity_fixed``.
     """
-    if not has_run:
+    if not is_bound:
         return
     changed = [
         name
@@ -65,7 +65,7 @@ def check_identity(before: Definition, after: Definition, *, has_run: bool) -> N
     ]
     if changed:
         raise Conflict(
-            f"{', '.join(changed)} cannot change after the first run: the history of loaded files belongs to "
+            f"{', '.join(changed)} cannot change once files are loaded or a run is under way: the history belongs to "
             f"{before.source.path} and {before.destination.identifier}",
             code="identity_fixed",
             hint="create a new ingestion for the new source or table, and delete this one if it is not needed",

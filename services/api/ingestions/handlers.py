@@ -112,7 +112,7 @@ class Ingestions:
         self, connection: AsyncConnection, caller: Caller, row: Row[Any], sent: IngestionIn, *, keep_credentials: bool
     ) -> None:
         before, after = Definition.model_validate(row.definition), sent.definition()
-        check_identity(before, after, has_run=await repository.has_run(connection, row.id))
+        check_identity(before, after, is_bound=await repository.is_bound(connection, row.id, row.generation))
         await repository.update_definition(connection, row.id, after)
         if sent.credentials is not None:
             await repository.store_secret(connection, row.id, seal_credentials(self._box, row.id, sent.credentials))

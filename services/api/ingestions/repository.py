@@ -4,14 +4,15 @@ from collections.abc import Sequence
 from typing import Any
 from uuid import UUID
 
-from sqlalchemy import Row, Select, and_, delete, exists, func, select, true, update
+from sqlalchemy import Row, Select, and_, delete, exists, func, or_, select, true, update
 from sqlalchemy.dialects.postgresql import insert
 from sqlalchemy.ext.asyncio import AsyncConnection
 
 from libs.common.contracts.definition import Definition
 from libs.common.errors import NotFound
 from libs.common.ids import TenantId
-from libs.common.ledger.tables import schema_version
+from libs.common.ledger.states import BatchState
+from libs.common.ledger.tables import batch, schema_version
 from libs.common.storage.control import ingestion, run, secret
 from services.api.caller import Caller
 from services.api.pages import Page
@@ -104,8 +105,15 @@ async def page(connection: AsyncConnection, tenant_id: TenantId, page: Page) -> 
     return rows, total or 0
 
 
-async def has_run(connection: AsyncConnection, ingestion_id: UUID) -> bool:
-    return bool(await connection.scalar(select(exists().where(run.c.ingestion_id == ingestion_id))))
+async def is_bound(connection: AsyncConnection, ingestion_id: UUID, generation: int) -> bool:
+    """Whether files were loaded for this ingestion, or may be at this moment."""
+    published = exists().where(
+        batch.c.ingestion_id == ingestion_id,
+        batch.c.generation == generation,
+        batch.c.state == BatchState.PUBLISHED,
+    )
+    unfinished = exists().where(run.c.ingestion_id == ingestion_id, run.c.ended_at.is_(None))
+    return bool(await connection.scalar(select(or_(published, unfinished))))
 
 
 async def unfinished_run(connection: AsyncConnection, ingestion_id: UUID) -> UUID | None:

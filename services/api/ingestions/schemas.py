@@ -4,9 +4,10 @@ from datetime import datetime
 from typing import Any, Literal
 from uuid import UUID
 
-from pydantic import BaseModel, ConfigDict, Field, model_validator
+from pydantic import BaseModel, ConfigDict, Field, field_validator, model_validator
 
 from libs.common.contracts.definition import Credentials, Definition, Source
+from libs.common.objects.pattern import Pattern
 
 READ_ONLY = frozenset(
     {
@@ -71,6 +72,12 @@ class SourceIn(Source):
         default=None,
         description="Write-only: stored encrypted, never returned. PUT without them keeps the stored ones.",
     )
+
+    @field_validator("file_pattern")
+    @classmethod
+    def _can_be_read(cls, pattern: str) -> str:
+        Pattern(pattern)
+        return pattern
 
     @model_validator(mode="before")
     @classmethod

@@ -22,11 +22,9 @@ from services.api.runs.views import RunViews
 
 
 class Relay(Protocol):
-    """What requests need of the outbox relay."""
+    """What answers tell of the outbox relay: why it cannot send, or None."""
 
     problem: str | None
-
-    def poke(self) -> None: ...
 
 
 class Runs:
@@ -66,7 +64,6 @@ class Runs:
             )
         failpoint("api.after_tx")
         # What if the process stops right here? The outbox row is committed: the next relay sends it.
-        self._relay.poke()
         return answer
 
     async def _request(self, connection: AsyncConnection, caller: Caller, ingestion_id: UUID) -> Answer:

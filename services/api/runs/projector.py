@@ -20,7 +20,6 @@ from libs.common.storage.control import inbox
 from libs.common.storage.engine import Database
 from libs.common.storage.outbox import Outbox
 from services.api.runs import repository
-from services.api.runs.handlers import Relay
 
 CONSUMER = "api-projector"
 _log = get_logger(__name__)
@@ -29,10 +28,9 @@ _log = get_logger(__name__)
 class Projector:
     """Handles every message of the run-status topic."""
 
-    def __init__(self, database: Database, outbox: Outbox, relay: Relay) -> None:
+    def __init__(self, database: Database, outbox: Outbox) -> None:
         self._database = database
         self._outbox = outbox
-        self._relay = relay
 
     async def handle(self, envelope: Envelope) -> None:
         """Folds one fact in. The same event twice changes nothing.
@@ -49,8 +47,6 @@ class Projector:
                 return
             ended, dispatched = await fold(connection, self._outbox, fact)
         _tell(ended, dispatched, fact)
-        if dispatched is not None:
-            self._relay.poke()
 
 
 async def fold(connection: AsyncConnection, outbox: Outbox, fact: RunFact) -> tuple[Run | None, UUID | None]:

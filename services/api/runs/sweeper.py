@@ -23,7 +23,6 @@ from libs.common.storage.control import idempotency, inbox, outbox, run
 from libs.common.storage.engine import Database
 from libs.common.storage.outbox import Outbox
 from services.api.runs import repository
-from services.api.runs.handlers import Relay
 from services.api.runs.projector import fold
 from services.api.runs.upkeep import Reminders, completion_of, problem_of
 
@@ -41,7 +40,6 @@ class Sweeper:
         self,
         database: Database,
         announcements: Outbox,
-        relay: Relay,
         *,
         interval: timedelta,
         topic_prefix: str = DEFAULT_PREFIX,
@@ -49,7 +47,6 @@ class Sweeper:
     ) -> None:
         self._database = database
         self._outbox = announcements
-        self._relay = relay
         self._interval = interval
         self._requests_topic = RUN_REQUESTS.name(topic_prefix)
         self._clock = clock
@@ -97,7 +94,6 @@ class Sweeper:
                 await repository.announce(connection, self._outbox, run_id)
         if due:
             _log.info("sweep.requests_repeated", run_ids=[str(run_id) for run_id in due])
-            self._relay.poke()
         return due
 
     async def end_finished(self) -> list[UUID]:
@@ -119,12 +115,10 @@ class Sweeper:
     async def _end(self, row: Mapping[str, Any]) -> None:
         fact = completion_of(row)
         async with self._database.begin() as connection:
-            ended, dispatched = await fold(connection, self._outbox, fact)
+            ended, _ = await fold(connection, self._outbox, fact)
             if ended is not None:
                 await self._add_details(connection, fact.run_id, fact.occurred_at)
         _log.warning("sweep.run_ended", run_id=str(fact.run_id), outcome=fact.outcome)
-        if dispatched is not None:
-            self._relay.poke()
 
     async def _add_details(self, connection: AsyncConnection, run_id: UUID, at: datetime) -> None:
         """What the lost messages would have told: which snapshots, and which files failed."""
@@ -157,8 +151,6 @@ class Sweeper:
             if run_id is not None:
                 _log.warning("sweep.run_started", run_id=str(run_id), ingestion_id=str(ingestion_id))
                 started.append(run_id)
-        if started:
-            self._relay.poke()
         return started
 
     async def forget_old(self) -> None:

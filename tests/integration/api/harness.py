@@ -148,7 +148,7 @@ async def api_under_test(
     relay = NotedRelay()
     box = SecretBox(secret_key)
     clusters = Clusters({"local": "sc://localhost:15002", "big": "sc://big:15002/;token=topsecret"})
-    messages = Outbox(source="autoloader/api")
+    messages = Outbox(source="autoloader/api", wake=relay.poke)
     app = build_http(
         ingestions=Ingestions(database, box, clusters),
         runs=Runs(database, clusters, messages, relay, topic_prefix="autoloader", broker="kafka:9092"),
@@ -163,6 +163,6 @@ async def api_under_test(
             box=box,
             client=client,
             relay=relay,
-            projector=Projector(database, messages, relay),
-            sweeper=Sweeper(database, messages, relay, interval=timedelta(0)),
+            projector=Projector(database, messages),
+            sweeper=Sweeper(database, messages, interval=timedelta(0)),
         )

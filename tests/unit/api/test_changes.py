@@ -98,9 +98,9 @@ def test_source_and_table_are_fixed_after_the_first_run(patch: dict[str, Any]) -
     """The ledger's history belongs to them. Before the first run they may change."""
     before = Definition.model_validate(STORED)
     after = Definition.model_validate(merge(STORED, patch))
-    check_identity(before, after, has_run=False)
+    check_identity(before, after, is_bound=False)
     with pytest.raises(Conflict) as caught:
-        check_identity(before, after, has_run=True)
+        check_identity(before, after, is_bound=True)
     assert "new ingestion" in caught.value.hint
 
 
@@ -108,4 +108,4 @@ def test_everything_else_may_change_after_a_run() -> None:
     """Name, pattern, limits."""
     before = Definition.model_validate(STORED)
     patch = {"name": "n", "cluster_id": "c", "source": {"file_pattern": "*.x", "max_files_per_trigger": 7}}
-    check_identity(before, Definition.model_validate(merge(STORED, patch)), has_run=True)
+    check_identity(before, Definition.model_validate(merge(STORED, patch)), is_bound=True)

@@ -9,14 +9,15 @@ from typing import Any
 import pytest
 from pydantic import SecretStr
 
-from services.api.app import build
+from libs.common.backbone import Backbone
+from services.api.app import build_rest
 from services.api.settings import ApiSettings
 
 
 @pytest.fixture(scope="module")
 def described() -> dict[str, Any]:
     settings = ApiSettings(secret_key=SecretStr(base64.b64encode(bytes(32)).decode()))
-    return build(settings).http.openapi()
+    return build_rest(settings, Backbone.build("api", settings)).openapi()
 
 
 def operations(described: dict[str, Any]) -> list[tuple[str, dict[str, Any]]]:
