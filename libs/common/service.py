@@ -3,7 +3,7 @@
     service = Service("scanner")
     service.add_resource("database", start=database.ping, stop=database.close)
     service.add_task("relay", relay.run)
-    service.add_task("run-requests", loop.run, request_stop=loop.request_stop, stop_deadline=timedelta(seconds=30))
+    service.add_task("run-requests", loop.run, request_stop=loop.request_stop)
     sys.exit(run_service(service))
 
 Resources start in the order in which they were added, then tasks; everything stops in the reverse order, each step
@@ -72,7 +72,7 @@ class Service:
         stop_deadline: timedelta = STOP_DEADLINE,
     ) -> None:
         """Work in the background. At shutdown it is asked to stop and then awaited; without ``request_stop``, or
-        after the deadline, it is cancelled."""
+        after the deadline, it is cancelled. Tasks that others need to the end (the relay) are added first."""
         self._background.append(_Background(name, function, request_stop, stop_deadline))
 
     def request_stop(self) -> None:
@@ -138,6 +138,9 @@ class Service:
         """The list of steps: tasks, latest first, then resources, latest first."""
         self._stop.set()
         _log.info("service.stopping", service=self.name)
+        for background in reversed(tasks.values()):
+            if background.request_stop is not None:
+                background.request_stop()  # all at once, so that their last minutes do not add up
         for task, background in reversed(tasks.items()):
             if not task.done():
                 await self._step(background.name, _stop_task(task, background), background.stop_deadline)
@@ -171,7 +174,6 @@ async def _awaited(step: Step) -> None:
 
 async def _stop_task(task: asyncio.Task[object], background: _Background) -> None:
     if background.request_stop is not None:
-        background.request_stop()
         await asyncio.wait((task,), timeout=background.stop_deadline.total_seconds())
     if not task.done():
         task.cancel()

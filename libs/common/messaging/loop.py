@@ -50,7 +50,7 @@ class ConsumerLoop:
         decode: Callable[[bytes], Envelope] = decode,
         waiting_max: int | None = None,
         commit_interval: timedelta = timedelta(milliseconds=200),
-        stop_deadline: timedelta = timedelta(seconds=20),
+        stop_deadline: timedelta = timedelta(seconds=8),
         random: Random | None = None,
     ) -> None:
         """
@@ -59,7 +59,8 @@ class ConsumerLoop:
             name: of this consumer in logs and metrics.
             decode: bytes to envelope; another one serves topics that are not ours, such as bucket notifications.
             waiting_max: messages held in memory; beyond it partitions are paused. Default: 4 per handler, least 64.
-            stop_deadline: how long running handlers may take to end before they are cancelled.
+            stop_deadline: how long running handlers may take to end before they are cancelled; less than the
+                deadline of the service's task, so that what is finished can still be committed.
         """
         self.problem: str | None = None
         self._consumer = consumer

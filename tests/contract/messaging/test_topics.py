@@ -71,16 +71,20 @@ async def test_an_absent_broker_is_known_within_seconds() -> None:
 async def test_a_broker_that_accepts_and_says_nothing_is_absent() -> None:
     """A readiness probe must not hang."""
 
-    async def silence(_reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
-        await asyncio.sleep(5)
-        writer.close()
+    ended = asyncio.Event()
 
-    server = await asyncio.start_server(silence, "localhost", 0)
-    port = server.sockets[0].getsockname()[1]
-    async with asyncio.timeout(3):
-        with pytest.raises(Temporary):
-            await ping(f"localhost:{port}", 0.5)
-    server.close()
+    async def silence(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        await reader.read()  # until the client gives up
+        writer.close()
+        await writer.wait_closed()
+        ended.set()
+
+    async with await asyncio.start_server(silence, "localhost", 0) as server:
+        port = server.sockets[0].getsockname()[1]
+        async with asyncio.timeout(3):
+            with pytest.raises(Temporary):
+                await ping(f"localhost:{port}", 0.5)
+            await ended.wait()
 
 
 async def test_a_present_broker_answers() -> None:

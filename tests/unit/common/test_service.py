@@ -195,19 +195,52 @@ sys.exit(run_service(service))
 @pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGINT])
 def test_signals_stop_a_process_cleanly(number: signal.Signals) -> None:
     """Exit code 0, every step in the log; a second signal changes nothing."""
-    process = subprocess.Popen(
+    with subprocess.Popen(
         [sys.executable, "-c", PROGRAM],
         cwd=REPO,
         env={**os.environ, "PYTHONPATH": str(REPO)},
         stderr=subprocess.PIPE,
         text=True,
-    )
-    assert process.stderr is not None
-    for line in process.stderr:
-        if '"service.ready"' in line:
-            break
-    process.send_signal(number)
-    rest = process.stderr.read()
-    assert 0 == process.wait(10)
+    ) as process:
+        assert process.stderr is not None
+        for line in process.stderr:
+            if '"service.ready"' in line:
+                break
+        process.send_signal(number)
+        rest = process.stderr.read()
+        assert 0 == process.wait(10)
     assert '"service.signal"' in rest
     assert '"service.stopped"' in rest
+
+
+async def test_all_tasks_are_asked_to_stop_at_once_and_the_first_one_ends_last() -> None:
+    """Their last moments do not add up, and the relay outlives those who still write."""
+    diary: list[str] = []
+    service = Service("s")
+
+    async def relay() -> None:
+        try:
+            await forever()
+        finally:
+            diary.append("relay ends")
+
+    def add(name: str) -> None:
+        asked = asyncio.Event()
+
+        async def work() -> None:
+            await asked.wait()
+            diary.append(f"{name} asked")
+            await asyncio.sleep(0.02)
+            diary.append(f"{name} ends")
+
+        service.add_task(name, work, request_stop=asked.set)
+
+    service.add_task("relay", relay)
+    add("a")
+    add("b")
+    running = asyncio.create_task(service.run())
+    await asyncio.sleep(0)
+    service.request_stop()
+    await running
+    assert {"a asked", "b asked"} == set(diary[:2])
+    assert "relay ends" == diary[-1]

@@ -61,8 +61,12 @@ class KafkaConsumer:
             metadata_max_age_ms=10_000,  # a topic that is made anew is noticed
         )
         consumer.subscribe(self._topics, listener=_Rebalances(listener))
-        with translated(f"joining group {self._group_id}"):
-            await consumer.start()
+        try:
+            with translated(f"joining group {self._group_id}"):
+                await consumer.start()
+        except BaseException:
+            await self.stop()
+            raise
 
     async def stop(self) -> None:
         committing, self._committing = self._committing, None
