@@ -65,17 +65,19 @@ class Backbone:
         service.add_task("relay", self.relay.run)
 
     def subscribe(self, service: Service, subscriptions: Subscriptions, *, consumer: str, concurrency: int) -> None:
-        """Adds one consumer loop per topic; ``consumer`` names the group, after the installation's prefix."""
+        """Adds one consumer loop per topic, each in a group of its own: a rebalance of one topic must not disturb the
+        others. Groups are called ``<prefix>-<consumer>-<topic>``."""
         settings = self.settings
         for topic, handlers in subscriptions.items():
+            name = f"{consumer}-{topic.suffix.split('.')[0]}"
             kafka = KafkaConsumer(
                 settings.kafka_bootstrap,
-                f"{settings.topic_prefix}-{consumer}",
+                f"{settings.topic_prefix}-{name}",
                 [topic.name(settings.topic_prefix)],
-                f"{consumer}-{settings.instance_id}",
+                f"{name}-{settings.instance_id}",
             )
-            loop = ConsumerLoop(kafka, handlers, DeadLetters(self.publisher), concurrency=concurrency, name=consumer)
-            service.add_task(consumer, loop.run, request_stop=loop.request_stop)
+            loop = ConsumerLoop(kafka, handlers, DeadLetters(self.publisher), concurrency=concurrency, name=name)
+            service.add_task(name, loop.run, request_stop=loop.request_stop)
 
     async def _keep_topics(self) -> None:
         """Creates the topics as soon as Kafka is there, then idles: a task that ends would end the service."""

@@ -1,0 +1,1 @@
+"""Benchmarks. They print what they measured; nothing is asserted about time."""
