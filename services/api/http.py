@@ -7,6 +7,8 @@ from collections.abc import Iterator, Mapping
 
 import uvicorn
 from fastapi import APIRouter, FastAPI
+from fastapi.responses import RedirectResponse
+from fastapi_offline import FastAPIOffline
 
 from libs.common.errors import Permanent
 from services.api import errors
@@ -35,7 +37,7 @@ def build_http(
     *, ingestions: Ingestions, runs: Runs, clusters: Clusters, checks: Mapping[str, Check], caller: Caller
 ) -> FastAPI:
     """The ASGI application."""
-    app = FastAPI(title="Autoloader", version=VERSION, description=_DESCRIPTION, redoc_url=None)
+    app = FastAPIOffline(title="Autoloader", version=VERSION, description=_DESCRIPTION, redoc_url=None)
     versioned = APIRouter(prefix=PREFIX)
     versioned.include_router(ingestions_routes.router(ingestions, caller))
     versioned.include_router(runs_routes.router(runs, caller))
@@ -44,9 +46,15 @@ def build_http(
     versioned.include_router(health)
     app.include_router(versioned)
     app.include_router(health, include_in_schema=False)
+    app.add_api_route("/", _to_the_docs, include_in_schema=False)
     errors.install(app)
     app.add_middleware(RequestScope)
     return app
+
+
+async def _to_the_docs() -> RedirectResponse:
+    """Who opens the bare address wants to know what there is."""
+    return RedirectResponse("/docs")
 
 
 class HttpServer:
