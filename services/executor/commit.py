@@ -205,6 +205,10 @@ class CommitProtocol:
         await self._ledger.burning(claim)
         # Crash from here on: the next claim finds `burning`, reads back, and burns again if need be.
         found = await table.published(claim.wap_id)
+        if found is None and await table.schema() is None:
+            # Dropped under the batch, with whatever was staged in it: nothing of it can ever be published.
+            await self._ledger.burned(claim, verdict)
+            return
         if found is None:
             snapshot_id = await table.stage_burn(
                 claim.wap_id, {"autoloader.batch": str(claim.id), "autoloader.burn": "true"}
