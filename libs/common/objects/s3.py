@@ -65,7 +65,7 @@ class S3Objects:
         token: dict[str, str] = {}
         while True:
             try:
-                answer = await client.list_objects_v2(Bucket=bucket, Prefix=prefix, EncodingType="url", **token)
+                answer = await client.list_objects_v2(Bucket=bucket, Prefix=prefix, **token)
             except (BotoCoreError, ClientError, OSError, TimeoutError) as e:
                 raise _translate(e, bucket, self._where(credentials)) from e
             # A listing may end with a page that has no Contents at all (MinIO), and KeyCount may be missing.
@@ -126,7 +126,8 @@ def _arguments(access: Credentials | None) -> dict[str, str | None]:
 
 
 def _version(bucket: str, entry: Any) -> FileVersion:
-    # botocore undoes EncodingType=url in Key by itself; it is asked for because XML cannot carry every key.
+    # XML cannot carry every key, so botocore asks for EncodingType=url by itself and undoes it. Asking for it in the
+    # call would mean: I undo it myself.
     return FileVersion(bucket, entry["Key"], _etag(entry["ETag"]), entry["Size"], entry["LastModified"])
 
 
