@@ -25,6 +25,10 @@ from services.executor.domain.schema import Struct, structs_in, to_json
 _CORRUPT = "_autoloader_corrupt"
 _GLOB = re.compile(r"([{}\[\]*?\\])")
 # A key's path comes back URI-encoded; url_decode would turn a literal + into a space.
+# Spark's parser stops at the end of the first value: of {"a":1}{"a":2} on one line it would drop the second object
+# without a word. So each line is also read as the first of exactly two elements of an array, ours being the second.
+_END = "autoloader:end-of-line"
+_IS_ONE_VALUE = f"get_json_object(concat('[', value, ',\"{_END}\"]'), '$[1]') <=> '{_END}'"
 _PATH = "url_decode(replace(_metadata.file_path, '+', '%2B'))"
 
 
@@ -58,7 +62,7 @@ def parse(lines: DataFrame, schema: Struct) -> DataFrame:
         lines.withColumn("row", F.from_json("value", known, options))
         .withColumn("blank", F.expr("trim(BOTH ' \\t\\r' FROM value) = ''"))
         .withColumn("keys", F.expr("json_object_keys(value)"))
-        .withColumn("bad", F.expr(f"NOT blank AND (keys IS NULL OR row.{_CORRUPT} IS NOT NULL)"))
+        .withColumn("bad", F.expr(f"NOT blank AND (keys IS NULL OR row.{_CORRUPT} IS NOT NULL OR NOT {_IS_ONE_VALUE})"))
         .withColumn("unknown", _unknown(schema))
     )
 
