@@ -100,6 +100,39 @@ class TestBadFiles:
         assert {error["file"] for error in run["errors"]} == {f"s3://{test_bucket}/{key}" for key in keys}
         assert {error["line"] for error in run["errors"]} == {1}
 
+    async def test_no_second_object_on_a_line_is_lost_in_silence(
+        self,
+        api_client: httpx.AsyncClient,
+        minio_client: Any,
+        minio_config: dict[str, str],
+        test_bucket: str,
+        test_cluster_id: str,
+    ) -> None:
+        """A writer forgot a newline, or put a comma where one belongs; JSON parsers stop after the first value.
+
+        Success criteria:
+        - every such file is refused, and the line is named
+        """
+        one, two = (ndjson([record(i)]).strip() for i in (1, 2))
+        bad = {
+            "data/no_newline.json": one + two,
+            "data/comma.json": one + b"," + two,
+            "data/trailing_comma.json": one + b",",
+            "data/array.json": b"[" + one + b"," + two + b"]",
+            "data/comment.json": one + b" // the first",
+        }
+        for key, line in bad.items():
+            await put(minio_client, test_bucket, key, two + b"\n" + line + b"\n")
+        ingestion = await create_standard_ingestion(
+            api_client, test_cluster_id, test_bucket, minio_config, generate_unique_table_name("two_on_a_line")
+        )
+
+        run = await run_to_end(api_client, ingestion["id"], expected_status="failed")
+
+        assert {(error["file"], error["line"]) for error in run["errors"]} == {
+            (f"s3://{test_bucket}/{key}", 2) for key in bad
+        }
+
     async def test_an_empty_file_is_loaded_as_no_rows(
         self,
         api_client: httpx.AsyncClient,
