@@ -42,11 +42,13 @@ class FileVersion:
 
 @dataclass(frozen=True, slots=True)
 class KnownVersion:
-    """What the ledger remembers of one version of a key."""
+    """What the ledger remembers of one version of a key. ``given_up``: it waits because its batch was burned for a
+    reason that lies in no file, and counts as failed in the run that gave it up."""
 
     version_tag: str
     state: FileState
     run_id: RunId
+    given_up: bool = False
 
 
 @dataclass(frozen=True, slots=True)

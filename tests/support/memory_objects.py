@@ -1,0 +1,85 @@
+"""An object store in memory that keeps the promises of ``objects.ports``, and can be made to fail.
+
+Keys are listed in the order of their UTF-8 bytes, a page at a time, each page as the store is at that moment.
+``on_page`` is called before each page, with its number from 1: it may change the store, or raise.
+"""
+
+import asyncio
+import hashlib
+from collections.abc import AsyncIterator, Callable, Iterable, Sequence
+from dataclasses import dataclass, field
+from datetime import UTC, datetime
+
+from libs.common.contracts.definition import Credentials
+from libs.common.errors import Permanent
+from libs.common.ledger.model import FileVersion
+
+PAGE = 1000
+
+
+@dataclass
+class MemoryObjects:
+    """Buckets by name, and in each the objects by key. ``access`` is the only one that is let in; None lets all."""
+
+    page_size: int = PAGE
+    access: Credentials | None = None
+    on_page: Callable[[int], None] | None = None
+    buckets: dict[str, dict[str, FileVersion]] = field(default_factory=dict)
+    bodies: dict[tuple[str, str], bytes] = field(default_factory=dict)
+
+    def create_bucket(self, bucket: str) -> None:
+        self.buckets.setdefault(bucket, {})
+
+    def put(self, bucket: str, key: str, body: bytes = b"{}\n") -> FileVersion:
+        """Writes an object; makes the bucket if need be. The same body gives the same version."""
+        etag = hashlib.md5(body, usedforsecurity=False).hexdigest()
+        version = FileVersion(bucket, key, etag, len(body), datetime.now(UTC))
+        self.buckets.setdefault(bucket, {})[key] = version
+        self.bodies[bucket, key] = body
+        return version
+
+    def delete(self, bucket: str, key: str) -> None:
+        self.buckets[bucket].pop(key, None)
+        self.bodies.pop((bucket, key), None)
+
+    async def pages(
+        self, bucket: str, prefix: str, credentials: Credentials | None
+    ) -> AsyncIterator[Sequence[FileVersion]]:
+        after: bytes | None = None
+        number = 0
+        while True:
+            await asyncio.sleep(0)
+            number += 1
+            if self.on_page is not None:
+                self.on_page(number)
+            objects = self._opened(bucket, credentials)
+            rest = sorted(
+                (key.encode(), f)
+                for key, f in objects.items()
+                if key.startswith(prefix) and (after is None or key.encode() > after)
+            )
+            yield [f for _, f in rest[: self.page_size]]
+            if len(rest) <= self.page_size:
+                return
+            after = rest[self.page_size - 1][0]
+
+    async def versions(
+        self, bucket: str, keys: Iterable[str], credentials: Credentials | None
+    ) -> dict[str, str | None]:
+        await asyncio.sleep(0)
+        if self.access is not None and credentials != self.access:
+            raise _denied(bucket)
+        # As with S3: a HEAD cannot tell a missing bucket from a missing key.
+        objects = self.buckets.get(bucket, {})
+        return {key: objects[key].version_tag if key in objects else None for key in keys}
+
+    def _opened(self, bucket: str, credentials: Credentials | None) -> dict[str, FileVersion]:
+        if self.access is not None and credentials != self.access:
+            raise _denied(bucket)
+        if bucket not in self.buckets:
+            raise Permanent(f"bucket {bucket!r} does not exist", code="bucket_not_found", hint="create the bucket")
+        return self.buckets[bucket]
+
+
+def _denied(bucket: str) -> Permanent:
+    return Permanent(f"access to bucket {bucket!r} was denied", code="access_denied", hint="check the keys")
