@@ -259,20 +259,18 @@ class MemoryScanLedger:
     async def record(self, claim: ScanClaim, page: Page) -> None:
         async with self._tables.transaction():
             self._extend(claim)
-            self._record(claim, page)
+            change = self._record(claim, page)
             problems = tuple(r.problem for r in page.refused[:PROBLEMS_IN_AN_EVENT_MAX])
-            self._tables.log(
-                claim.run_id, lambda h: ScanProgress(**h.fields(), problems=problems), change=_change(page)
-            )
+            self._tables.log(claim.run_id, lambda h: ScanProgress(**h.fields(), problems=problems), change=change)
 
     async def complete(self, claim: ScanClaim, last: Page, warnings: tuple[str, ...]) -> None:
         async with self._tables.transaction():
             self._extend(claim)
-            self._record(claim, last)
+            change = self._record(claim, last)
             self._tables.log(
                 claim.run_id,
                 lambda h: ScanCompleted(**h.fields(), warnings=warnings),
-                change=_change(last),
+                change=change,
                 scan_state=ScanState.SCANNED,
             )
 
@@ -317,11 +315,12 @@ class MemoryScanLedger:
             raise Fenced(f"the listing of run {claim.run_id}")
         self._tables.scans[claim.run_id] = replace(self._tables.scans[claim.run_id], lease_until=self._fresh())
 
-    def _record(self, claim: ScanClaim, page: Page) -> None:
-        files = self._tables.files
+    def _record(self, claim: ScanClaim, page: Page) -> Totals:
+        files, counted_before = self._tables.files, 0
         for digest in page.superseded:
             at = self._tables.live(claim, digest)
             if at is not None and files[at].state is FileState.DISCOVERED:
+                counted_before += files[at].run_id == claim.run_id and files[at].problem is None
                 files[at] = replace(files[at], state=FileState.SUPERSEDED)
         for f in page.taken:
             self._put(claim, FileRow(f, FileState.DISCOVERED, claim.run_id))
@@ -329,11 +328,18 @@ class MemoryScanLedger:
             self._put(claim, FileRow(refusal.file, FileState.FAILED, claim.run_id, problem=refusal.problem))
         for planned in page.batches:
             self._tables.create_batch(claim, planned, taken_from=FileState.DISCOVERED)
+        return Totals(
+            files_discovered=len(page.taken) + len(page.refused) - counted_before,
+            files_failed=len(page.refused),
+            files_skipped=page.files_skipped,
+            batches_planned=len(page.batches),
+        )
 
     def _put(self, claim: ScanClaim, row: FileRow) -> None:
         at = (claim.ingestion_id, claim.generation, row.version.digest, row.version.version_tag)
         live = self._tables.live(claim, row.version.digest)
-        if live is not None and (live != at or self._tables.files[at].state is not FileState.DISCOVERED):
+        is_taken = live == at and self._tables.files[at].state is not FileState.DISCOVERED
+        if is_taken or (live not in (None, at) and row.state in LIVE_FILE_STATES):
             raise Fenced(f"a file that run {claim.run_id} found")
         self._tables.files[at] = row
 
@@ -503,12 +509,3 @@ class MemoryBatchLedger:
             versions = (*versions, SchemaVersion(len(versions) + 1, found.columns, claim.id, found.cause_key))
             self._tables.schema_versions[at] = versions
         return versions[-1].version
-
-
-def _change(page: Page) -> Totals:
-    return Totals(
-        files_discovered=len(page.taken) + len(page.refused),
-        files_failed=len(page.refused),
-        files_skipped=page.files_skipped,
-        batches_planned=len(page.batches),
-    )

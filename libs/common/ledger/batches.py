@@ -12,7 +12,7 @@ from typing import Any
 from sqlalchemy import and_, bindparam, func, or_, select, update
 from sqlalchemy.ext.asyncio import AsyncConnection
 
-from libs.common.contracts.events import FileBatchCommitted, FileBatchFailed, Totals
+from libs.common.contracts.events import FileBatchCommitted, FileBatchFailed, Problem, Totals
 from libs.common.errors import Fenced
 from libs.common.ids import BatchId, IngestionId, RunId, new_batch_id
 from libs.common.ledger.model import (
@@ -28,7 +28,7 @@ from libs.common.ledger.run_log import RunLog
 from libs.common.ledger.scans import PROBLEMS_IN_AN_EVENT_MAX, create_batch
 from libs.common.ledger.schema_history import record_schema
 from libs.common.ledger.states import FINAL_BATCH_STATES, BatchState, FileState
-from libs.common.ledger.tables import batch, batch_attempt, file
+from libs.common.ledger.tables import batch, batch_attempt, file, storable
 from libs.common.storage.engine import Database
 from libs.common.storage.outbox import Outbox
 
@@ -135,9 +135,15 @@ class BatchLedger:
             return found.first() is not None
 
     async def extend(self, claim: BatchClaim) -> None:
-        """Heartbeat: a full lease from now. Raises ``Fenced`` when the claim is lost."""
+        """Heartbeat: a full lease from now. Raises ``Fenced`` when the claim is lost; does nothing when this claim has
+        ended the batch itself meanwhile."""
         async with self._database.begin() as connection:
-            await self._move(connection, claim)
+            try:
+                await self._move(connection, claim)
+            except Fenced:
+                token = await connection.scalar(select(batch.c.token).where(batch.c.id == claim.id))
+                if token != claim.token:
+                    raise
 
     async def about_to_stage(self, claim: BatchClaim) -> None:
         """From here on a staged snapshot may exist: the batch cannot be given up without burning it."""
@@ -216,9 +222,9 @@ class BatchLedger:
                 claim,
                 outcome="burned",
                 state=BatchState.BURNED,
-                last_error=verdict.problem.message if verdict.problem else None,
+                last_error=storable(verdict.problem.message) if verdict.problem else None,
             )
-            going_on = await self._apply(connection, claim, verdict.fates)
+            going_on = await self._apply(connection, claim, verdict)
             if going_on:
                 planned = PlannedBatch(new_batch_id(), going_on)
                 await create_batch(
@@ -244,7 +250,7 @@ class BatchLedger:
         """Gives the batch back for a later attempt; does nothing when the claim is lost already."""
         async with self._database.begin() as connection:
             try:
-                await self._end(connection, claim, outcome="released", last_error=error, lease_until=None)
+                await self._end(connection, claim, outcome="released", last_error=storable(error), lease_until=None)
             except Fenced:
                 return
 
@@ -275,21 +281,27 @@ class BatchLedger:
         return row
 
     async def _apply(
-        self, connection: AsyncConnection, claim: BatchClaim, fates: Mapping[bytes, Fate]
+        self, connection: AsyncConnection, claim: BatchClaim, verdict: BurnVerdict
     ) -> tuple[FileVersion, ...]:
-        """Moves the files that have a fate; returns those that have none."""
-        for digest, fate in fates.items():
+        """Moves the files that have a fate; returns those that have none. A file that fails for no reason of its own
+        keeps the batch's: it tells the next scan that this one was given up."""
+        if verdict.fates:
             await connection.execute(
                 update(file)
-                .where(file.c.batch_id == claim.id, file.c.key_digest == digest, file.c.state == FileState.BATCHED)
+                .where(
+                    file.c.batch_id == claim.id,
+                    file.c.key_digest == bindparam("digest"),
+                    file.c.state == FileState.BATCHED,
+                )
                 .values(
-                    state=fate.state,
+                    state=bindparam("fate"),
                     batch_id=None,
                     row_count=None,
-                    error_type=fate.problem.error_type if fate.problem else None,
-                    error_message=fate.problem.message if fate.problem else None,
+                    error_type=bindparam("word"),
+                    error_message=bindparam("words"),
                     updated_at=func.now(),
-                )
+                ),
+                [_fate_row(digest, fate, verdict.problem) for digest, fate in verdict.fates.items()],
             )
         rows: Sequence[Any] = (
             await connection.execute(
@@ -299,3 +311,13 @@ class BatchLedger:
             )
         ).all()
         return tuple(FileVersion(r.bucket, r.key, r.etag, r.size_bytes, r.last_modified) for r in rows)
+
+
+def _fate_row(digest: bytes, fate: Fate, otherwise: Problem | None) -> dict[str, Any]:
+    problem = fate.problem or otherwise
+    return {
+        "digest": digest,
+        "fate": fate.state,
+        "word": problem.error_type if problem else None,
+        "words": storable(problem.message) if problem else None,
+    }

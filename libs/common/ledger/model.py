@@ -12,7 +12,7 @@ from libs.common.ledger.states import BatchState, FileState
 
 
 def digest_of(bucket: str, key: str) -> bytes:
-    """The key's identity in the ledger: sha256(bucket NUL key). Neither may hold a NUL, so no two keys collide."""
+    """The key's identity in the ledger: sha256(bucket NUL key). No bucket's name holds a NUL, so no two collide."""
     return hashlib.sha256(f"{bucket}\0{key}".encode()).digest()
 
 

@@ -6,6 +6,7 @@ from typing import Any
 
 from sqlalchemy import ColumnElement, and_, func, or_, select, update
 from sqlalchemy.dialects.postgresql import insert
+from sqlalchemy.exc import IntegrityError
 from sqlalchemy.ext.asyncio import AsyncConnection
 
 from libs.common.contracts.events import (
@@ -22,13 +23,14 @@ from libs.common.errors import Fenced
 from libs.common.ids import IngestionId, RunId
 from libs.common.ledger.model import FileVersion, KnownVersion, Page, PlannedBatch, Refusal, ScanClaim
 from libs.common.ledger.run_log import RunLog
-from libs.common.ledger.states import BatchState, FileState, ScanState
-from libs.common.ledger.tables import batch, file, scan
+from libs.common.ledger.states import LIVE_FILE_STATES, BatchState, FileState, ScanState
+from libs.common.ledger.tables import batch, file, scan, storable
 from libs.common.storage.engine import Database
 from libs.common.storage.outbox import Outbox
 
 PROBLEMS_IN_AN_EVENT_MAX = 50
 _ROWS_PER_INSERT = 1000
+_NOT_OURS_TO_TAKE = LIVE_FILE_STATES - {FileState.DISCOVERED}
 
 
 class ScanLedger:
@@ -73,7 +75,7 @@ class ScanLedger:
             return {}
         async with self._database.read() as connection:
             rows = await connection.execute(
-                select(file.c.key_digest, file.c.version_tag, file.c.state, file.c.run_id).where(
+                select(file.c.key_digest, file.c.version_tag, file.c.state, file.c.run_id, file.c.error_type).where(
                     file.c.ingestion_id == claim.ingestion_id,
                     file.c.generation == claim.generation,
                     file.c.key_digest == func.any([f.digest for f in files]),
@@ -81,7 +83,9 @@ class ScanLedger:
             )
             found: dict[bytes, list[KnownVersion]] = {}
             for row in rows:
-                version = KnownVersion(row.version_tag, FileState(row.state), RunId(row.run_id))
+                state = FileState(row.state)
+                given_up = state is FileState.DISCOVERED and row.error_type is not None
+                version = KnownVersion(row.version_tag, state, RunId(row.run_id), given_up)
                 found.setdefault(bytes(row.key_digest), []).append(version)
         return {digest: tuple(versions) for digest, versions in found.items()}
 
@@ -93,14 +97,14 @@ class ScanLedger:
         """
         async with self._database.begin() as connection:
             await self._extend(connection, claim)
-            await self._record(connection, claim, page)
+            change = await self._record(connection, claim, page)
             await self._log.record(
                 connection,
                 claim.run_id,
                 lambda h: ScanProgress(
                     **h.fields(), problems=tuple(r.problem for r in page.refused[:PROBLEMS_IN_AN_EVENT_MAX])
                 ),
-                change=_change(page),
+                change=change,
             )
 
     async def complete(self, claim: ScanClaim, last: Page, warnings: tuple[str, ...]) -> None:
@@ -111,12 +115,12 @@ class ScanLedger:
         """
         async with self._database.begin() as connection:
             await self._extend(connection, claim)
-            await self._record(connection, claim, last)
+            change = await self._record(connection, claim, last)
             await self._log.record(
                 connection,
                 claim.run_id,
                 lambda h: ScanCompleted(**h.fields(), warnings=warnings),
-                change=_change(last),
+                change=change,
                 scan_state=ScanState.SCANNED,
             )
 
@@ -136,13 +140,18 @@ class ScanLedger:
             )
 
     async def extend(self, claim: ScanClaim) -> None:
-        """Heartbeat: a full lease from now.
+        """Heartbeat: a full lease from now. Does nothing when this claim has ended the listing itself meanwhile.
 
         Raises:
             Fenced: the claim is lost.
         """
         async with self._database.begin() as connection:
-            await self._extend(connection, claim)
+            try:
+                await self._extend(connection, claim)
+            except Fenced:
+                token = await connection.scalar(select(scan.c.token).where(scan.c.run_id == claim.run_id))
+                if token != claim.token:
+                    raise
 
     async def release(self, claim: ScanClaim) -> None:
         """Gives the listing back at once, for the next scanner; does nothing when the claim is lost already."""
@@ -174,9 +183,10 @@ class ScanLedger:
         if moved.rowcount == 0:
             raise Fenced(f"the listing of run {claim.run_id}")
 
-    async def _record(self, connection: AsyncConnection, claim: ScanClaim, page: Page) -> None:
+    async def _record(self, connection: AsyncConnection, claim: ScanClaim, page: Page) -> Totals:
+        counted_before = 0
         if page.superseded:
-            await connection.execute(
+            rows = await connection.execute(
                 update(file)
                 .where(
                     file.c.ingestion_id == claim.ingestion_id,
@@ -185,40 +195,45 @@ class ScanLedger:
                     file.c.key_digest == func.any(list(page.superseded)),
                 )
                 .values(state=FileState.SUPERSEDED, updated_at=func.now())
+                .returning(file.c.run_id, file.c.error_type)
             )
-        await self._see(connection, claim, page.taken)
-        await self._refuse(connection, claim, page.refused)
+            # A key that was overwritten between two attempts at one listing is still one file that the run found.
+            counted_before = sum(r.run_id == claim.run_id and r.error_type is None for r in rows)
+        await self._put(connection, claim, [_row(claim, f, state=FileState.DISCOVERED) for f in page.taken])
+        await self._put(connection, claim, [_refused_row(claim, refusal) for refusal in page.refused])
         for planned in page.batches:
             await create_batch(connection, self._outbox, claim, planned, taken_from=FileState.DISCOVERED)
-
-    async def _see(self, connection: AsyncConnection, claim: ScanClaim, files: Sequence[FileVersion]) -> None:
-        await self._upsert(connection, [_row(claim, f, state=FileState.DISCOVERED) for f in files])
-
-    async def _refuse(self, connection: AsyncConnection, claim: ScanClaim, refused: Sequence[Refusal]) -> None:
-        await self._upsert(
-            connection,
-            [
-                _row(claim, r.file, state=FileState.FAILED)
-                | {"error_type": r.problem.error_type, "error_message": r.problem.message}
-                for r in refused
-            ],
+        return Totals(
+            files_discovered=len(page.taken) + len(page.refused) - counted_before,
+            files_failed=len(page.refused),
+            files_skipped=page.files_skipped,
+            batches_planned=len(page.batches),
         )
 
-    async def _upsert(self, connection: AsyncConnection, rows: list[dict[str, Any]]) -> None:
+    async def _put(self, connection: AsyncConnection, claim: ScanClaim, rows: list[dict[str, Any]]) -> None:
+        """Guarded: a version that is in a batch or in the table, or whose key is, stays as it is."""
         for start in range(0, len(rows), _ROWS_PER_INSERT):
-            statement = insert(file).values(rows[start : start + _ROWS_PER_INSERT])
-            await connection.execute(
-                statement.on_conflict_do_update(
-                    index_elements=["ingestion_id", "generation", "key_digest", "version_tag"],
-                    set_={
-                        "state": statement.excluded.state,
-                        "run_id": statement.excluded.run_id,
-                        "batch_id": None,
-                        "last_modified": statement.excluded.last_modified,
-                        "updated_at": func.now(),
-                    },
-                )
+            some = rows[start : start + _ROWS_PER_INSERT]
+            statement = insert(file).values(some)
+            statement = statement.on_conflict_do_update(
+                index_elements=["ingestion_id", "generation", "key_digest", "version_tag"],
+                set_={
+                    "state": statement.excluded.state,
+                    "run_id": statement.excluded.run_id,
+                    "batch_id": None,
+                    "last_modified": statement.excluded.last_modified,
+                    "error_type": statement.excluded.error_type,
+                    "error_message": statement.excluded.error_message,
+                    "updated_at": func.now(),
+                },
+                where=file.c.state.not_in(_NOT_OURS_TO_TAKE),
             )
+            try:
+                written = (await connection.execute(statement)).rowcount
+            except IntegrityError as e:  # uq_file_live_key: another version of the key is live
+                raise Fenced(f"a file that run {claim.run_id} found") from e
+            if written != len(some):
+                raise Fenced(f"a file that run {claim.run_id} found")
 
 
 async def create_batch(
@@ -280,7 +295,7 @@ def _row(claim: ScanClaim, version: FileVersion, *, state: FileState) -> dict[st
         "key_digest": version.digest,
         "version_tag": version.version_tag,
         "bucket": version.bucket,
-        "key": version.key,
+        "key": storable(version.key),
         "etag": version.etag,
         "size_bytes": version.size_bytes,
         "last_modified": version.last_modified,
@@ -289,10 +304,7 @@ def _row(claim: ScanClaim, version: FileVersion, *, state: FileState) -> dict[st
     }
 
 
-def _change(page: Page) -> Totals:
-    return Totals(
-        files_discovered=len(page.taken) + len(page.refused),
-        files_failed=len(page.refused),
-        files_skipped=page.files_skipped,
-        batches_planned=len(page.batches),
-    )
+def _refused_row(claim: ScanClaim, refusal: Refusal) -> dict[str, Any]:
+    row = _row(claim, refusal.file, state=FileState.FAILED)
+    problem = refusal.problem
+    return row | {"error_type": problem.error_type, "error_message": storable(problem.message)}

@@ -136,3 +136,8 @@ schema_version = Table(
     Column("created_at", DateTime(timezone=True), nullable=False, server_default=func.now()),
     schema=SCHEMA,
 )
+
+
+def storable(words: str) -> str:
+    """``words`` without NUL, which Postgres keeps in no text. A key's identity is its digest, never this."""
+    return words.replace("\x00", "\N{REPLACEMENT CHARACTER}")

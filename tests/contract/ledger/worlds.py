@@ -1,0 +1,176 @@
+"""One way to look at a ledger, whichever it is. Tests make their own runs, so that all can share one database."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from datetime import UTC, datetime, timedelta
+from typing import Any, Protocol
+
+from sqlalchemy import select
+
+from libs.common.contracts.codec import decode
+from libs.common.contracts.events import FileBatchPlanned, Message, RunFact
+from libs.common.ids import BatchId, IngestionId, RunId, new_batch_id, new_ingestion_id, new_run_id
+from libs.common.ledger.batches import BatchLedger
+from libs.common.ledger.model import FileVersion, Page, PlannedBatch, ScanClaim
+from libs.common.ledger.scans import ScanLedger
+from libs.common.ledger.states import BatchState, FileState
+from libs.common.ledger.tables import batch, file
+from libs.common.storage.control import outbox
+from libs.common.storage.engine import Database
+from libs.common.storage.outbox import Outbox
+from tests.support.memory_ledger import MemoryBatchLedger, MemoryLedger, MemoryScanLedger
+
+LONG = timedelta(minutes=5)
+SHORT = timedelta(milliseconds=50)
+Scanner = ScanLedger | MemoryScanLedger
+Executor = BatchLedger | MemoryBatchLedger
+
+
+@dataclass(frozen=True)
+class FileSeen:
+    """A row of ``ledger.file``, as far as tests ask."""
+
+    key: str
+    version_tag: str
+    state: FileState
+    batch_id: BatchId | None
+    row_count: int | None
+    error_type: str | None
+
+
+@dataclass(frozen=True)
+class Order:
+    """Whose run it is."""
+
+    run_id: RunId
+    ingestion_id: IngestionId
+    generation: int = 1
+
+    def next_run(self) -> "Order":
+        return Order(new_run_id(), self.ingestion_id, self.generation)
+
+
+def new_order() -> Order:
+    return Order(new_run_id(), new_ingestion_id())
+
+
+class World(Protocol):
+    """A ledger, and what a test may see behind its back."""
+
+    def scanner(self, lease: timedelta = LONG, owner: str = "scanner") -> Scanner: ...
+    def executor(self, lease: timedelta = LONG, owner: str = "executor") -> Executor: ...
+    async def messages(self) -> list[Message]: ...
+    async def files(self, ingestion_id: IngestionId) -> list[FileSeen]: ...
+    async def batch_state(self, batch_id: BatchId) -> BatchState: ...
+
+
+class MemoryWorld:
+    def __init__(self) -> None:
+        self._ledger = MemoryLedger()
+
+    def scanner(self, lease: timedelta = LONG, owner: str = "scanner") -> Scanner:
+        return self._ledger.scanner(owner=owner, lease=lease)
+
+    def executor(self, lease: timedelta = LONG, owner: str = "executor") -> Executor:
+        return self._ledger.executor(owner=owner, lease=lease)
+
+    async def messages(self) -> list[Message]:
+        return list(self._ledger.events)
+
+    async def files(self, ingestion_id: IngestionId) -> list[FileSeen]:
+        return sorted(
+            (
+                FileSeen(
+                    row.version.key,
+                    at[3],
+                    row.state,
+                    row.batch_id,
+                    row.row_count,
+                    row.problem.error_type if row.problem else None,
+                )
+                for at, row in self._ledger.files.items()
+                if at[0] == ingestion_id
+            ),
+            key=lambda f: (f.key.encode(), f.version_tag),
+        )
+
+    async def batch_state(self, batch_id: BatchId) -> BatchState:
+        return self._ledger.batches[batch_id].state
+
+
+class PostgresWorld:
+    def __init__(self, database: Database) -> None:
+        self.database = database
+        self._outbox = Outbox(source="autoloader/test")
+
+    def scanner(self, lease: timedelta = LONG, owner: str = "scanner") -> Scanner:
+        return ScanLedger(self.database, self._outbox, owner=owner, lease=lease)
+
+    def executor(self, lease: timedelta = LONG, owner: str = "executor") -> Executor:
+        return BatchLedger(self.database, self._outbox, owner=owner, lease=lease)
+
+    async def messages(self) -> list[Message]:
+        async with self.database.read() as connection:
+            return [decode(value).message for value in await connection.scalars(_VALUES)]
+
+    async def files(self, ingestion_id: IngestionId) -> list[FileSeen]:
+        query = select(file).where(file.c.ingestion_id == ingestion_id)
+        async with self.database.read() as connection:
+            rows: Sequence[Any] = (await connection.execute(query)).all()
+        return sorted(
+            (FileSeen(r.key, r.version_tag, FileState(r.state), r.batch_id, r.row_count, r.error_type) for r in rows),
+            key=lambda f: (f.key.encode(), f.version_tag),
+        )
+
+    async def batch_state(self, batch_id: BatchId) -> BatchState:
+        async with self.database.read() as connection:
+            return BatchState((await connection.scalars(select(batch.c.state).where(batch.c.id == batch_id))).one())
+
+
+_VALUES = select(outbox.c.value).order_by(outbox.c.id)
+
+
+async def facts(world: World, order: Order) -> list[RunFact]:
+    """What the run-status topic gets of a run, in the order in which it goes out."""
+    return [m for m in await world.messages() if isinstance(m, RunFact) and m.run_id == order.run_id]
+
+
+async def planned(world: World, order: Order) -> list[BatchId]:
+    """The batches that executors are woken for, in order."""
+    found = [m for m in await world.messages() if isinstance(m, FileBatchPlanned) and m.run_id == order.run_id]
+    return [BatchId(m.batch_id) for m in found]
+
+
+async def states(world: World, order: Order) -> dict[str, FileState]:
+    """Each key with the state of its version; keys with several versions as ``key@version``."""
+    rows = await world.files(order.ingestion_id)
+    several = {r.key for r in rows if 1 < sum(o.key == r.key for o in rows)}
+    return {f"{r.key}@{r.version_tag}" if r.key in several else r.key: r.state for r in rows}
+
+
+def version(key: str, etag: str = "v1", size_bytes: int = 10) -> FileVersion:
+    return FileVersion("landing", key, etag, size_bytes, datetime(2025, 1, 7, tzinfo=UTC))
+
+
+def versions(*keys: str) -> tuple[FileVersion, ...]:
+    return tuple(version(key) for key in keys)
+
+
+def batch_of(*files: FileVersion) -> PlannedBatch:
+    return PlannedBatch(new_batch_id(), files)
+
+
+async def claimed(world: World, order: Order) -> ScanClaim:
+    claim = await world.scanner().claim(order.run_id, order.ingestion_id, order.generation)
+    assert claim is not None
+    return claim
+
+
+async def scanned(world: World, order: Order, *batches: Sequence[FileVersion]) -> list[BatchId]:
+    """A listing that found these batches and came to its end."""
+    made = tuple(batch_of(*files) for files in batches)
+    claim = await claimed(world, order)
+    page = Page(taken=tuple(f for files in batches for f in files), batches=made)
+    await world.scanner().record(claim, page)
+    await world.scanner().complete(claim, Page(), ())
+    return [b.id for b in made]
