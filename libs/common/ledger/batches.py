@@ -111,12 +111,12 @@ class BatchLedger:
         return Standing(BatchState(row.state), row.may_be_staged)
 
     async def files(self, claim: BatchClaim) -> tuple[FileVersion, ...]:
-        """The batch's files, in key order. The same for every attempt (I3)."""
+        """The batch's files, in the order of their keys' bytes. The same for every attempt (I3)."""
         async with self._database.read() as connection:
             rows = await connection.execute(
                 select(file.c.bucket, file.c.key, file.c.etag, file.c.size_bytes, file.c.last_modified)
                 .where(file.c.batch_id == claim.id, file.c.state == FileState.BATCHED)
-                .order_by(file.c.key)
+                .order_by(file.c.key.collate("C"))
             )
             return tuple(FileVersion(r.bucket, r.key, r.etag, r.size_bytes, r.last_modified) for r in rows)
 

@@ -77,7 +77,10 @@ class RunLog:
         Raises:
             Fenced: the run has ended already.
         """
-        row = (await connection.execute(select(scan).where(scan.c.run_id == run_id).with_for_update())).one_or_none()
+        # NO KEY UPDATE: a transaction that planned a batch holds KEY SHARE on this row already, through the batch's
+        # foreign key. Two of those would wait for each other here.
+        locked = select(scan).where(scan.c.run_id == run_id).with_for_update(key_share=True)
+        row = (await connection.execute(locked)).one_or_none()
         if row is None or row.state == ScanState.ENDED:
             raise Fenced(f"run {run_id}")
         totals = add(Totals.model_validate(row.totals), change or Totals())
