@@ -21,11 +21,14 @@ _log = get_logger(__name__)
 async def holding(extend: Callable[[], Awaitable[None]], *, every: timedelta) -> AsyncIterator[None]:
     """Extends a lease every so often while the block runs.
 
+    A cancellation from outside stays a cancellation, also when the lease is lost at the same time.
+
     Raises:
-        Fenced: ``extend`` did; the block was cancelled where it stood.
+        Fenced: ``extend`` did; the block was cancelled where it stood, whatever it made of that.
     """
     work = asyncio.current_task()
     assert work is not None
+    cancelled_before = work.cancelling()
     lost: Fenced | None = None
 
     async def beat() -> None:
@@ -41,13 +44,22 @@ async def holding(extend: Callable[[], Awaitable[None]], *, every: timedelta) ->
                 lost = error
                 work.cancel()
                 return
+            except Exception:  # noqa: BLE001 - our bug; as above, and loud: a silent end would cost the lease
+                _log.exception("lease.not_extended")
 
     beating = asyncio.create_task(beat(), name="heartbeat")
     try:
         yield
-    except asyncio.CancelledError:
-        if lost is not None and work.uncancel() == 0:
-            raise lost from None
-        raise
-    finally:
+    except BaseException as error:
         beating.cancel()
+        if lost is None:
+            raise
+        # Our own cancellation is taken back. What came out of the block may be that, or what became of it on its way.
+        is_cancelled_from_outside = work.uncancel() > cancelled_before
+        if is_cancelled_from_outside and isinstance(error, asyncio.CancelledError):
+            raise
+        raise lost from error
+    beating.cancel()
+    if lost is not None:
+        work.uncancel()
+        raise lost
