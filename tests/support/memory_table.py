@@ -1,0 +1,212 @@
+"""Iceberg in memory, as far as the commit protocol can tell: snapshots that no reader sees, and one rule.
+
+The rule: a wap id enters a table's ancestry once. ``publish`` checks it at the moment of the commit, like Iceberg's
+cherry-pick; ``PlainAppendTable`` is the negative control that does not. ``tests/contract/table`` runs one suite on
+this one and on Spark with Iceberg.
+"""
+
+import asyncio
+import json
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field, replace
+from typing import Any
+
+from libs.common.contracts.definition import Destination
+from libs.common.errors import Temporary
+from libs.common.ledger.model import Column, FileVersion
+from services.executor.domain.audit import FileRead, Staged
+from services.executor.domain.schema import Array, Field, Struct, Type, sql
+from services.executor.domain.schema_change import Addition, compare, with_additions
+from services.executor.ports import Published, SourceChanged
+from tests.support.memory_objects import MemoryObjects
+
+
+@dataclass(frozen=True, slots=True)
+class Snapshot:
+    id: int
+    parent: int | None
+    wap_id: str | None
+    rows: tuple[str, ...]
+    is_burn: bool = False
+    is_picked: bool = False
+
+
+@dataclass
+class Warehouse:
+    """The tables of a catalog, by identifier. ``rows`` is what a reader sees."""
+
+    tables: dict[str, "Iceberg"] = field(default_factory=dict)
+
+    def rows(self, destination: Destination) -> list[str]:
+        table = self.tables.get(destination.identifier)
+        return table.rows() if table else []
+
+
+@dataclass
+class Iceberg:
+    """One table. ``ancestry`` is the current snapshot and those before it, oldest first."""
+
+    schema: Struct
+    snapshots: dict[int, Snapshot] = field(default_factory=dict)
+    ancestry: list[int] = field(default_factory=list)
+
+    def rows(self) -> list[str]:
+        return [row for number in self.ancestry for row in self.snapshots[number].rows]
+
+    def write(self, wap_id: str | None, rows: Sequence[str], *, is_burn: bool = False) -> Snapshot:
+        """A new snapshot on top of the current one, not current itself."""
+        parent = self.ancestry[-1] if self.ancestry else None
+        snapshot = Snapshot(1000 + len(self.snapshots), parent, wap_id, tuple(rows), is_burn)
+        self.snapshots[snapshot.id] = snapshot
+        return snapshot
+
+    def append(self, rows: Sequence[str]) -> None:
+        """What a foreign writer does."""
+        self.ancestry.append(self.write(None, rows).id)
+
+    def under(self, wap_id: str) -> Snapshot | None:
+        return next((self.snapshots[n] for n in self.ancestry if self.snapshots[n].wap_id == wap_id), None)
+
+    def cherry_pick(self, snapshot_id: int) -> None:
+        """Raises ``Temporary`` when the wap id is in the ancestry, or the snapshot is unknown."""
+        snapshot = self.snapshots.get(snapshot_id)
+        if snapshot is None or snapshot.wap_id is None:
+            raise Temporary(f"cannot cherry-pick unknown snapshot {snapshot_id}", code="spark_failed")
+        if self.under(snapshot.wap_id) is not None:
+            raise Temporary("duplicate request to cherry pick wap id", code="spark_failed")
+        if snapshot.parent == (self.ancestry[-1] if self.ancestry else None):
+            self.ancestry.append(snapshot_id)
+        else:
+            picked = self.write(snapshot.wap_id, snapshot.rows, is_burn=snapshot.is_burn)
+            self.snapshots[picked.id] = replace(picked, is_picked=True)
+            self.ancestry.append(picked.id)
+
+
+class MemoryTable:
+    """A ``services.executor.ports.Table``. Reads the files from a ``MemoryObjects``."""
+
+    def __init__(self, warehouse: Warehouse, destination: Destination, objects: MemoryObjects) -> None:
+        self._warehouse = warehouse
+        self._to = destination
+        self._objects = objects
+
+    async def schema(self) -> Struct | None:
+        await asyncio.sleep(0)
+        table = self._warehouse.tables.get(self._to.identifier)
+        return table.schema if table else None
+
+    async def columns(self) -> tuple[Column, ...]:
+        await asyncio.sleep(0)
+        return tuple(Column(f.name, sql(f.type)) for f in self._table.schema.fields)
+
+    async def create(self, schema: Struct) -> Struct:
+        await asyncio.sleep(0)
+        return self._warehouse.tables.setdefault(self._to.identifier, Iceberg(schema)).schema
+
+    async def add(self, additions: Sequence[Addition]) -> Struct:
+        await asyncio.sleep(0)
+        wanted = with_additions(Struct(), tuple(a for a in additions if len(a.path) == 1))
+        missing = compare(self._table.schema, wanted).additions
+        deeper = tuple(a for a in additions if len(a.path) > 1)
+        self._table.schema = with_additions(self._table.schema, (*missing, *deeper))
+        return self._table.schema
+
+    async def infer(self, files: Sequence[FileVersion]) -> Struct:
+        await asyncio.sleep(0)
+        found: Struct = Struct()
+        for file in files:
+            for line in self._lines(file):
+                value = _object(line)
+                if value is not None:
+                    found = with_additions(found, compare(found, _struct(value)).additions)
+        return found
+
+    async def stage(
+        self, files: Sequence[FileVersion], schema: Struct, wap_id: str, properties: Mapping[str, str]
+    ) -> Staged:
+        await asyncio.sleep(0)
+        rows: list[str] = []
+        reads: dict[bytes, FileRead] = {}
+        unknown: dict[bytes, frozenset[str]] = {}
+        for file in files:
+            lines = self._lines(file)
+            parsed = [_object(line) for line in lines if line.strip()]
+            good = [v for v in parsed if v is not None and not compare(schema, _struct(v)).clashes]
+            names = frozenset(a.name for v in good for a in compare(schema, _struct(v)).additions)
+            rows += [json.dumps(value, sort_keys=True) for value in good]
+            if lines:
+                reads[file.digest] = FileRead(len(lines), len(good), len(parsed) - len(good))
+            if names:
+                unknown[file.digest] = names
+        staged = self._table.write(wap_id, rows)
+        return Staged(staged.id, len(rows), reads, unknown)
+
+    async def stage_burn(self, wap_id: str, properties: Mapping[str, str]) -> int:
+        await asyncio.sleep(0)
+        return self._table.write(wap_id, (), is_burn=True).id
+
+    async def publish(self, snapshot_id: int) -> None:
+        await asyncio.sleep(0)
+        self._table.cherry_pick(snapshot_id)
+
+    async def published(self, wap_id: str) -> Published | None:
+        await asyncio.sleep(0)
+        table = self._warehouse.tables.get(self._to.identifier)
+        found = table.under(wap_id) if table else None
+        return Published(found.id, found.is_burn, sum(map(len, found.rows))) if found else None
+
+    async def first_bad_line(self, file: FileVersion, schema: Struct) -> int | None:
+        await asyncio.sleep(0)
+        for number, line in enumerate(self._lines(file), start=1):
+            value = _object(line)
+            if line.strip() and (value is None or compare(schema, _struct(value)).clashes):
+                return number
+        return None
+
+    @property
+    def _table(self) -> Iceberg:
+        return self._warehouse.tables[self._to.identifier]
+
+    def _lines(self, file: FileVersion) -> list[str]:
+        body = self._objects.bodies.get((file.bucket, file.key))
+        if body is None:
+            raise SourceChanged
+        return body.decode().splitlines()
+
+
+class PlainAppendTable(MemoryTable):
+    """The negative control: append, and look afterwards. A suite that cannot tell it from the real one is worthless."""
+
+    async def publish(self, snapshot_id: int) -> None:
+        await asyncio.sleep(0)
+        table = self._table
+        again = table.write(table.snapshots[snapshot_id].wap_id, table.snapshots[snapshot_id].rows)
+        table.ancestry.append(again.id)
+
+
+def _object(line: str) -> dict[str, Any] | None:
+    try:
+        value = json.loads(line)
+    except ValueError:
+        return None
+    return value if isinstance(value, dict) else None
+
+
+def _struct(value: Mapping[str, Any]) -> Struct:
+    return Struct(tuple(Field(name, _type(v)) for name, v in value.items()))
+
+
+def _type(value: Any) -> Type:
+    match value:
+        case dict():
+            return _struct(value)
+        case list():
+            return Array(_type(value[0]) if value else "string")
+        case bool():
+            return "boolean"
+        case int():
+            return "bigint"
+        case float():
+            return "double"
+        case _:
+            return "string"
