@@ -6,7 +6,7 @@ change of schema: the record is bad, and the difference found here goes into its
 
 from dataclasses import dataclass
 
-from services.executor.domain.schema import Array, Field, Struct, Type, sql
+from services.executor.domain.schema import Array, Field, Map, Struct, Type, sql
 
 # What a column of the first type also takes without loss, from JSON.
 _TAKES = {
@@ -18,7 +18,8 @@ _TAKES = {
 
 @dataclass(frozen=True, slots=True)
 class Addition:
-    """A field that the table lacks. ``path`` leads to it from the root, ``element`` standing for an array's."""
+    """A field that the table lacks. ``path`` leads to it from the root; in it ``element`` stands for an array's inside,
+    ``value`` for a map's."""
 
     path: tuple[str, ...]
     type: Type
@@ -88,6 +89,11 @@ def _compare_types(
             _compare_structs(table, found, path, additions, clashes)
         case Array(element=ours), Array(element=theirs):
             _compare_types(ours, theirs, (*path, "element"), additions, clashes)
+        case Map(value=ours), Map(value=theirs):
+            _compare_types(ours, theirs, (*path, "value"), additions, clashes)
+        case Map(value=ours), Struct(fields=fields):  # a JSON object whose names are data
+            for f in fields:
+                _compare_types(ours, f.type, (*path, "value"), additions, clashes)
         case str(), str() if found == table or found.split("(")[0] in _TAKES.get(table, ()):
             pass
         case str("string"), _:
@@ -103,6 +109,8 @@ def _grow(found: Type, path: tuple[str, ...], added: Type) -> Type:
     match found:
         case Array(element=element):
             return Array(_grow(element, tuple(rest), added))
+        case Map(key=key, value=value):
+            return Map(key, _grow(value, tuple(rest), added))
         case Struct(fields=fields) if not rest:
             return Struct((*fields, Field(head, added)))
         case Struct(fields=fields):

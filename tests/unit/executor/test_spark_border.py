@@ -1,0 +1,137 @@
+"""What crosses the border to Spark: statements, paths, settings and errors."""
+
+from datetime import UTC, datetime
+from typing import Any
+
+import grpc
+import pytest
+from pyspark.errors import AnalysisException
+from pyspark.errors.exceptions.connect import UnknownException
+
+from libs.common.contracts.definition import Credentials, Destination
+from libs.common.errors import AutoloaderError, Permanent, Temporary
+from libs.common.ledger.model import FileVersion
+from services.executor.adapters import iceberg_sql
+from services.executor.adapters.spark_errors import is_table_missing, translate
+from services.executor.adapters.spark_sessions import s3a_conf
+from services.executor.adapters.staging import exact_path, reads, unknown_fields
+from services.executor.domain.audit import FileRead
+from services.executor.domain.schema import Field, Struct
+from services.executor.domain.schema_change import Addition
+from services.executor.handlers import Patience
+from services.executor.ports import SourceChanged
+
+TO = Destination(catalog="lake", database="demo", table="t")
+URL = "sc://spark:15002"
+
+
+def version(key: str) -> FileVersion:
+    return FileVersion("b", key, "e", 1, datetime(2025, 1, 7, tzinfo=UTC))
+
+
+def condition(name: str, text: str = "told") -> AnalysisException:
+    error = AnalysisException(text)
+    error.getCondition = lambda: name  # type: ignore[method-assign]
+    return error
+
+
+class Unavailable(grpc.RpcError):
+    def code(self) -> grpc.StatusCode:
+        return grpc.StatusCode.UNAVAILABLE
+
+
+@pytest.mark.parametrize(
+    ("error", "kind", "code"),
+    [
+        (condition("REQUIRES_SINGLE_PART_NAMESPACE"), Permanent, "unknown_catalog"),
+        (condition("PATH_NOT_FOUND"), SourceChanged, "source_changed"),
+        (UnknownException("… RemoteFileChangedException: changed"), SourceChanged, "source_changed"),
+        (UnknownException("… AccessDeniedException: no"), Permanent, "access_denied"),
+        (condition("INCOMPATIBLE_DATA_FOR_TABLE"), Permanent, "spark_refused"),
+        (UnknownException("(…CommitFailedException) somebody was faster\nat x.java"), Temporary, "spark_failed"),
+        (Unavailable(), Temporary, "spark_unreachable"),
+        (ConnectionRefusedError(), Temporary, "spark_unreachable"),
+        (TimeoutError(), Temporary, "spark_unreachable"),
+    ],
+)
+def test_every_kind_of_trouble_has_its_word(error: BaseException, kind: type[AutoloaderError], code: str) -> None:
+    """One line, with a remedy, without a stack trace; what may pass is temporary."""
+    ours = translate(error, url=URL, table=TO.identifier)
+    assert (kind, code) == (type(ours), ours.code)
+    assert "\n" not in ours.message
+    assert "at x.java" not in ours.message
+
+
+def test_an_error_of_ours_passes_as_it_is() -> None:
+    """A border does not translate twice."""
+    ours = Permanent("told", code="x")
+    assert translate(ours, url=URL, table="t") is ours
+
+
+def test_a_missing_table_is_no_error() -> None:
+    """It is the answer to a question."""
+    assert is_table_missing(condition("TABLE_OR_VIEW_NOT_FOUND"))
+    assert not is_table_missing(condition("UNRESOLVED_COLUMN"))
+
+
+@pytest.mark.parametrize(
+    ("key", "path"),
+    [
+        ("plain.json", "s3a://b/plain.json"),
+        ("a b+c%20=1/é.json", "s3a://b/a b+c%20=1/é.json"),
+        ("[x]{y}*?.json", "s3a://b/\\[x\\]\\{y\\}\\*\\?.json"),
+        ("back\\slash.json", "s3a://b/back\\\\slash.json"),
+    ],
+)
+def test_a_key_means_itself(key: str, path: str) -> None:
+    """What Hadoop would take for a pattern is escaped; nothing else is touched."""
+    assert path == exact_path(version(key))
+
+
+def test_statements_name_the_table_and_quote_the_rest() -> None:
+    """Names of columns come from files, so they may hold anything."""
+    assert "ALTER TABLE lake.demo.t ADD COLUMNS (`meta`.`a``b` string)" == iceberg_sql.add_columns(
+        TO, [Addition(("meta", "a`b"), "string")]
+    )
+    created = iceberg_sql.create_table(TO, Struct((Field("x y", "bigint"),)))
+    assert "(`x y` bigint)" in created
+    assert "'write.wap.enabled'='true'" in created
+    assert "()" not in iceberg_sql.create_table(TO, Struct())
+    assert "CALL lake.system.cherrypick_snapshot('demo.t', 7)" == iceberg_sql.cherry_pick(TO, 7)
+    assert r"'it\'s \\'" == iceberg_sql.literal("it's \\")
+
+
+def test_counts_are_added_up_over_partitions() -> None:
+    """A file that two tasks read has two bins; a file without a line has none."""
+    files = [version("a"), version("b"), version("c")]
+    bins = [{"x": 0.0, "y": 779.0}, {"x": 0.0, "y": 221.0}, {"x": 1.0, "y": 3.0}]
+    observed: dict[str, Any] = {"lines": bins, "rows": bins[:2], "bad": [{"x": 1.0, "y": 2.0}]}
+    assert {
+        files[0].digest: FileRead(lines=1000, rows=1000),
+        files[1].digest: FileRead(lines=3, rows=0, bad=2),
+    } == reads(observed, files)
+
+
+def test_unknown_fields_are_gathered_per_file() -> None:
+    """Several lines of one file may lack different things."""
+    files = [version("a"), version("b")]
+    entries = [{"file": 1, "names": ["x"]}, {"file": 1, "names": ["m.y", "x"]}]
+    assert {files[1].digest: frozenset({"x", "m.y"})} == unknown_fields({"unknown": entries}, files)
+    assert {} == unknown_fields({"unknown": None}, files)
+
+
+def test_a_bucket_is_read_with_the_ingestions_own_access() -> None:
+    """Settings for that bucket only; without credentials the cluster's own access is used."""
+    access = Credentials(aws_access_key_id="k", aws_secret_access_key="s", endpoint_url="http://minio:9000")
+    conf = s3a_conf("landing", access)
+    assert all(name.startswith("fs.s3a.bucket.landing.") for name in conf)
+    assert "false" == conf["fs.s3a.bucket.landing.connection.ssl.enabled"]
+    assert {} == s3a_conf("landing", None)
+
+
+def test_pauses_double_and_stay_within_their_bounds() -> None:
+    """Half to the whole of 0.5, 1, 2 … seconds."""
+    patience = Patience(pause_s=0.5)
+    for attempt in range(1, 6):
+        most = 0.5 * 2 ** (attempt - 1)
+        assert most / 2 <= patience.pause_after(attempt) <= most
