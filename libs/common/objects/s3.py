@@ -4,8 +4,8 @@ One client per access, kept open: making one costs about 100 ms and some megabyt
 """
 
 import asyncio
-from collections.abc import AsyncIterator, Iterable, Sequence
-from contextlib import AsyncExitStack
+from collections.abc import AsyncIterator, Iterable, Iterator, Sequence
+from contextlib import AsyncExitStack, contextmanager
 from typing import Any
 
 import aioboto3
@@ -18,6 +18,7 @@ from botocore.exceptions import (
     PartialCredentialsError,
 )
 from botocore.exceptions import ConnectionError as BotoConnectionError
+from botocore.parsers import ResponseParserError
 
 from libs.common.contracts.definition import Credentials
 from libs.common.errors import AutoloaderError, Permanent, Temporary
@@ -32,6 +33,10 @@ _CONFIG = Config(
     s3={"addressing_style": "path"},
 )
 
+# What botocore raises. Its parser's and its arguments' errors are no BotoCoreError; a KeyError is an answer that lacks
+# what every answer has.
+_BOTOCORES = (BotoCoreError, ClientError, ResponseParserError, OSError, TimeoutError, ValueError, KeyError)
+
 # S3 error code → ours. Most stores use these words; what is not here falls back on the HTTP status.
 _BUCKET_NOT_FOUND = frozenset({"NoSuchBucket", "InvalidBucketName"})
 _ACCESS_DENIED = frozenset(
@@ -41,6 +46,8 @@ _ACCESS_DENIED = frozenset(
 _WRONG_REGION = frozenset(
     {"PermanentRedirect", "AuthorizationHeaderMalformed", "IllegalLocationConstraintException", "301"}
 )
+# Words that come with a 4xx and still mean: not now.
+_NOT_NOW = frozenset({"RequestTimeout", "RequestTimeoutException", "Throttling", "ThrottlingException", "SlowDown"})
 
 
 class S3Objects:
@@ -61,57 +68,72 @@ class S3Objects:
     async def pages(
         self, bucket: str, prefix: str, credentials: Credentials | None
     ) -> AsyncIterator[Sequence[FileVersion]]:
-        client = await self._client(credentials)
+        with self._translated(bucket, credentials):
+            client = await self._client(credentials)
         token: dict[str, str] = {}
         while True:
-            try:
+            with self._translated(bucket, credentials):
                 answer = await client.list_objects_v2(Bucket=bucket, Prefix=prefix, **token)
-            except (BotoCoreError, ClientError, OSError, TimeoutError) as e:
-                raise _translate(e, bucket, self._where(credentials)) from e
-            # A listing may end with a page that has no Contents at all (MinIO), and KeyCount may be missing.
-            yield [_version(bucket, entry) for entry in answer.get("Contents", ())]
-            if not answer.get("IsTruncated"):
+                page = _page(bucket, answer)
+                following = _following(answer, token)
+            yield page
+            if following is None:
                 return
-            token = {"ContinuationToken": answer["NextContinuationToken"]}
+            token = following
 
     async def versions(
         self, bucket: str, keys: Iterable[str], credentials: Credentials | None
     ) -> dict[str, str | None]:
-        client = await self._client(credentials)
+        with self._translated(bucket, credentials):
+            client = await self._client(credentials)
         gate = asyncio.Semaphore(_HEADS_AT_ONCE)
 
         async def look(key: str) -> tuple[str, str | None]:
             async with gate:
-                try:
-                    head = await client.head_object(Bucket=bucket, Key=key)
-                except ClientError as e:
-                    if _status(e) == 404:
-                        return key, None
-                    raise
-                return key, f"{_etag(head['ETag'])}:{head['ContentLength']}"
+                with self._translated(bucket, credentials):
+                    try:
+                        head = await client.head_object(Bucket=bucket, Key=key)
+                    except ClientError as e:
+                        if _status(e) == 404:
+                            return key, None
+                        raise
+                    return key, f"{_etag(head['ETag'])}:{head['ContentLength']}"
 
         try:
             async with asyncio.TaskGroup() as group:
                 looks = [group.create_task(look(key)) for key in keys]
         except BaseExceptionGroup as failures:
-            first = failures.exceptions[0]
-            if isinstance(first, BotoCoreError | ClientError | OSError | TimeoutError):
-                raise _translate(first, bucket, self._where(credentials)) from first
-            raise
+            first = failures.exceptions[0]  # one reason is enough; the others are mostly the same
+            raise first from first.__cause__
         return dict(task.result() for task in looks)
+
+    @contextmanager
+    def _translated(self, bucket: str, credentials: Credentials | None) -> Iterator[None]:
+        try:
+            yield
+        except _BOTOCORES as e:
+            raise _translate(e, bucket, self._where(credentials)) from e
 
     async def _client(self, credentials: Credentials | None) -> Any:
         access = credentials or self._default
         async with self._opening:
             if access not in self._clients:
-                self._clients[access] = await self._stack.enter_async_context(
+                client = await self._stack.enter_async_context(
                     self._session.client("s3", config=_CONFIG, **_arguments(access))
                 )
+                client.meta.events.register("before-call.s3.HeadBucket", _is_redirected)
+                self._clients[access] = client
             return self._clients[access]
 
     def _where(self, credentials: Credentials | None) -> str:
         access = credentials or self._default
         return (access.endpoint_url if access else None) or "AWS"
+
+
+def _is_redirected(params: Any, **_: Any) -> None:
+    """Keeps botocore from asking for ever: on a redirect it asks HEAD for the bucket's region, and when that is
+    redirected too (as by a proxy that wants https), it asks HEAD for the bucket's region. We never ask HEAD."""
+    params["context"].setdefault("s3_redirect", {})["redirected"] = True
 
 
 def _arguments(access: Credentials | None) -> dict[str, str | None]:
@@ -125,10 +147,34 @@ def _arguments(access: Credentials | None) -> dict[str, str | None]:
     }
 
 
-def _version(bucket: str, entry: Any) -> FileVersion:
+def _page(bucket: str, answer: Any) -> list[FileVersion]:
+    """The objects of one answer. A listing may end with a page that has no Contents at all (MinIO).
+
+    Raises:
+        KeyError: this is no listing; some other program answered with some other XML.
+    """
+    if "Contents" not in answer and "IsTruncated" not in answer and "KeyCount" not in answer:
+        raise KeyError("IsTruncated")
     # XML cannot carry every key, so botocore asks for EncodingType=url by itself and undoes it. Asking for it in the
     # call would mean: I undo it myself.
-    return FileVersion(bucket, entry["Key"], _etag(entry["ETag"]), entry["Size"], entry["LastModified"])
+    return [
+        FileVersion(bucket, entry["Key"], _etag(entry["ETag"]), entry["Size"], entry["LastModified"])
+        for entry in answer.get("Contents", ())
+    ]
+
+
+def _following(answer: Any, token: dict[str, str]) -> dict[str, str] | None:
+    """What asks for the page after this one; None after the last.
+
+    Raises:
+        KeyError: there should be one, but the store does not say which, or says the same one again.
+    """
+    if not answer.get("IsTruncated"):
+        return None
+    following = {"ContinuationToken": str(answer["NextContinuationToken"])}
+    if following == token:
+        raise KeyError("NextContinuationToken")
+    return following
 
 
 def _etag(raw: str) -> str:
@@ -158,9 +204,9 @@ def _translate(error: BaseException, bucket: str, where: str) -> AutoloaderError
             )
         if code in _WRONG_REGION:
             return Permanent(
-                f"bucket {bucket!r} is in another region ({code})",
+                f"bucket {bucket!r} is in another region, or {where} is not the store's own address ({code})",
                 code="wrong_region",
-                hint="set source.credentials.region to the bucket's region",
+                hint="set source.credentials.region to the bucket's region, or endpoint_url to the store's address",
             )
         if code in _ACCESS_DENIED or status in (401, 403):
             return Permanent(
@@ -168,7 +214,7 @@ def _translate(error: BaseException, bucket: str, where: str) -> AutoloaderError
                 code="access_denied",
                 hint="check the keys in source.credentials; they need s3:ListBucket and s3:GetObject",
             )
-        if 400 <= status < 500 and status not in (408, 429):
+        if 300 <= status < 500 and status not in (408, 429) and code not in _NOT_NOW:
             return Permanent(
                 f"{where} refused the request for bucket {bucket!r}: {code}",
                 code="storage_refused",
@@ -176,6 +222,12 @@ def _translate(error: BaseException, bucket: str, where: str) -> AutoloaderError
             )
         return Temporary(f"{where} answered {code or status} for bucket {bucket!r}", code="storage_unreachable",
                          hint="the store is overloaded or failing; the next run picks up what is left")  # fmt: skip
+    if isinstance(error, ResponseParserError | KeyError):
+        return Temporary(
+            f"what answers at {where} does not speak S3, or was cut short",
+            code="storage_unreachable",
+            hint="check source.credentials.endpoint_url: is it the store's S3 port? The next run picks up what is left",
+        )
     if isinstance(error, BotoConnectionError | HTTPClientError | OSError | TimeoutError):
         return Temporary(
             f"object storage at {where} cannot be reached ({type(error).__name__})",

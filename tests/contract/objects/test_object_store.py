@@ -1,0 +1,145 @@
+"""What scanner and executor may rely on in any object store."""
+
+import unicodedata
+
+import pytest
+
+from libs.common.contracts.definition import Credentials
+from libs.common.errors import Permanent
+from tests.contract.objects.worlds import Store, keys, listed
+
+pytestmark = pytest.mark.contract
+
+# What S3 allows and MinIO keeps. "..", empty folders and a backslash at the end are refused by MinIO itself.
+SPECIAL = (
+    "a b.json",
+    " leading and trailing ",
+    "a+b.json",
+    "k=v/part=1/x.json",
+    "100%.json",
+    "a%20b.json",
+    "a%2Fb.json",
+    "#hash?query&and=more.json",
+    "*star?[set]{braces}.json",
+    "'single' \"double\" `tick`.json",
+    "line\nbreak\ttab.json",
+    "<xml>&amp;]]>.json",
+    "semi;colon,comma:at@dollar$.json",
+    "back\\slash.json",
+    "emoji-😀-family-👨‍👩‍👧.json",
+    "日本語/ファイル.json",
+    unicodedata.normalize("NFC", "é.json"),
+    unicodedata.normalize("NFD", "é.json"),
+    "_hidden.json",
+    ".dotted.json",
+    "UPPER.json",
+    "upper.json",
+    "\u2028separator\u00a0space.json",
+    "/".join("x" * 204 for _ in range(5)),  # 1,024 bytes, the longest that there is
+)
+
+
+async def test_special_keys_are_listed_under_their_exact_names(store: Store, bucket: str) -> None:
+    """In the order of their bytes; and they are found again under these names, in the same version (F47)."""
+    assert 1024 == len(SPECIAL[-1].encode())
+    await store.put(bucket, SPECIAL)
+    pages = await listed(store, bucket)
+    assert sorted(SPECIAL, key=str.encode) == [f.key for page in pages for f in page]
+    versions = await store.objects.versions(bucket, SPECIAL, store.access)
+    assert {f.key: f.version_tag for page in pages for f in page} == versions
+
+
+async def test_a_prefix_of_special_characters_is_taken_literally(store: Store, bucket: str) -> None:
+    """No glob, no decoding."""
+    await store.put(bucket, ["a+b=c %20/x.json", "a b=c  /x.json", "a+b=c %2", "*/x.json"])
+    assert ["a+b=c %20/x.json"] == await keys(store, bucket, "a+b=c %20/")
+    assert ["*/x.json"] == await keys(store, bucket, "*/")
+
+
+async def test_thousands_of_keys_come_page_by_page_and_in_order(store: Store, bucket: str) -> None:
+    """At most 1,000 at a time, each once, and nothing from beside the prefix."""
+    inside = [f"in/{n:05}.json" for n in range(2500)]
+    await store.put(bucket, [*inside, "in.json", "in2/00000.json"])
+    pages = await listed(store, bucket, "in/")
+    assert inside == [f.key for page in pages for f in page]
+    assert all(len(page) <= 1000 for page in pages)
+    assert len(pages) >= 3
+
+
+async def test_a_listing_that_ends_with_a_full_page_ends(store: Store, bucket: str) -> None:
+    """Whether or not an empty page follows it (F39)."""
+    full = [f"{n:04}" for n in range(1000)]
+    await store.put(bucket, full)
+    assert full == await keys(store, bucket)
+
+
+async def test_an_empty_place_lists_nothing(store: Store, bucket: str) -> None:
+    """A bucket without objects, a prefix without objects: no error."""
+    assert [] == await keys(store, bucket)
+    await store.put(bucket, ["other/a"])
+    assert [] == await keys(store, bucket, "nothing/here/")
+
+
+async def test_what_changes_during_a_listing_makes_no_gap(store: Store, bucket: str) -> None:
+    """Keys behind the cursor come and go, those ahead of it are all seen (F39)."""
+    await store.put(bucket, [f"{n:04}" for n in range(0, 2400, 2)])
+    seen: list[str] = []
+    async for page in store.objects.pages(bucket, "", store.access):
+        if not seen:
+            await store.delete(bucket, ["0000", "0998", page[-1].key])
+            await store.put(bucket, ["0001", "2399"])
+        seen.extend(f.key for f in page)
+    assert [*(f"{n:04}" for n in range(0, 2400, 2)), "2399"] == seen
+
+
+async def test_a_version_changes_with_what_the_object_holds(store: Store, bucket: str) -> None:
+    """Written again with other bytes it is another version; with the same bytes it is the same."""
+    await store.put(bucket, ["a"], b"one")
+    ((first,),) = await listed(store, bucket)
+    assert (3, bucket) == (first.size_bytes, first.bucket)
+    assert '"' not in first.etag
+    await store.put(bucket, ["a"], b"one")
+    assert {"a": first.version_tag} == await store.objects.versions(bucket, ["a"], store.access)
+    await store.put(bucket, ["a"], b"two")
+    assert first.version_tag != (await store.objects.versions(bucket, ["a"], store.access))["a"]
+
+
+async def test_a_key_that_is_gone_has_no_version(store: Store, bucket: str) -> None:
+    """And says nothing about the others (F41)."""
+    await store.put(bucket, ["here", "gone"])
+    await store.delete(bucket, ["gone"])
+    versions = await store.objects.versions(bucket, ["here", "gone", "never"], store.access)
+    assert [True, False, False] == [versions[key] is not None for key in ("here", "gone", "never")]
+
+
+async def test_hundreds_of_versions_are_looked_up_at_once(store: Store, bucket: str) -> None:
+    """As many as a batch has."""
+    names = [f"{n:04}" for n in range(300)]
+    await store.put(bucket, names)
+    versions = await store.objects.versions(bucket, names, store.access)
+    assert {f.key: f.version_tag for page in await listed(store, bucket) for f in page} == versions
+
+
+async def test_a_bucket_that_does_not_exist_is_named(store: Store) -> None:
+    """With what to check."""
+    with pytest.raises(Permanent) as caught:
+        await keys(store, "no-such-bucket-anywhere")
+    assert "bucket_not_found" == caught.value.code
+    assert "no-such-bucket-anywhere" in caught.value.message
+    assert caught.value.hint
+
+
+@pytest.mark.parametrize("change", [{"aws_secret_access_key": "wrong-secret"}, {"aws_access_key_id": "NOBODY"}])
+async def test_wrong_credentials_are_told_apart_from_missing_objects(
+    store: Store, bucket: str, change: dict[str, str]
+) -> None:
+    """Denied is denied, not empty and not gone; and the secret stays out of the message (F52)."""
+    await store.put(bucket, ["a"])
+    wrong: Credentials = store.access.model_copy(update=change)
+    with pytest.raises(Permanent) as listing:
+        [_ async for _ in store.objects.pages(bucket, "", wrong)]
+    with pytest.raises(Permanent) as looking:
+        await store.objects.versions(bucket, ["a"], wrong)
+    assert ["access_denied"] * 2 == [listing.value.code, looking.value.code]
+    assert wrong.aws_secret_access_key not in f"{listing.value} {listing.value.hint} {looking.value}"
+    assert ["a"] == await keys(store, bucket)
