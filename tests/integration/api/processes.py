@@ -3,7 +3,6 @@
 import asyncio
 import os
 import sys
-import uuid
 from asyncio.subprocess import PIPE, Process
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
@@ -11,21 +10,12 @@ from dataclasses import dataclass
 from pathlib import Path
 
 import httpx
-import pytest
-from aiokafka.admin import AIOKafkaAdminClient
 
-from libs.common.contracts.topics import CATALOGUE
-from libs.common.errors import Temporary
-from libs.common.messaging.kafka import ping
 from tests.integration.api.conftest import SECRET_KEY
 from tests.support.eventually import eventually
 
 ROOT = Path(__file__).parents[3]
 START_S = 20.0
-
-
-def kafka_bootstrap() -> str:
-    return os.environ.get("AUTOLOADER_KAFKA_BOOTSTRAP", "localhost:9092")
 
 
 @dataclass
@@ -66,28 +56,6 @@ async def api_process(port: int, **environment: str) -> AsyncIterator[ApiProcess
             process.kill()
             await process.wait()
         await reading
-
-
-@asynccontextmanager
-async def own_topics() -> AsyncIterator[str]:
-    """A topic prefix that nobody else uses; its topics are deleted afterwards."""
-    try:
-        await ping(kafka_bootstrap())
-    except Temporary as error:
-        pytest.fail(f"{error.message}; start the local stack with: make up")
-    prefix = f"test-{uuid.uuid4().hex[:12]}"
-    try:
-        yield prefix
-    finally:
-        admin = AIOKafkaAdminClient(bootstrap_servers=kafka_bootstrap())
-        await admin.start()
-        try:
-            names = {name for topic in CATALOGUE for name in (topic.name(prefix), topic.dead_letter_name(prefix))}
-            present = names & set(await admin.list_topics())
-            if present:
-                await admin.delete_topics(sorted(present))
-        finally:
-            await admin.close()
 
 
 async def _answers(client: httpx.AsyncClient, process: Process) -> bool:

@@ -16,8 +16,9 @@ from libs.common.contracts.events import FileBatchCommitted, RunCompleted, RunRe
 from libs.common.contracts.topics import RUN_REQUESTS, RUN_STATUS
 from libs.common.messaging.kafka import KafkaPublisher
 from tests.integration.api.harness import INGESTIONS, START, Story, definition
-from tests.integration.api.processes import ROOT, ApiProcess, api_process, kafka_bootstrap, own_topics
+from tests.integration.api.processes import ROOT, ApiProcess, api_process
 from tests.support.eventually import eventually
+from tests.support.topics import kafka_bootstrap, own_topics
 
 pytestmark = pytest.mark.asyncio
 

@@ -35,7 +35,7 @@ def condition(name: str, text: str = "told") -> AnalysisException:
     return error
 
 
-class Unavailable(grpc.RpcError):
+class Unavailable(grpc.RpcError):  # type: ignore[misc]
     def code(self) -> grpc.StatusCode:
         return grpc.StatusCode.UNAVAILABLE
 
