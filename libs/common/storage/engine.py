@@ -16,10 +16,15 @@ from libs.common.errors import Temporary
 
 # SQLSTATE classes that pass by themselves, or as soon as an operator has done his part: connection trouble, logging in,
 # resources, shutdown; a database that is not there yet (3D000), tables that are not there yet (42P01, 3F000),
-# serialisation and deadlock (40001, 40P01), a lock that did not come (55P03).
+# serialisation and deadlock (40001, 40P01), a lock that did not come (55P03), a transaction that stood still (25P03).
 _TEMPORARY_PREFIXES = ("08", "28", "53", "57")
-_TEMPORARY_CODES = frozenset({"3D000", "3F000", "42P01", "40001", "40P01", "55P03"})
+_TEMPORARY_CODES = frozenset({"3D000", "3F000", "42P01", "40001", "40P01", "55P03", "25P03"})
 _AFTER_COMMIT = "autoloader.after_commit"
+
+IDLE_IN_TRANSACTION_S = 15.0
+"""How long a process that froze in the middle of a transaction may hold up the others. Its connection is still open,
+so its locks (a batch's row, the relay's turn) would stay for as long as it is frozen; the server ends it instead.
+Longer than the relay may wait for Kafka, which is the longest that a transaction of ours waits for anything."""
 
 
 def async_url(database_url: str) -> str:
@@ -34,7 +39,13 @@ class Database:
     """A pool of connections. One per process, closed at shutdown."""
 
     def __init__(
-        self, url: str, *, pool_size: int = 10, connect_timeout_s: float = 5, pool_timeout_s: float = 10
+        self,
+        url: str,
+        *,
+        pool_size: int = 10,
+        connect_timeout_s: float = 5,
+        pool_timeout_s: float = 10,
+        idle_in_transaction_s: float = IDLE_IN_TRANSACTION_S,
     ) -> None:
         self.engine: AsyncEngine = create_async_engine(
             async_url(url),
@@ -42,7 +53,13 @@ class Database:
             max_overflow=0,
             pool_timeout=pool_timeout_s,
             pool_pre_ping=True,
-            connect_args={"timeout": connect_timeout_s, "server_settings": {"timezone": "UTC"}},
+            connect_args={
+                "timeout": connect_timeout_s,
+                "server_settings": {
+                    "timezone": "UTC",
+                    "idle_in_transaction_session_timeout": f"{round(idle_in_transaction_s * 1000)}ms",
+                },
+            },
         )
 
     @asynccontextmanager

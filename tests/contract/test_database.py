@@ -1,0 +1,61 @@
+"""What every transaction relies on, on the real Postgres."""
+
+import pytest
+from sqlalchemy import text
+
+from libs.common.errors import Temporary
+from libs.common.storage.engine import Database, after_commit
+from tests.support.databases import fresh_database_url
+from tests.support.eventually import eventually
+
+pytestmark = pytest.mark.contract
+
+LOCK = text("SELECT pg_advisory_xact_lock(7)")
+IS_FREE = text("SELECT pg_try_advisory_xact_lock(7)")
+
+
+async def test_a_process_that_freezes_in_a_transaction_does_not_hold_up_the_others() -> None:
+    """Its connection stays open, and its locks with it, until the server ends the idle transaction."""
+    async with fresh_database_url(migrated=False) as url:
+        frozen, other = Database(url, idle_in_transaction_s=0.3), Database(url)
+
+        async def is_free() -> bool:
+            async with other.begin() as connection:
+                return bool(await connection.scalar(IS_FREE))
+
+        try:
+            with pytest.raises(Temporary, match="not available"):
+                async with frozen.begin() as connection:
+                    await connection.execute(LOCK)
+                    assert not await is_free()
+                    await eventually(is_free, 10)
+                    await connection.execute(text("SELECT 1"))  # awake again: too late
+        finally:
+            await frozen.close()
+            await other.close()
+
+
+async def test_a_callback_runs_after_the_commit_and_never_after_a_rollback() -> None:
+    """Once, however often it was asked for; a transaction that failed leaves nothing to the next one."""
+    calls: list[str] = []
+
+    def note() -> None:
+        calls.append("called")
+
+    async with fresh_database_url(migrated=False) as url:
+        database = Database(url, pool_size=1)
+        try:
+            with pytest.raises(ValueError, match="rolled back"):
+                async with database.begin() as connection:
+                    after_commit(connection, note)
+                    raise ValueError("rolled back")
+            async with database.begin() as connection:
+                await connection.execute(text("SELECT 1"))
+            assert calls == []
+            async with database.begin() as connection:
+                after_commit(connection, note)
+                after_commit(connection, note)
+                assert calls == []
+            assert calls == ["called"]
+        finally:
+            await database.close()
