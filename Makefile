@@ -42,7 +42,7 @@ demo: services ## Load a year of real flights into an Iceberg table, and leave e
 	@echo "Everything is still running; stop it with: make down"
 
 test: setup ## Run all tests on the real stack (ARGS="..." for pytest); stops only what it started
-	@$(DEV) run --services -- $(PY) -m pytest $(ARGS)
+	@$(DEV) run --services -- $(PY) -m pytest -n 2 --dist loadfile $(ARGS)
 
 check: lint types imports verify ## All checks that need no running stack
 
