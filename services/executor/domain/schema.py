@@ -4,7 +4,7 @@ A scalar type is its name as SQL writes it (``bigint``, ``decimal(10,2)``).
 """
 
 from collections.abc import Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 
@@ -21,8 +21,11 @@ class Map:
 
 @dataclass(frozen=True, slots=True)
 class Field:
+    """``required``: the table takes no row without a value here (NOT NULL)."""
+
     name: str
     type: "Type"
+    required: bool = False
 
 
 @dataclass(frozen=True, slots=True)
@@ -53,7 +56,9 @@ def _from_json(value: Any) -> Type:
         return _SQL_NAMES.get(value, value)
     match value["type"]:
         case "struct":
-            return Struct(tuple(Field(f["name"], _from_json(f["type"])) for f in value["fields"]))
+            return Struct(
+                tuple(Field(f["name"], _from_json(f["type"]), not f.get("nullable", True)) for f in value["fields"])
+            )
         case "array":
             return Array(_from_json(value["elementType"]))
         case "map":
@@ -96,9 +101,32 @@ def sql(found: Type) -> str:
             return name
 
 
-def structs_in(found: Struct, path: tuple[str, ...] = ()) -> Iterator[tuple[tuple[str, ...], Struct]]:
-    """Every struct that is reached through structs alone, with its path; the root first."""
-    yield path, found
-    for f in found.fields:
-        if isinstance(f.type, Struct):
-            yield from structs_in(f.type, (*path, f.name))
+def structs_in(found: Type, path: tuple[str, ...] = ()) -> Iterator[tuple[tuple[str, ...], Struct]]:
+    """Every struct, with its path; the root first. ``element`` and ``value`` lead into arrays and maps, as in
+    Iceberg's SQL."""
+    match found:
+        case Struct(fields=fields):
+            yield path, found
+            for f in fields:
+                yield from structs_in(f.type, (*path, f.name))
+        case Array(element=inner):
+            yield from structs_in(inner, (*path, "element"))
+        case Map(value=inner):
+            yield from structs_in(inner, (*path, "value"))
+
+
+def distinct(found: Type) -> Type:
+    """The type without fields that differ in case only from an earlier one: as columns they would be ambiguous to
+    every reader that ignores case."""
+    match found:
+        case Struct(fields=fields):
+            first: dict[str, Field] = {}
+            for f in fields:
+                first.setdefault(f.name.lower(), replace(f, type=distinct(f.type)))
+            return Struct(tuple(first.values()))
+        case Array(element=inner):
+            return Array(distinct(inner))
+        case Map(key=key, value=inner):
+            return Map(key, distinct(inner))
+        case _:
+            return found

@@ -4,9 +4,10 @@ Only columns are added here (mode ``add_new_columns``). A value that does not fi
 change of schema: the record is bad, and the difference found here goes into its explanation.
 """
 
-from dataclasses import dataclass
+from collections.abc import Iterable
+from dataclasses import dataclass, replace
 
-from services.executor.domain.schema import Array, Field, Map, Struct, Type, sql
+from services.executor.domain.schema import Array, Field, Map, Struct, Type, distinct, sql
 
 # What a column of the first type also takes without loss, from JSON.
 _TAKES = {
@@ -52,7 +53,20 @@ def compare(table: Struct, found: Struct) -> SchemaChange:
     additions: list[Addition] = []
     clashes: list[Clash] = []
     _compare_structs(table, found, (), additions, clashes)
-    return SchemaChange(tuple(additions), tuple(clashes))
+    return SchemaChange(lacking(table, additions), tuple(clashes))
+
+
+def lacking(table: Struct, additions: Iterable[Addition]) -> tuple[Addition, ...]:
+    """Those of ``additions`` that ``table`` has not yet, in any spelling; each once.
+
+    They were found by looking at an older schema: another batch may have added the same since, or its twin.
+    """
+    missing: list[Addition] = []
+    for addition in additions:
+        if not _has(table, addition.path):
+            table = with_additions(table, (addition,))
+            missing.append(addition)
+    return tuple(missing)
 
 
 def with_additions(table: Struct, additions: tuple[Addition, ...]) -> Struct:
@@ -73,7 +87,7 @@ def _compare_structs(
         here = (*path, f.name)
         twin = by_lower.get(f.name.lower())
         if twin is None and f.name.lower() not in seen:
-            additions.append(Addition(here, f.type))
+            additions.append(Addition(here, distinct(f.type)))
         elif twin is None or twin.name != f.name:
             clashes.append(Clash(here, f"named {twin.name!r}" if twin else "spelled in two ways", f"{f.name!r}"))
         else:
@@ -104,6 +118,21 @@ def _compare_types(
             clashes.append(Clash(path, sql(table), sql(found)))
 
 
+def _has(found: Type, path: tuple[str, ...]) -> bool:
+    """Whether something is at ``path`` already, or something that a new field there would collide with."""
+    if not path:
+        return True
+    head, *rest = path
+    match found:
+        case Struct(fields=fields):
+            twin = next((f for f in fields if f.name.lower() == head.lower()), None)
+            return twin is not None and (twin.name != head or _has(twin.type, tuple(rest)))
+        case Array(element=inner) | Map(value=inner):
+            return _has(inner, tuple(rest))
+        case _:
+            return True
+
+
 def _grow(found: Type, path: tuple[str, ...], added: Type) -> Type:
     head, *rest = path
     match found:
@@ -115,7 +144,7 @@ def _grow(found: Type, path: tuple[str, ...], added: Type) -> Type:
             return Struct((*fields, Field(head, added)))
         case Struct(fields=fields):
             return Struct(
-                tuple(Field(f.name, _grow(f.type, tuple(rest), added)) if f.name == head else f for f in fields)
+                tuple(replace(f, type=_grow(f.type, tuple(rest), added)) if f.name == head else f for f in fields)
             )
         case _:
             raise TypeError(f"nothing can be added below {sql(found)}")
