@@ -2,12 +2,12 @@
 
 Reuse matters: every session holds a connection of the JDBC catalog until the server has collected it, and the
 first statement of a new one costs about a second. A session that failed, timed out or was interrupted is never
-used again.
+used again, and its idle sisters are not trusted either: a server that was restarted knows none of them.
 """
 
 import asyncio
+import hashlib
 import logging
-from collections import defaultdict
 from collections.abc import AsyncIterator, Callable
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import asynccontextmanager, suppress
@@ -34,6 +34,9 @@ _CONF = {
     "spark.sql.sources.parallelPartitionDiscovery.parallelism": "4",
     # Small files are cheap to open here; without this, a thousand of them make a hundred tasks.
     "spark.sql.files.openCostInBytes": str(64 * 1024),
+    # A cluster that is used to shrugging at broken files must not do so for us: what is half read is lost for good.
+    "spark.sql.files.ignoreCorruptFiles": "false",
+    "spark.sql.files.ignoreMissingFiles": "false",
 }
 
 
@@ -45,12 +48,27 @@ class SessionKey:
     bucket: str
     credentials: Credentials | None
 
+    @property
+    def scheme(self) -> str:
+        """The URL scheme under which this access reads. Hadoop keeps one file system per scheme and bucket for the
+        life of the server, with the access of whoever came first: under one name for all, a changed key would never
+        take effect, and one ingestion would read with the rights of another."""
+        access = self.credentials
+        if access is None:
+            return "s3a"
+        parts = (access.aws_access_key_id, access.aws_secret_access_key, access.endpoint_url or "", access.region)
+        return f"s3a-{hashlib.sha256(chr(0).join(parts).encode()).hexdigest()[:16]}"
+
 
 class BatchSession:
-    """A session on loan. ``run`` moves a blocking call to a thread, bounded in time."""
+    """A session on loan. ``run`` moves a blocking call to a thread, bounded in time. ``scheme`` begins the paths of
+    the source's files."""
 
-    def __init__(self, spark: SparkSession, threads: ThreadPoolExecutor, call_timeout_s: float) -> None:
+    def __init__(
+        self, spark: SparkSession, threads: ThreadPoolExecutor, call_timeout_s: float, scheme: str = "s3a"
+    ) -> None:
         self.spark = spark
+        self.scheme = scheme
         self.reusable = True
         self._threads = threads
         self._timeout_s = call_timeout_s
@@ -65,13 +83,31 @@ class BatchSession:
             raise
 
 
-class SparkSessions:
-    """A pool of sessions. ``idle_max`` sessions per key are kept for the next batch."""
+def open_session(key: SessionKey) -> SparkSession:
+    """A new session on the server, with our settings. Blocks."""
+    spark: Any = SparkSession.builder.remote(key.url).create()
+    spark.client.set_retry_policies([_RETRIES])
+    for name, value in {**_CONF, **s3a_conf(key)}.items():
+        spark.conf.set(name, value)
+    return spark  # type: ignore[no-any-return]
 
-    def __init__(self, *, threads: int, idle_max: int, call_timeout_s: float) -> None:
+
+class SparkSessions:
+    """A pool of sessions. ``idle_max`` sessions are kept for later batches, the latest used first: more would pin
+    the catalog's connections for ingestions that come once a day."""
+
+    def __init__(
+        self,
+        *,
+        threads: int,
+        idle_max: int,
+        call_timeout_s: float,
+        opener: Callable[[SessionKey], SparkSession] = open_session,
+    ) -> None:
         logging.getLogger("SQLQueryContextLogger").setLevel(logging.CRITICAL)  # we log our own, translated
         self._threads = ThreadPoolExecutor(threads, thread_name_prefix="spark")
-        self._idle: dict[SessionKey, list[SparkSession]] = defaultdict(list)
+        self._open_session = opener
+        self._idle: list[tuple[SessionKey, SparkSession]] = []
         self._idle_max = idle_max
         self._call_timeout_s = call_timeout_s
 
@@ -83,19 +119,23 @@ class SparkSessions:
             Temporary: ``spark_unreachable``, within ``CONNECT_TIMEOUT_S`` when nothing listens there.
         """
         await _knock(key.url)
-        spark = self._idle[key].pop() if self._idle[key] else await self._open(key)
-        session = BatchSession(spark, self._threads, self._call_timeout_s)
+        spark = self._take_idle(key) or await self._open(key)
+        session = BatchSession(spark, self._threads, self._call_timeout_s, key.scheme)
         try:
             yield session
         finally:
-            if session.reusable and len(self._idle[key]) < self._idle_max:
-                self._idle[key].append(spark)
+            if session.reusable:
+                self._idle.append((key, spark))
+                while len(self._idle) > self._idle_max:
+                    self._retire(self._idle.pop(0)[1], interrupt=False)
             else:
-                self._retire(spark, interrupt=not session.reusable)
+                self._retire(spark, interrupt=True)
+                while (sister := self._take_idle(key)) is not None:
+                    self._retire(sister, interrupt=False)
 
     async def close(self) -> None:
         """Stops the idle sessions, bounded in time; what does not answer is left to the server's own eviction."""
-        idle = [spark for sessions in self._idle.values() for spark in sessions]
+        idle = [spark for _, spark in self._idle]
         self._idle.clear()
         loop = asyncio.get_running_loop()
         with suppress(TimeoutError):
@@ -103,10 +143,15 @@ class SparkSessions:
                 await asyncio.gather(*(loop.run_in_executor(self._threads, _stop, spark, False) for spark in idle))
         self._threads.shutdown(wait=False, cancel_futures=True)
 
+    def _take_idle(self, key: SessionKey) -> SparkSession | None:
+        """The one that was used last, if there is one for this key."""
+        at = next((i for i in reversed(range(len(self._idle))) if self._idle[i][0] == key), None)
+        return None if at is None else self._idle.pop(at)[1]
+
     async def _open(self, key: SessionKey) -> SparkSession:
         session = BatchSession(None, self._threads, self._call_timeout_s)  # type: ignore[arg-type]
         try:
-            return await session.run(lambda: _create(key))
+            return await session.run(lambda: self._open_session(key))
         except Exception as e:
             raise unreachable(key.url) from e
 
@@ -116,21 +161,16 @@ class SparkSessions:
             self._threads.submit(_stop, spark, interrupt)
 
 
-def _create(key: SessionKey) -> SparkSession:
-    spark: Any = SparkSession.builder.remote(key.url).create()
-    spark.client.set_retry_policies([_RETRIES])
-    for name, value in {**_CONF, **s3a_conf(key.bucket, key.credentials)}.items():
-        spark.conf.set(name, value)
-    return spark  # type: ignore[no-any-return]
-
-
-def s3a_conf(bucket: str, credentials: Credentials | None) -> dict[str, str]:
+def s3a_conf(key: SessionKey) -> dict[str, str]:
     """Hadoop settings with which Spark reads one bucket with the ingestion's own access (hadoop-aws, "Configuring
     different S3 buckets with Per-Bucket Configuration")."""
+    credentials = key.credentials
     if credentials is None:
         return {}
-    prefix = f"fs.s3a.bucket.{bucket}"
+    prefix = f"fs.s3a.bucket.{key.bucket}"
     conf = {
+        f"fs.{key.scheme}.impl": "org.apache.hadoop.fs.s3a.S3AFileSystem",
+        f"{prefix}.aws.credentials.provider": "org.apache.hadoop.fs.s3a.SimpleAWSCredentialsProvider",
         f"{prefix}.access.key": credentials.aws_access_key_id,
         f"{prefix}.secret.key": credentials.aws_secret_access_key,
         f"{prefix}.endpoint.region": credentials.region,
