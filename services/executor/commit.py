@@ -21,10 +21,10 @@ from libs.common.ledger.model import BatchClaim, BurnVerdict, Fate, FileVersion,
 from libs.common.ledger.states import BatchState, FileState
 from libs.common.objects.ports import ObjectStore
 from libs.common.storage.definitions import RunDefinition
-from services.executor.domain.audit import Clean, Miscounted, Spoiled, Staged, audit, changed
-from services.executor.domain.schema import Struct
+from services.executor.domain.audit import Clean, Miscounted, Spoiled, Staged, audit, changed, unreadable
+from services.executor.domain.schema import Struct, distinct
 from services.executor.domain.schema_change import compare
-from services.executor.ports import Ledger, Published, SourceChanged, Table
+from services.executor.ports import FilesUnreadable, Ledger, Published, SourceChanged, Table
 from services.executor.table_lanes import TableLanes
 
 STAGES_MAX = 6
@@ -78,6 +78,9 @@ class CommitProtocol:
             if not fates:
                 raise
             await self._set_aside(claim, table, BurnVerdict(fates))
+            return
+        except FilesUnreadable as error:
+            await self._set_aside(claim, table, BurnVerdict(unreadable(files, error.reasons)))
             return
         failpoint("exec.after_stage")
         # Crash here: the staged snapshot is invisible and is never published; the next attempt stages its own.
@@ -136,7 +139,9 @@ class CommitProtocol:
                     code="table_missing",
                     hint="bring the table back, or create a new ingestion to load everything again",
                 )
-            return await table.create(await table.infer(files))
+            first = distinct(await table.infer(files))
+            assert isinstance(first, Struct)
+            return await table.create(first)
 
     async def _stage(
         self, claim: BatchClaim, order: RunDefinition, table: Table, files: Sequence[FileVersion], schema: Struct
@@ -156,7 +161,8 @@ class CommitProtocol:
             if not staged.unknown_fields or not order.definition.format.schema_rules.evolution_enabled:
                 return _StagedBatch(staged, schema, cause_key)
             carriers = [f for f in files if f.digest in staged.unknown_fields]
-            change = compare(schema, await table.infer(carriers))
+            found = await table.infer(carriers)
+            change = compare(schema, found)
             if not change.additions:
                 in_the_way = {".".join(c.path): str(c) for c in change.clashes}
                 clashes = {
@@ -168,8 +174,12 @@ class CommitProtocol:
                 return _StagedBatch(staged, schema, cause_key, clashes)
             # Columns that were added stay, whatever becomes of the batch: they hold nulls until rows come.
             async with self._lanes.of(order.definition.destination.identifier):
-                schema = await table.add(change.additions)
-            cause_key = carriers[0].key
+                # Another batch may have added them meanwhile, or their twins in another spelling.
+                schema = await table.schema() or schema
+                additions = compare(schema, found).additions
+                if additions:
+                    schema = await table.add(additions)
+                    cause_key = carriers[0].key
         raise Temporary("the table's schema keeps changing under the batch", code="schema_unsettled")
 
     async def _publish(self, claim: BatchClaim, order: RunDefinition, table: Table, batch: _StagedBatch) -> None:
@@ -250,7 +260,7 @@ async def _explained(
         assert problem is not None
         line = await table.first_bad_line(f, schema)
         clashes = compare(schema, await table.infer([f])).clashes
-        reason = str(clashes[0]) if clashes else "not a JSON object"
+        reason = str(clashes[0]) if clashes else "not one JSON object whose values fit the table's columns"
         where = f"the first is line {line}: " if line else ""
         explained[f.digest] = Fate(
             FileState.FAILED,

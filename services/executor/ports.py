@@ -29,6 +29,15 @@ class SourceChanged(Temporary):
         super().__init__("a file changed before it was read", code="source_changed")
 
 
+class FilesUnreadable(Temporary):
+    """Some files cannot be read to their end: cut short, or not compressed as their names say. ``reasons`` goes by
+    file digest."""
+
+    def __init__(self, reasons: Mapping[bytes, str]) -> None:
+        super().__init__("a file cannot be read to its end", code="unreadable_file")
+        self.reasons = reasons
+
+
 class Ledger(Protocol):
     """A batch's guarded life; see ``libs/common/ledger/batches.py``. Every method raises ``Fenced`` when the claim is
     lost, and then has written nothing."""
@@ -65,17 +74,27 @@ class Table(Protocol):
         ...
 
     async def add(self, additions: Sequence[Addition]) -> Struct:
-        """Adds fields; one that is there already is fine. Returns the schema after."""
+        """Adds fields; one that is there already, in any spelling, is left as it is. Returns the schema after."""
         ...
 
     async def infer(self, files: Sequence[FileVersion]) -> Struct:
-        """The schema that these files show, all of their lines read. Empty if they hold no record."""
+        """The schema that these files show, all of their lines read. Empty if they hold no record.
+
+        Raises:
+            SourceChanged, FilesUnreadable: as ``stage``.
+        """
         ...
 
     async def stage(
         self, files: Sequence[FileVersion], schema: Struct, wap_id: str, properties: Mapping[str, str]
     ) -> Staged:
-        """Writes the files' rows into a snapshot that no reader sees."""
+        """Writes the files' rows into a snapshot that no reader sees.
+
+        Raises:
+            SourceChanged: a file is gone, or is being replaced.
+            FilesUnreadable: these can never be read; the others can.
+            Temporary: ``schema_changed``: the table is not what ``schema`` says any more.
+        """
         ...
 
     async def stage_burn(self, wap_id: str, properties: Mapping[str, str]) -> int:

@@ -6,8 +6,12 @@ this one and on Spark with Iceberg.
 """
 
 import asyncio
+import codecs
+import gzip
 import json
-from collections.abc import Mapping, Sequence
+import re
+import zlib
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from typing import Any
 
@@ -15,9 +19,9 @@ from libs.common.contracts.definition import Destination
 from libs.common.errors import Temporary
 from libs.common.ledger.model import Column, FileVersion
 from services.executor.domain.audit import FileRead, Staged
-from services.executor.domain.schema import Array, Field, Struct, Type, sql
-from services.executor.domain.schema_change import Addition, compare, with_additions
-from services.executor.ports import Published, SourceChanged
+from services.executor.domain.schema import Array, Field, Map, Struct, Type, sql
+from services.executor.domain.schema_change import Addition, compare, lacking, with_additions
+from services.executor.ports import FilesUnreadable, Published, SourceChanged
 from tests.support.memory_objects import MemoryObjects
 
 
@@ -105,17 +109,15 @@ class MemoryTable:
 
     async def add(self, additions: Sequence[Addition]) -> Struct:
         await asyncio.sleep(0)
-        wanted = with_additions(Struct(), tuple(a for a in additions if len(a.path) == 1))
-        missing = compare(self._table.schema, wanted).additions
-        deeper = tuple(a for a in additions if len(a.path) > 1)
-        self._table.schema = with_additions(self._table.schema, (*missing, *deeper))
+        self._table.schema = with_additions(self._table.schema, lacking(self._table.schema, additions))
         return self._table.schema
 
     async def infer(self, files: Sequence[FileVersion]) -> Struct:
         await asyncio.sleep(0)
         found: Struct = Struct()
+        bodies = self._bodies(files)
         for file in files:
-            for line in self._lines(file):
+            for line in bodies[file.digest]:
                 value = _object(line)
                 if value is not None:
                     found = with_additions(found, compare(found, _struct(value)).additions)
@@ -125,15 +127,18 @@ class MemoryTable:
         self, files: Sequence[FileVersion], schema: Struct, wap_id: str, properties: Mapping[str, str]
     ) -> Staged:
         await asyncio.sleep(0)
+        if any(len(a.path) > 1 for a in compare(schema, self._table.schema).additions):
+            raise Temporary("the columns changed under the batch", code="schema_changed")
         rows: list[str] = []
         reads: dict[bytes, FileRead] = {}
         unknown: dict[bytes, frozenset[str]] = {}
+        bodies = self._bodies(files)
         for file in files:
-            lines = self._lines(file)
+            lines = bodies[file.digest]
             parsed = [_object(line) for line in lines if line.strip()]
-            good = [v for v in parsed if v is not None and not compare(schema, _struct(v)).clashes]
-            names = frozenset(a.name for v in good for a in compare(schema, _struct(v)).additions)
-            rows += [json.dumps(value, sort_keys=True) for value in good]
+            good = [v for v in parsed if v is not None and _is_row(schema, v)]
+            names = frozenset(name for v in parsed for name in _unknown(schema, v))
+            rows += [json.dumps(_known(schema, value), sort_keys=True) for value in good]
             if lines:
                 reads[file.digest] = FileRead(len(lines), len(good), len(parsed) - len(good))
             if names:
@@ -157,9 +162,9 @@ class MemoryTable:
 
     async def first_bad_line(self, file: FileVersion, schema: Struct) -> int | None:
         await asyncio.sleep(0)
-        for number, line in enumerate(self._lines(file), start=1):
+        for number, line in enumerate(self._bodies([file])[file.digest], start=1):
             value = _object(line)
-            if line.strip() and (value is None or compare(schema, _struct(value)).clashes):
+            if line.strip() and (value is None or not _is_row(schema, value)):
                 return number
         return None
 
@@ -167,11 +172,21 @@ class MemoryTable:
     def _table(self) -> Iceberg:
         return self._warehouse.tables[self._to.identifier]
 
-    def _lines(self, file: FileVersion) -> list[str]:
-        body = self._objects.bodies.get((file.bucket, file.key))
-        if body is None:
-            raise SourceChanged
-        return body.decode().splitlines()
+    def _bodies(self, files: Sequence[FileVersion]) -> dict[bytes, list[bytes]]:
+        """The lines of each file, by digest."""
+        lines: dict[bytes, list[bytes]] = {}
+        broken: dict[bytes, str] = {}
+        for file in files:
+            body = self._objects.bodies.get((file.bucket, file.key))
+            if body is None:
+                raise SourceChanged
+            try:
+                lines[file.digest] = _lines(gzip.decompress(body) if file.key.endswith(".gz") else body)
+            except (OSError, EOFError, zlib.error) as error:
+                broken[file.digest] = str(error)
+        if broken:
+            raise FilesUnreadable(broken)
+        return lines
 
 
 class PlainAppendTable(MemoryTable):
@@ -184,12 +199,65 @@ class PlainAppendTable(MemoryTable):
         table.ancestry.append(again.id)
 
 
-def _object(line: str) -> dict[str, Any] | None:
+def _lines(body: bytes) -> list[bytes]:
+    *lines, rest = re.split(rb"\r\n|\r|\n", body.removeprefix(codecs.BOM_UTF8))
+    return [*lines, rest] if rest else lines
+
+
+def _object(line: bytes) -> dict[str, Any] | None:
     try:
-        value = json.loads(line)
+        value = json.loads(line.decode())
     except ValueError:
         return None
     return value if isinstance(value, dict) else None
+
+
+def _is_row(schema: Struct, value: Mapping[str, Any]) -> bool:
+    required = [f.name for f in schema.fields if f.required]
+    return bool(schema.fields) and all(value.get(name) is not None for name in required) and _fits(schema, value)
+
+
+def _fits(found: Type, value: Any) -> bool:
+    """Whether a column of the type takes the value."""
+    if value is None:
+        return True
+    match found:
+        case Struct(fields=fields):
+            return isinstance(value, dict) and all(_fits(f.type, value.get(f.name)) for f in fields)
+        case Array(element=inner):
+            return isinstance(value, list) and all(_fits(inner, v) for v in value)
+        case Map(value=inner):
+            return isinstance(value, dict) and all(_fits(inner, v) for v in value.values())
+        case "boolean":
+            return isinstance(value, bool)
+        case "bigint":
+            return isinstance(value, int) and not isinstance(value, bool)
+        case "double":
+            return isinstance(value, int | float) and not isinstance(value, bool)
+        case _:
+            return True
+
+
+def _unknown(found: Type, value: Any, path: tuple[str, ...] = ()) -> Iterator[str]:
+    """Dotted names that the value has and the type has not."""
+    match found, value:
+        case Struct(), dict():
+            for name, inner in value.items():
+                known = found.get(name)
+                if known is None:
+                    yield ".".join((*path, name))
+                else:
+                    yield from _unknown(known.type, inner, (*path, name))
+        case Array(element=element), list():
+            for inner in value:
+                yield from _unknown(element, inner, (*path, "element"))
+        case Map(value=of), dict():
+            for inner in value.values():
+                yield from _unknown(of, inner, (*path, "value"))
+
+
+def _known(schema: Struct, value: Mapping[str, Any]) -> dict[str, Any]:
+    return {name: inner for name, inner in value.items() if schema.get(name) is not None}
 
 
 def _struct(value: Mapping[str, Any]) -> Struct:

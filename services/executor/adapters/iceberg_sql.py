@@ -7,6 +7,8 @@ from services.executor.domain.schema import Struct, quoted, sql
 from services.executor.domain.schema_change import Addition
 
 WAP_ENABLED = "write.wap.enabled"
+WAP_ID_KEPT = "autoloader.wap-id"
+"""Our own copy of the wap id, in the summary of each snapshot that we write."""
 
 
 def literal(text: str) -> str:
@@ -20,7 +22,7 @@ def create_namespace(to: Destination) -> str:
 
 def create_table(to: Destination, schema: Struct) -> str:
     """Format v2: what every engine of today reads. Staging is on from the first commit."""
-    columns = ", ".join(f"{quoted(f.name)} {sql(f.type)}" for f in schema.fields)
+    columns = ", ".join(f"{quoted(f.name)} {sql(f.type)}{' NOT NULL' if f.required else ''}" for f in schema.fields)
     return (
         f"CREATE TABLE IF NOT EXISTS {to.identifier} {f'({columns})' if columns else ''} USING iceberg "
         f"TBLPROPERTIES ('{WAP_ENABLED}'='true', 'format-version'='2')"
@@ -32,7 +34,7 @@ def enable_wap(to: Destination) -> str:
 
 
 def show_properties(to: Destination) -> str:
-    return f"SHOW TBLPROPERTIES {to.identifier} ('{WAP_ENABLED}')"
+    return f"SHOW TBLPROPERTIES {to.identifier}"
 
 
 def add_columns(to: Destination, additions: Sequence[Addition]) -> str:
@@ -62,7 +64,8 @@ def published_snapshots(to: Destination, wap_id: str) -> str:
     """What the current ancestry holds under a wap id.
 
     A fast-forwarded snapshot keeps its own ``wap.id``; a picked one carries ``published-wap-id`` and points at
-    its source, whose summary still has our properties.
+    its source, whose summary still has our properties. Our own copy of the id also finds what was never staged:
+    if somebody took ``write.wap.enabled`` away, Iceberg appends at once, and writes no ``wap.id``.
     """
     wap = literal(wap_id)
     return (
@@ -71,5 +74,5 @@ def published_snapshots(to: Destination, wap_id: str) -> str:
         f"JOIN {to.identifier}.history h ON h.snapshot_id = s.snapshot_id AND h.is_current_ancestor "
         f"LEFT JOIN {to.identifier}.snapshots o ON o.snapshot_id = CAST(s.summary['source-snapshot-id'] AS BIGINT) "
         f"WHERE s.summary['published-wap-id'] = {wap} "
-        f"OR (s.summary['wap.id'] = {wap} AND s.summary['published-wap-id'] IS NULL) LIMIT 1"
+        f"OR s.summary['wap.id'] = {wap} OR s.summary['{WAP_ID_KEPT}'] = {wap} LIMIT 1"
     )

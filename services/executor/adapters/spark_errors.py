@@ -1,5 +1,8 @@
 """The border: from pyspark's and gRPC's errors to ours. One table; the most specific row that fits wins."""
 
+import re
+from urllib.parse import unquote
+
 import grpc
 from pyspark.errors import AnalysisException, PySparkException
 
@@ -10,6 +13,24 @@ _UNKNOWN_CATALOG = frozenset({"REQUIRES_SINGLE_PART_NAMESPACE", "CATALOG_NOT_FOU
 _SOURCE_CHANGED = ("FileNotFoundException", "RemoteFileChangedException", "No such file or directory")
 _ACCESS_DENIED = ("AccessDeniedException", "Status Code: 403")
 _UNREACHABLE = frozenset({grpc.StatusCode.UNAVAILABLE, grpc.StatusCode.DEADLINE_EXCEEDED, grpc.StatusCode.CANCELLED})
+
+
+# What decompressors say of bytes that are not whole, in the "Caused by" of FAILED_READ_FILE. A connection that breaks
+# says "premature end".
+_NOT_WHOLE = re.compile(
+    r"Caused by: [\w.]+: ((?:unexpected end of|truncated|invalid |incorrect |unknown (?:frame|compression)|not a |bad |"
+    r"corrupt|malformed|[\w ]*CRC)[^\n]{0,200})",
+    re.IGNORECASE,
+)
+_READ_FILE = re.compile(r"Encountered error while reading file (\S+?)\.?(?:\s|$)")
+
+
+def file_not_whole(error: BaseException) -> tuple[str, str] | None:
+    """The path, as Spark knows it, of a file that no retry can read, and the reason; None for any other error."""
+    if not (_condition(error) or "").startswith("FAILED_READ_FILE"):
+        return None
+    path, reason = _READ_FILE.search(str(error)), _NOT_WHOLE.search(str(error))
+    return (unquote(path[1]), reason[1].strip()) if path and reason else None
 
 
 def translate(error: BaseException, *, url: str, table: str) -> AutoloaderError:
@@ -55,6 +76,10 @@ def unreachable(url: str) -> Temporary:
 
 def is_table_missing(error: BaseException) -> bool:
     return _condition(error) in ("TABLE_OR_VIEW_NOT_FOUND", "SCHEMA_NOT_FOUND")
+
+
+def is_schema_mismatch(error: BaseException) -> bool:
+    return (_condition(error) or "").startswith("INCOMPATIBLE_DATA_FOR_TABLE")
 
 
 def is_field_there_already(error: BaseException) -> bool:

@@ -10,22 +10,35 @@ from pyspark.sql.connect import functions as F
 from pyspark.sql.connect.observation import Observation
 
 from libs.common.contracts.definition import Destination
-from libs.common.errors import Permanent
+from libs.common.errors import Permanent, Temporary
 from libs.common.ledger.model import Column, FileVersion
 from libs.common.storage.definitions import RunDefinition
 from services.executor.adapters import iceberg_sql, staging
-from services.executor.adapters.spark_errors import is_field_there_already, is_table_missing, translate
+from services.executor.adapters.spark_errors import (
+    file_not_whole,
+    is_field_there_already,
+    is_schema_mismatch,
+    is_table_missing,
+    translate,
+)
 from services.executor.adapters.spark_sessions import BatchSession, SessionKey, SparkSessions
 from services.executor.domain.audit import Staged
 from services.executor.domain.schema import Struct, sql, struct_from_json
-from services.executor.domain.schema_change import Addition
-from services.executor.ports import Published, Table
+from services.executor.domain.schema_change import Addition, lacking
+from services.executor.ports import FilesUnreadable, Published, Table
 
 T = TypeVar("T")
 
 _WAP_ID = "spark.wap.id"
 # A single partition of this size holds a whole file, so a line's position in it is its number in the file.
 _WHOLE_FILE_BYTES = 2**31 - 1
+_ONE_PARTITION = {
+    "spark.sql.files.maxPartitionBytes": str(_WHOLE_FILE_BYTES),
+    "spark.sql.files.minPartitionNum": "1",  # otherwise a file is cut for every core to have a part
+}
+_ADDS_MAX = 5
+_CHECKED_MAX = 200
+"""Compressed files that are read one by one after one of them turned out broken."""
 
 
 class SparkTables:
@@ -61,6 +74,7 @@ class SparkTable:
     def __init__(self, session: BatchSession, url: str, destination: Destination) -> None:
         self._session = session
         self._spark = session.spark
+        self._scheme = session.scheme
         self._url = url
         self._to = destination
 
@@ -75,20 +89,28 @@ class SparkTable:
         def work() -> Struct:
             self._sql(iceberg_sql.create_namespace(self._to))
             self._sql(iceberg_sql.create_table(self._to, schema))
-            return self._schema()
+            # Somebody else may have been faster, with a table that is not ready for staging.
+            found = self._schema_if_any()
+            assert found is not None
+            return found
 
         return await self._run(work)
 
     async def add(self, additions: Sequence[Addition]) -> Struct:
         def work() -> Struct:
-            for addition in additions:
+            for _ in range(_ADDS_MAX):
+                self._sql(iceberg_sql.refresh(self._to))
+                schema = self._schema()
+                missing = lacking(schema, additions)
+                if not missing:
+                    return schema
                 try:
-                    self._sql(iceberg_sql.add_columns(self._to, [addition]))
+                    self._sql(iceberg_sql.add_columns(self._to, missing))
                 except Exception as e:
+                    # Somebody added one of them since we looked; the statement did nothing.
                     if not is_field_there_already(e):
                         raise
-                    self._sql(iceberg_sql.refresh(self._to))
-            return self._schema()
+            raise Temporary(f"the columns of {self._to.identifier} keep changing", code="schema_unsettled")
 
         return await self._run(work)
 
@@ -97,10 +119,11 @@ class SparkTable:
             reader = self._spark.read.option("recursiveFileLookup", "true").option(
                 "columnNameOfCorruptRecord", "_autoloader_corrupt"
             )
-            found = struct_from_json(reader.json([staging.exact_path(f) for f in files]).schema.jsonValue())
+            paths = [staging.exact_path(f, self._scheme) for f in files]
+            found = struct_from_json(reader.json(paths).schema.jsonValue())
             return Struct(tuple(f for f in found.fields if f.name != "_autoloader_corrupt"))
 
-        return await self._run(work)
+        return await self._read(files, work)
 
     async def stage(
         self, files: Sequence[FileVersion], schema: Struct, wap_id: str, properties: Mapping[str, str]
@@ -108,8 +131,17 @@ class SparkTable:
         def work() -> Staged:
             stage_id = str(uuid4())
             watch = Observation()
-            parsed = staging.observe(staging.parse(staging.read_lines(self._spark, files), schema), watch, len(files))
-            self._append_staged(staging.rows_of(parsed, schema), wap_id, properties, stage_id)
+            lines = staging.read_lines(self._spark, files, self._scheme)
+            parsed = staging.observe(staging.parse(lines, schema), watch, len(files))
+            try:
+                self._append_staged(staging.rows_of(parsed, schema), wap_id, properties, stage_id)
+            except Exception as e:
+                if is_schema_mismatch(e) and self._schema() != schema:
+                    # A field that another batch added inside a struct; new columns are filled with nulls.
+                    raise Temporary(
+                        f"the columns of {self._to.identifier} changed under the batch", code="schema_changed"
+                    ) from e
+                raise
             snapshot_id, added = self._staged_snapshot(stage_id)
             seen = watch.get
             return Staged(
@@ -120,7 +152,7 @@ class SparkTable:
                 stray_lines=int(seen["stray"]),
             )
 
-        return await self._run(work)
+        return await self._read(files, work)
 
     async def stage_burn(self, wap_id: str, properties: Mapping[str, str]) -> int:
         def work() -> int:
@@ -144,10 +176,10 @@ class SparkTable:
                 raise
             if not found:
                 return None
-            summary, source = found[0]["summary"], found[0]["source"] or {}
+            summary = found[0]["summary"]
             return Published(
                 snapshot_id=int(found[0]["snapshot_id"]),
-                is_burn="true" in (summary.get("autoloader.burn"), source.get("autoloader.burn")),
+                is_burn=_is_burn(summary, found[0]["source"]),
                 bytes_written=int(summary.get("added-files-size", 0)),
             )
 
@@ -155,20 +187,22 @@ class SparkTable:
 
     async def first_bad_line(self, file: FileVersion, schema: Struct) -> int | None:
         def work() -> int | None:
-            self._spark.conf.set("spark.sql.files.maxPartitionBytes", str(_WHOLE_FILE_BYTES))
+            for name, value in _ONE_PARTITION.items():
+                self._spark.conf.set(name, value)
             try:
                 # A file that is too large for one partition has no line numbers to offer.
                 if file.size_bytes > _WHOLE_FILE_BYTES:
                     return None
-                lines = staging.read_lines(self._spark, [file]).withColumn(
+                lines = staging.read_lines(self._spark, [file], self._scheme).withColumn(
                     "line", F.monotonically_increasing_id() + F.lit(1)
                 )
                 first = staging.parse(lines, schema).where("bad").agg(F.min("line").alias("line")).collect()
                 return None if first[0]["line"] is None else int(first[0]["line"])
             finally:
-                self._spark.conf.unset("spark.sql.files.maxPartitionBytes")
+                for name in _ONE_PARTITION:
+                    self._spark.conf.unset(name)
 
-        return await self._run(work)
+        return await self._read([file], work)
 
     # --- statements; called in the session's thread ---------------------------------------------------------
 
@@ -177,21 +211,29 @@ class SparkTable:
 
     def _schema_if_any(self) -> Struct | None:
         try:
+            rows = self._spark.sql(iceberg_sql.show_properties(self._to)).collect()
+            properties = {row["key"]: row["value"] for row in rows}
+            if not properties.get("format", "").startswith("iceberg/"):
+                raise Permanent(
+                    f"{self._to.identifier} is a view, or a table of another format than Iceberg",
+                    code="invalid_destination",
+                    hint="name an Iceberg table in destination, or one that does not exist yet",
+                )
+            if properties.get(iceberg_sql.WAP_ENABLED) != "true":
+                self._sql(iceberg_sql.enable_wap(self._to))
             self._sql(iceberg_sql.refresh(self._to))
-            schema = self._schema()
+            return self._schema()
         except Exception as e:
             if is_table_missing(e):
                 return None
             raise
-        if self._spark.sql(iceberg_sql.show_properties(self._to)).collect()[0]["value"] != "true":
-            self._sql(iceberg_sql.enable_wap(self._to))
-        return schema
 
     def _append_staged(self, rows: DataFrame, wap_id: str, properties: Mapping[str, str], stage_id: str) -> None:
         self._spark.conf.set(_WAP_ID, wap_id)
         try:
             writer = rows.writeTo(self._to.identifier)
-            for name, value in {**properties, "autoloader.stage": stage_id}.items():
+            ours = {"autoloader.stage": stage_id, iceberg_sql.WAP_ID_KEPT: wap_id}
+            for name, value in {**properties, **ours}.items():
                 writer = writer.option(f"snapshot-property.{name}", value)
             writer.append()
         finally:
@@ -202,14 +244,53 @@ class SparkTable:
         self._sql(iceberg_sql.refresh(self._to))
         # Spark Connect may have run the write twice (a reattach after a server restart): then there are two equal
         # copies, and either will do.
-        found = self._spark.sql(iceberg_sql.staged_snapshot(self._to, stage_id)).collect()[0]
-        return int(found["snapshot_id"]), int(found["summary"].get("added-records", 0))
+        found = self._spark.sql(iceberg_sql.staged_snapshot(self._to, stage_id)).collect()
+        if not found:
+            raise Temporary(f"the staged snapshot was removed from {self._to.identifier}", code="stage_lost")
+        return int(found[0]["snapshot_id"]), int(found[0]["summary"].get("added-records", 0))
 
     def _sql(self, statement: str) -> None:
         self._spark.sql(statement).collect()
+
+    def _broken_among(self, files: Sequence[FileVersion]) -> dict[bytes, str]:
+        """Reads compressed files one by one, so that all the broken ones of a batch are named at once."""
+        broken: dict[bytes, str] = {}
+        for f in files:
+            try:
+                self._spark.read.text(staging.exact_path(f, self._scheme)).agg(F.count("value")).collect()
+            except Exception as e:  # noqa: BLE001 - whatever else is wrong with it shows in the next attempt
+                found = file_not_whole(e)
+                if found is not None:
+                    broken[f.digest] = found[1]
+        return broken
+
+    async def _read(self, files: Sequence[FileVersion], work: Callable[[], T]) -> T:
+        """As ``_run``, for work that reads these files."""
+        try:
+            return await self._session.run(work)
+        except Exception as e:
+            found = file_not_whole(e)
+            first = next((f for f in files if found and staging.s3a_path(f, self._scheme) == found[0]), None)
+            if found is None or first is None:
+                raise translate(e, url=self._url, table=self._to.identifier) from e
+            alike = [f for f in files if f is not first and _suffix(f) == _suffix(first)][:_CHECKED_MAX]
+            others = await self._run(lambda: self._broken_among(alike))
+            raise FilesUnreadable({first.digest: found[1], **others}) from e
 
     async def _run(self, work: Callable[[], T]) -> T:
         try:
             return await self._session.run(work)
         except Exception as e:
             raise translate(e, url=self._url, table=self._to.identifier) from e
+
+
+def _is_burn(summary: Mapping[str, str], source: Mapping[str, str] | None) -> bool:
+    """A picked snapshot does not carry our mark; its source does, until snapshot expiry takes that away. What is left
+    then of a burn is that it added nothing. An empty batch looks the same: its files are loaded again, as no rows."""
+    if "true" in (summary.get("autoloader.burn"), (source or {}).get("autoloader.burn")):
+        return True
+    return source is None and "source-snapshot-id" in summary and int(summary.get("added-records", 0)) == 0
+
+
+def _suffix(file: FileVersion) -> str:
+    return file.key.rsplit(".", 1)[-1]

@@ -12,8 +12,8 @@ from libs.common.contracts.definition import Credentials, Destination
 from libs.common.errors import AutoloaderError, Permanent, Temporary
 from libs.common.ledger.model import FileVersion
 from services.executor.adapters import iceberg_sql
-from services.executor.adapters.spark_errors import is_table_missing, translate
-from services.executor.adapters.spark_sessions import s3a_conf
+from services.executor.adapters.spark_errors import file_not_whole, is_table_missing, translate
+from services.executor.adapters.spark_sessions import SessionKey, s3a_conf
 from services.executor.adapters.staging import exact_path, reads, unknown_fields
 from services.executor.domain.audit import FileRead
 from services.executor.domain.schema import Field, Struct
@@ -60,6 +60,45 @@ def test_every_kind_of_trouble_has_its_word(error: BaseException, kind: type[Aut
     assert (kind, code) == (type(ours), ours.code)
     assert "\n" not in ours.message
     assert "at x.java" not in ours.message
+
+
+READ_FAILED = (
+    "[FAILED_READ_FILE.NO_HINT] Encountered error while reading file s3a-1f://b/a%20b+c.json.gz.  SQLSTATE: KD001"
+)
+
+
+@pytest.mark.parametrize(
+    "cause",
+    [
+        "java.io.EOFException: Unexpected end of input stream",
+        "java.io.IOException: invalid distance too far back",
+        "java.io.IOException: gzip stream CRC failure",
+        "java.io.IOException: incorrect header check",
+        "java.io.IOException: unexpected end of stream",
+        "com.github.luben.zstd.ZstdIOException: Truncated source",
+        "com.github.luben.zstd.ZstdIOException: Unknown frame descriptor",
+    ],
+)
+def test_a_file_that_no_retry_can_read_is_told_by_its_cause(cause: str) -> None:
+    """The path is decoded: it is compared with a key."""
+    error = condition(
+        "FAILED_READ_FILE.NO_HINT", f"{READ_FAILED}\n\nJVM stacktrace:\n\tat x\nCaused by: {cause}\n\tat y"
+    )
+    assert ("s3a-1f://b/a b+c.json.gz", cause.split(": ")[1]) == file_not_whole(error)
+
+
+@pytest.mark.parametrize(
+    "error",
+    [
+        condition("FAILED_READ_FILE.NO_HINT", f"{READ_FAILED}\nCaused by: java.io.IOException: Connection reset"),
+        condition("FAILED_READ_FILE.NO_HINT", f"{READ_FAILED}\nCaused by: x.Gone: Premature end of Content-Length"),
+        condition("FAILED_READ_FILE.NO_HINT", READ_FAILED),
+        UnknownException("Caused by: java.io.EOFException: Unexpected end of input stream"),
+    ],
+)
+def test_a_read_that_may_succeed_next_time_blames_no_file(error: BaseException) -> None:
+    """A connection that breaks is no fault of the file."""
+    assert file_not_whole(error) is None
 
 
 def test_an_error_of_ours_passes_as_it_is() -> None:
@@ -123,10 +162,25 @@ def test_unknown_fields_are_gathered_per_file() -> None:
 def test_a_bucket_is_read_with_the_ingestions_own_access() -> None:
     """Settings for that bucket only; without credentials the cluster's own access is used."""
     access = Credentials(aws_access_key_id="k", aws_secret_access_key="s", endpoint_url="http://minio:9000")
-    conf = s3a_conf("landing", access)
-    assert all(name.startswith("fs.s3a.bucket.landing.") for name in conf)
+    key = SessionKey(URL, "landing", access)
+    conf = s3a_conf(key)
+    assert f"fs.{key.scheme}.impl" == next(name for name in conf if not name.startswith("fs.s3a.bucket.landing."))
     assert "false" == conf["fs.s3a.bucket.landing.connection.ssl.enabled"]
-    assert {} == s3a_conf("landing", None)
+    assert {} == s3a_conf(SessionKey(URL, "landing", None))
+
+
+def test_each_access_reads_under_a_name_of_its_own() -> None:
+    """Hadoop keeps a file system per scheme and bucket; a corrected key must not meet the one with the wrong key."""
+    access = Credentials(aws_access_key_id="k", aws_secret_access_key="s", endpoint_url="http://minio:9000")
+    changed = [
+        access,
+        access.model_copy(update={"aws_secret_access_key": "t"}),
+        access.model_copy(update={"endpoint_url": "http://other:9000"}),
+        None,
+    ]
+    schemes = [SessionKey(URL, "landing", one).scheme for one in changed]
+    assert len(changed) == len(set(schemes))
+    assert schemes[0] == SessionKey(URL, "other", access).scheme
 
 
 def test_pauses_double_and_stay_within_their_bounds() -> None:

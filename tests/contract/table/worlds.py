@@ -1,0 +1,161 @@
+"""The tables that keep the promises of ``services.executor.ports.Table``: in memory, and on Spark with Iceberg."""
+
+import asyncio
+import json
+from collections.abc import Callable, Iterable, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from datetime import UTC, datetime
+from itertools import count
+from typing import Any, Protocol
+from uuid import uuid4
+
+from libs.common.contracts.definition import Destination
+from libs.common.ledger.model import FileVersion
+from services.executor.adapters.spark_sessions import BatchSession, SessionKey, open_session
+from services.executor.adapters.spark_table import SparkTable
+from services.executor.domain.audit import FileRead, Staged
+from services.executor.domain.schema import Field, Struct
+from services.executor.ports import Table
+from tests.support.memory_objects import MemoryObjects
+from tests.support.memory_table import MemoryTable, Warehouse
+
+BUCKET = "autoloader-contract"
+ID = Struct((Field("id", "bigint"),))
+
+
+class World(Protocol):
+    """One table that is not there yet, two executors' holds on it, and a bucket."""
+
+    one: Table
+    other: Table
+
+    def put(self, key: str, body: bytes) -> FileVersion: ...
+    def delete(self, file: FileVersion) -> None: ...
+    async def append(self, *ids: int) -> None:
+        """What a foreign writer does."""
+        ...
+
+    async def ids(self) -> list[int]:
+        """What a reader sees."""
+        ...
+
+
+class MemoryWorld:
+    """See ``World``."""
+
+    def __init__(self) -> None:
+        self.to = Destination(catalog="c", database="d", table="t")
+        self.objects = MemoryObjects()
+        self.warehouse = Warehouse()
+        self.one: Table = MemoryTable(self.warehouse, self.to, self.objects)
+        self.other: Table = MemoryTable(self.warehouse, self.to, self.objects)
+
+    def put(self, key: str, body: bytes) -> FileVersion:
+        return self.objects.put(BUCKET, key, body)
+
+    def delete(self, file: FileVersion) -> None:
+        self.objects.delete(file.bucket, file.key)
+
+    async def append(self, *ids: int) -> None:
+        self.warehouse.tables[self.to.identifier].append([json.dumps({"id": i}) for i in ids])
+
+    async def ids(self) -> list[int]:
+        return sorted(json.loads(row)["id"] for row in self.warehouse.rows(self.to))
+
+
+class Spark:
+    """Two sessions of a server, opened once and used by all tests in turn."""
+
+    def __init__(self, key: SessionKey) -> None:
+        self._threads = ThreadPoolExecutor(2)
+        self._key = key
+        self.sessions = [open_session(key) for _ in range(2)]
+
+    def hold(self, to: Destination, session: int = 0) -> SparkTable:
+        loan = BatchSession(self.sessions[session], self._threads, 120, self._key.scheme)
+        return SparkTable(loan, self._key.url, to)
+
+    def sql(self, statement: str, session: int = 0) -> list[Any]:
+        return list(self.sessions[session].sql(statement).collect())
+
+    def close(self) -> None:
+        for session in self.sessions:
+            session.stop()
+        self._threads.shutdown()
+
+
+class SparkWorld:
+    """See ``World``; and what only the real one has."""
+
+    def __init__(self, spark: Spark, s3: Any) -> None:
+        name = f"contract_{uuid4().hex[:12]}"
+        self.to = Destination(catalog="test_catalog", database="contract", table=name)
+        self.spark = spark
+        self.one: Table = spark.hold(self.to, 0)
+        self.other: Table = spark.hold(self.to, 1)
+        self._s3 = s3
+        self._prefix = f"{name}/"
+        self._put: list[str] = []
+
+    def put(self, key: str, body: bytes) -> FileVersion:
+        key = self._prefix + key
+        # botocore asks for 100-continue before an empty body as well, and then waits 30 s for its next answer.
+        self._s3.put_object(Bucket=BUCKET, Key=key, **({"Body": body} if body else {}))
+        self._put.append(key)
+        return FileVersion(BUCKET, key, uuid4().hex, len(body), datetime.now(UTC))
+
+    def delete(self, file: FileVersion) -> None:
+        self._s3.delete_object(Bucket=file.bucket, Key=file.key)
+
+    async def append(self, *ids: int) -> None:
+        rows = ", ".join(f"({i})" for i in ids)
+        await self.sql(f"INSERT INTO {self.to.identifier} (id) VALUES {rows}", session=1)
+
+    async def ids(self) -> list[int]:
+        return sorted(row["id"] for row in await self.sql(f"SELECT id FROM {self.to.identifier}", session=1))
+
+    async def sql(self, statement: str, session: int = 0) -> list[Any]:
+        return await asyncio.to_thread(self.spark.sql, statement, session)
+
+    def clean(self) -> None:
+        self.spark.sql(f"DROP TABLE IF EXISTS {self.to.identifier} PURGE")
+        for key in self._put:
+            self._s3.delete_object(Bucket=BUCKET, Key=key)
+
+
+# --- words of the suite ----------------------------------------------------------------------------------------
+
+_numbers = count(1)
+
+
+def a_wap_id() -> str:
+    return f"al1:test:{uuid4().hex}"
+
+
+def lines(*objects: dict[str, Any]) -> bytes:
+    return "".join(json.dumps(o) + "\n" for o in objects).encode()
+
+
+def rows(ids: Iterable[int]) -> bytes:
+    return lines(*({"id": i} for i in ids))
+
+
+async def stage(table: Table, files: Sequence[FileVersion], schema: Struct = ID, wap_id: str | None = None) -> Staged:
+    return await table.stage(files, schema, wap_id or a_wap_id(), {"autoloader.batch": f"b{next(_numbers)}"})
+
+
+async def burn(table: Table, wap_id: str) -> int:
+    return await table.stage_burn(wap_id, {"autoloader.burn": "true"})
+
+
+async def load(world: World, *ids: int) -> None:
+    """A batch goes all the way."""
+    staged = await stage(world.one, [world.put(f"load-{next(_numbers)}.json", rows(ids))])
+    await world.one.publish(staged.snapshot_id)
+
+
+def read_of(staged: Staged, file: FileVersion) -> FileRead:
+    return staged.reads.get(file.digest, FileRead())
+
+
+WorldMaker = Callable[[], World]
