@@ -106,7 +106,13 @@ class Batches:
             raise
 
     async def _see_through(self, claim: BatchClaim) -> None:
-        order = await self._definitions.of(UUID(str(claim.run_id)))
+        try:
+            order = await self._definitions.of(UUID(str(claim.run_id)))
+        except Permanent as error:
+            if (await self._ledger.standing(claim)).may_be_staged:
+                raise  # only the table can end it, and only the definition says which table
+            await self._protocol.give_up(claim, None, _problem(error))
+            return
         problem = await self._attempts(claim, order)
         if problem is None:
             return

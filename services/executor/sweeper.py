@@ -42,3 +42,5 @@ class BatchSweeper:
             return
         except AutoloaderError as error:
             _log.warning("sweep.failed", batch_id=str(batch_id), code=error.code, problem=error.message)
+        except Exception:  # noqa: BLE001 - our bug in one batch must not end the sweeping of the others
+            _log.exception("sweep.failed", batch_id=str(batch_id))
