@@ -26,6 +26,9 @@ from libs.common.storage.definitions import RunDefinition, RunDefinitions
 from services.scanner.domain.planning import BatchPlanner, Limits
 from services.scanner.domain.selection import is_folder_marker, select
 
+BUG_ATTEMPTS_MAX = 5
+"""A listing that ends with a bug of ours is begun again; the one with this number is the last."""
+
 _log = get_logger(__name__)
 
 
@@ -75,14 +78,25 @@ class Scans:
             raise
         except (Permanent, Temporary) as error:
             if error.code == "database_unavailable":
+                await self._give_back(claim)  # it may be back already
                 raise
             log.warning("scan.failed", code=error.code, problem=error.message)
             await self._ledger.break_off(claim, _problem(error))
+        except Exception:
+            if claim.attempt < BUG_ATTEMPTS_MAX:
+                await self._give_back(claim)
+                raise
+            # Our bug, and it stays: sweepers would begin this listing again for ever, and the user would never hear.
+            log.exception("scan.given_up")
+            await self._ledger.break_off(claim, _internal_error(claim))
         except BaseException:
-            # A bug, or the end of this process. The run must not wait for the lease to run out.
-            with suppress(Exception):
-                await self._ledger.release(claim)
+            # The end of this process. The run must not wait for the lease to run out.
+            await self._give_back(claim)
             raise
+
+    async def _give_back(self, claim: ScanClaim) -> None:
+        with suppress(Exception):
+            await self._ledger.release(claim)
 
     async def _list(self, claim: ScanClaim, order: RunDefinition) -> _Seen:
         source = order.definition.source
@@ -134,6 +148,14 @@ def _warnings(source: Source, seen: _Seen) -> tuple[str, ...]:
             "check source.file_pattern",
         )
     return ()
+
+
+def _internal_error(claim: ScanClaim) -> Problem:
+    return Problem(
+        error_type="internal_error",
+        message="an unexpected error stopped the listing",
+        hint=f"look for run {claim.run_id} in the scanner's log, and report it",
+    )
 
 
 def _problem(error: AutoloaderError) -> Problem:

@@ -16,21 +16,27 @@ class Limits:
 
 
 class BatchPlanner:
-    """Takes files as a listing brings them and gives back batches as they fill up. Holds one open batch at most."""
+    """Takes files as a listing brings them and gives back batches as they fill up. Holds one open batch at most.
+
+    A key is in the open batch once: when a listing names it again, the later version takes the earlier one's place.
+    """
 
     def __init__(self, limits: Limits, new_id: Callable[[], BatchId] = new_batch_id) -> None:
         self._limits = limits
         self._new_id = new_id
-        self._open: list[FileVersion] = []
+        self._open: dict[bytes, FileVersion] = {}
         self._open_bytes = 0
 
     def add(self, files: Iterable[FileVersion]) -> tuple[PlannedBatch, ...]:
         """The batches that these files completed, in order."""
         full: list[PlannedBatch] = []
         for f in files:
+            digest = f.digest
+            if (earlier := self._open.pop(digest, None)) is not None:
+                self._open_bytes -= earlier.size_bytes
             if self._open and self._open_bytes + f.size_bytes > self._limits.bytes_max:
                 full.append(self._close())
-            self._open.append(f)
+            self._open[digest] = f
             self._open_bytes += f.size_bytes
             if len(self._open) >= self._limits.files_max or self._open_bytes >= self._limits.bytes_max:
                 full.append(self._close())
@@ -41,6 +47,6 @@ class BatchPlanner:
         return (self._close(),) if self._open else ()
 
     def _close(self) -> PlannedBatch:
-        batch = PlannedBatch(self._new_id(), tuple(self._open))
-        self._open, self._open_bytes = [], 0
+        batch = PlannedBatch(self._new_id(), tuple(self._open.values()))
+        self._open, self._open_bytes = {}, 0
         return batch

@@ -13,9 +13,9 @@ from libs.common.ledger.states import LIVE_FILE_STATES, FileState
 class Selection:
     """What a page of matching objects is to this run.
 
-    ``taken`` are new to it; ``resumed`` were taken by an earlier attempt of this very run, and wait for a batch;
-    ``superseded`` are digests whose older version nobody has read yet; ``refused`` cannot be read as they are named;
-    ``skipped`` counts what the ledger has already.
+    ``taken`` are new to it; ``resumed`` were taken earlier in this very run, and wait for a batch; ``superseded`` are
+    digests whose older version nobody has read yet; ``refused`` cannot be read as they are named; ``skipped`` counts
+    what the ledger has already. No key is in it twice.
     """
 
     taken: tuple[FileVersion, ...] = ()
@@ -36,10 +36,11 @@ class _Draft:
 
 def select(files: Sequence[FileVersion], known: Mapping[bytes, Sequence[KnownVersion]], run_id: RunId) -> Selection:
     """Sorts a page. A key that is in work or loaded is left alone, whatever version it has now
-    (``allow_overwrites: skip``); a key that failed, went missing or was never read is open to a new version."""
+    (``allow_overwrites: skip``); a key that failed, went missing or was never read is open to a new version. Of a key
+    that a page names twice, the later entry is the truth."""
     draft = _Draft()
-    for f in files:
-        _sort(f, known.get(f.digest, ()), run_id, draft)
+    for digest, f in {f.digest: f for f in files}.items():
+        _sort(f, known.get(digest, ()), run_id, draft)
     return Selection(
         tuple(draft.taken), tuple(draft.resumed), tuple(draft.superseded), tuple(draft.refused), draft.skipped
     )
@@ -55,7 +56,8 @@ def _sort(f: FileVersion, versions: Sequence[KnownVersion], run_id: RunId, draft
         draft.superseded.append(f.digest)
         draft.taken.append(f)
     elif live is not None:
-        (draft.resumed if live.run_id == run_id else draft.taken).append(f)
+        waits = live.run_id == run_id and not live.given_up
+        (draft.resumed if waits else draft.taken).append(f)
     elif same is not None and same.state is FileState.FAILED:
         draft.skipped += 0 if same.run_id == run_id else 1
     elif (reason := unreadable(f.key)) is not None:

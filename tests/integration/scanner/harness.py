@@ -1,0 +1,199 @@
+"""A scanner on a real ledger, with a store in memory: put files, ask for runs, look at what came of them."""
+
+import asyncio
+import base64
+from collections import Counter
+from collections.abc import AsyncIterator, Iterable, Sequence
+from datetime import timedelta
+
+from sqlalchemy import func, select
+
+from libs.common.contracts.codec import decode
+from libs.common.contracts.definition import Credentials, Definition, Destination, Source
+from libs.common.contracts.events import Problem, RunCompleted, RunFact, ScanCompleted, ScanFailed, ScanProgress, Totals
+from libs.common.ids import BatchId, IngestionId, RunId, new_ingestion_id, new_run_id
+from libs.common.ledger.batches import BatchLedger
+from libs.common.ledger.model import BurnVerdict, FileVersion, PublishedBatch
+from libs.common.ledger.scans import ScanLedger
+from libs.common.ledger.states import BatchState
+from libs.common.ledger.tables import batch, file
+from libs.common.objects.ports import ObjectStore
+from libs.common.secrets import SecretBox
+from libs.common.storage.control import ingestion, outbox, run
+from libs.common.storage.definitions import RunDefinitions
+from libs.common.storage.engine import Database
+from libs.common.storage.outbox import Outbox
+from services.scanner.handlers import Scans
+from services.scanner.sweeper import ScanSweeper
+from tests.support.memory_objects import MemoryObjects
+
+LONG = timedelta(minutes=5)
+BUCKET = "landing"
+
+
+class Harness:
+    """One ingestion of ``s3://landing/in/``, three files to a batch, four keys to a page."""
+
+    def __init__(self, database: Database, *, file_pattern: str = "*.json") -> None:
+        self.database = database
+        self.objects = MemoryObjects(page_size=4)
+        self.objects.create_bucket(BUCKET)
+        self.ingestion_id: IngestionId = new_ingestion_id()
+        self.pattern = file_pattern
+        self._outbox = Outbox(source="autoloader/test")
+
+    def put(self, *keys: str, body: bytes = b"{}\n") -> None:
+        for key in keys:
+            self.objects.put(BUCKET, key, body)
+
+    def ledger(self, lease: timedelta = LONG) -> ScanLedger:
+        return ScanLedger(self.database, self._outbox, owner="scanner", lease=lease)
+
+    def scans(
+        self, *, lease: timedelta = LONG, heartbeat: timedelta = LONG, objects: ObjectStore | None = None
+    ) -> Scans:
+        definitions = RunDefinitions(self.database, SecretBox(base64.b64encode(b"k" * 32).decode()))
+        return Scans(self.ledger(lease), definitions, objects or self.objects, heartbeat=heartbeat)
+
+    def sweeper(self, scans: Scans, *, interval: timedelta = timedelta(milliseconds=10)) -> ScanSweeper:
+        return ScanSweeper(self.ledger(), scans, interval=interval)
+
+    async def new_run(self) -> RunId:
+        """A run as the API would have stored it, but for its queue: several may be under way."""
+        definition = Definition(
+            name="test",
+            cluster_id="local",
+            source=Source(path=f"s3://{BUCKET}/in/", file_pattern=self.pattern, max_files_per_trigger=3),
+            destination=Destination(catalog="c", database="d", table="t"),
+        ).model_dump(mode="json", by_alias=True)
+        run_id = new_run_id()
+        async with self.database.begin() as connection:
+            if (await connection.scalar(select(ingestion.c.id).where(ingestion.c.id == self.ingestion_id))) is None:
+                await connection.execute(
+                    ingestion.insert().values(
+                        id=self.ingestion_id, tenant_id="t", status="active", definition=definition, created_by="me"
+                    )
+                )
+            await connection.execute(
+                run.insert().values(
+                    id=run_id,
+                    ingestion_id=self.ingestion_id,
+                    tenant_id="t",
+                    generation=1,
+                    trigger="manual",
+                    definition_version=1,
+                    definition=definition,
+                    ended_at=func.now(),
+                )
+            )
+        return run_id
+
+    async def scan(self, run_id: RunId, scans: Scans | None = None) -> None:
+        await (scans or self.scans()).scan(run_id, self.ingestion_id, 1)
+
+    async def scanned_run(self) -> RunId:
+        run_id = await self.new_run()
+        await self.scan(run_id)
+        return run_id
+
+    # --- what came of it ----------------------------------------------------------------------------------------
+
+    async def facts(self, run_id: RunId) -> list[RunFact]:
+        async with self.database.read() as connection:
+            values = (await connection.scalars(select(outbox.c.value).order_by(outbox.c.id))).all()
+        messages = [decode(value).message for value in values]
+        return [m for m in messages if isinstance(m, RunFact) and m.run_id == run_id]
+
+    async def totals(self, run_id: RunId) -> Totals:
+        return (await self.facts(run_id))[-1].totals
+
+    async def outcome(self, run_id: RunId) -> str | None:
+        ends = [fact.outcome for fact in await self.facts(run_id) if isinstance(fact, RunCompleted)]
+        assert len(ends) <= 1
+        return ends[0] if ends else None
+
+    async def is_scanned(self, run_id: RunId) -> bool:
+        return any(isinstance(fact, ScanCompleted) for fact in await self.facts(run_id))
+
+    async def problems(self, run_id: RunId) -> list[Problem]:
+        told: list[Problem] = []
+        for fact in await self.facts(run_id):
+            if isinstance(fact, ScanFailed):
+                told.append(fact.problem)
+            elif isinstance(fact, ScanProgress):
+                told.extend(fact.problems)
+        return told
+
+    async def warnings(self, run_id: RunId) -> tuple[str, ...]:
+        return tuple(w for f in await self.facts(run_id) if isinstance(f, ScanCompleted) for w in f.warnings)
+
+    async def states(self) -> dict[str, str]:
+        """Each key with the states of its versions, oldest first."""
+        query = select(file.c.key, file.c.state).where(file.c.ingestion_id == self.ingestion_id)
+        found: dict[str, str] = {}
+        async with self.database.read() as connection:
+            for row in await connection.execute(query.order_by(file.c.discovered_at)):
+                found[row.key] = f"{found[row.key]}, {row.state}" if row.key in found else row.state
+        return found
+
+    async def batches(self, run_id: RunId) -> list[list[str]]:
+        """The keys in each batch of a run, as executors get them; and the counts on the batches agree."""
+        query = select(batch.c.id, batch.c.file_count, batch.c.size_bytes).where(batch.c.run_id == run_id)
+        found: list[list[str]] = []
+        async with self.database.read() as connection:
+            for row in (await connection.execute(query.order_by(batch.c.created_at))).all():
+                files = (await connection.execute(select(file).where(file.c.batch_id == row.id))).all()
+                assert (row.file_count, row.size_bytes) == (len(files), sum(f.size_bytes for f in files))
+                found.append(sorted(f.key for f in files))
+        return sorted(found)
+
+    async def load(self, run_id: RunId) -> None:
+        """What executors do with the run's batches."""
+        ledger = BatchLedger(self.database, self._outbox, owner="executor", lease=LONG)
+        for batch_id in await self._unfinished(run_id):
+            claim = await ledger.claim(batch_id)
+            assert claim is not None
+            await ledger.published(claim, PublishedBatch(1, 1, ()))
+
+    async def burn(self, run_id: RunId, verdict: BurnVerdict) -> None:
+        ledger = BatchLedger(self.database, self._outbox, owner="executor", lease=LONG)
+        for batch_id in await self._unfinished(run_id):
+            claim = await ledger.claim(batch_id)
+            assert claim is not None
+            await ledger.burned(claim, verdict)
+
+    async def _unfinished(self, run_id: RunId) -> list[BatchId]:
+        query = select(batch.c.id).where(batch.c.run_id == run_id, batch.c.state != BatchState.PUBLISHED)
+        async with self.database.read() as connection:
+            return [BatchId(each) for each in (await connection.scalars(query)).all()]
+
+
+class PausingObjects:
+    """Lists like another store, and stops behind the first page until it is told to go on."""
+
+    def __init__(self, inner: ObjectStore) -> None:
+        self._inner = inner
+        self.is_pausing = asyncio.Event()
+        self.go_on = asyncio.Event()
+
+    async def pages(
+        self, bucket: str, prefix: str, credentials: Credentials | None
+    ) -> AsyncIterator[Sequence[FileVersion]]:
+        async for page in self._inner.pages(bucket, prefix, credentials):
+            yield page
+            self.is_pausing.set()
+            await self.go_on.wait()
+
+    async def versions(
+        self, bucket: str, keys: Iterable[str], credentials: Credentials | None
+    ) -> dict[str, str | None]:
+        return await self._inner.versions(bucket, keys, credentials)
+
+
+def names(count: int) -> list[str]:
+    return [f"in/{n:02}.json" for n in range(count)]
+
+
+def assert_each_once(expected: Sequence[str], batches: Sequence[Sequence[str]]) -> None:
+    """Every file is in exactly one batch."""
+    assert Counter(expected) == Counter(key for keys in batches for key in keys)

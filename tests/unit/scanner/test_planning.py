@@ -1,0 +1,51 @@
+"""Cutting files into batches, by example."""
+
+from services.scanner.domain.planning import BatchPlanner, Limits
+from tests.unit.scanner.listings import listed
+
+
+def cut(planner: BatchPlanner, *names: str, size_bytes: int = 10) -> list[list[str]]:
+    return [[f.key for f in b.files] for b in planner.add(listed(name, size_bytes=size_bytes) for name in names)]
+
+
+def test_a_batch_is_full_at_its_number_of_files() -> None:
+    """The rest waits for more, or for the end."""
+    planner = BatchPlanner(Limits(files_max=2, bytes_max=1000))
+    assert [["a", "b"], ["c", "d"]] == cut(planner, *"abcde")
+    assert [["e", "f"]] == cut(planner, "f")
+    assert () == planner.rest()
+
+
+def test_a_batch_is_full_at_its_bytes() -> None:
+    """A file that does not fit begins the next one."""
+    planner = BatchPlanner(Limits(files_max=100, bytes_max=25))
+    assert [["a", "b"]] == cut(planner, *"abc")
+    assert [["c"]] == [[f.key for f in b.files] for b in planner.rest()]
+
+
+def test_a_file_that_is_too_large_is_a_batch_of_its_own() -> None:
+    """It is not refused, and takes nobody along."""
+    planner = BatchPlanner(Limits(files_max=100, bytes_max=25))
+    assert [["a"], ["big"]] == [*cut(planner, "a"), *cut(planner, "big", size_bytes=1000)]
+    assert [] == cut(planner, "c")
+
+
+def test_empty_files_count_as_files() -> None:
+    """They weigh nothing."""
+    planner = BatchPlanner(Limits(files_max=3, bytes_max=1))
+    assert [["a", "b", "c"]] == cut(planner, *"abcd", size_bytes=0)
+
+
+def test_a_key_that_is_listed_again_takes_its_earlier_place_in_the_open_batch() -> None:
+    """The batch holds the version that is there, and its size."""
+    planner = BatchPlanner(Limits(files_max=3, bytes_max=100))
+    old, new = listed("a", etag="v1", size_bytes=90), listed("a", etag="v2", size_bytes=20)
+    assert () == planner.add([old])
+    assert () == planner.add([new, listed("b")])
+    (batch,) = planner.rest()
+    assert ((new, listed("b")), 30) == (batch.files, batch.size_bytes)
+
+
+def test_nothing_makes_no_batch() -> None:
+    """An empty listing."""
+    assert () == BatchPlanner(Limits(1, 1)).rest()

@@ -1,0 +1,114 @@
+"""What becomes of a listed file, by what the ledger knows of its key."""
+
+import pytest
+
+from libs.common.ledger.model import KnownVersion
+from libs.common.ledger.states import FileState
+from services.scanner.domain.selection import Selection, is_folder_marker, select, unreadable
+from tests.unit.scanner.listings import EARLIER_RUN, THIS_RUN, known, listed
+
+A = listed()
+TAKEN = Selection(taken=(A,))
+RESUMED = Selection(resumed=(A,))
+SUPERSEDING = Selection(taken=(A,), superseded=(A.digest,))
+SKIPPED = Selection(skipped=1)
+NOTHING = Selection()
+
+
+@pytest.mark.parametrize(
+    ("versions", "expected"),
+    [
+        # never seen
+        ([], TAKEN),
+        # in work, loaded or set aside: this version or another, it is left alone
+        ([known(FileState.BATCHED)], SKIPPED),
+        ([known(FileState.COMMITTED)], SKIPPED),
+        ([known(FileState.QUARANTINED)], SKIPPED),
+        ([known(FileState.BASELINE)], SKIPPED),
+        ([known(FileState.COMMITTED, "v0")], SKIPPED),
+        ([known(FileState.BATCHED, "v0")], SKIPPED),
+        ([known(FileState.FAILED, "v1"), known(FileState.COMMITTED, "v0")], SKIPPED),
+        # by an earlier attempt of this very run: not skipped, just further along
+        ([known(FileState.BATCHED, run=THIS_RUN)], NOTHING),
+        ([known(FileState.COMMITTED, run=THIS_RUN)], NOTHING),
+        ([known(FileState.BATCHED, "v0", run=THIS_RUN)], NOTHING),
+        # seen, and in no batch
+        ([known(FileState.DISCOVERED)], TAKEN),
+        ([known(FileState.DISCOVERED, given_up=True)], TAKEN),
+        ([known(FileState.DISCOVERED, run=THIS_RUN)], RESUMED),
+        ([known(FileState.DISCOVERED, run=THIS_RUN, given_up=True)], TAKEN),
+        # overwritten before anybody read it
+        ([known(FileState.DISCOVERED, "v0")], SUPERSEDING),
+        ([known(FileState.DISCOVERED, "v0", run=THIS_RUN)], SUPERSEDING),
+        ([known(FileState.SUPERSEDED, "v1"), known(FileState.DISCOVERED, "v0")], SUPERSEDING),
+        # it failed: this version never again by itself, a new one is a new chance
+        ([known(FileState.FAILED)], SKIPPED),
+        ([known(FileState.FAILED, run=THIS_RUN)], NOTHING),
+        ([known(FileState.FAILED, "v0")], TAKEN),
+        # it was gone, or overwritten, when it should have been read; now it is back
+        ([known(FileState.MISSING)], TAKEN),
+        ([known(FileState.MISSING, "v0")], TAKEN),
+        ([known(FileState.SUPERSEDED)], TAKEN),
+        ([known(FileState.SUPERSEDED, "v0"), known(FileState.FAILED, "v00")], TAKEN),
+    ],
+)
+def test_the_ledger_decides_what_is_new(versions: list[KnownVersion], expected: Selection) -> None:
+    """Never the time, never the order of a listing."""
+    assert expected == select([A], {A.digest: versions}, THIS_RUN)
+
+
+def test_a_key_that_a_page_names_twice_is_taken_once() -> None:
+    """In its later version: some stores list while they change."""
+    newer, other = listed(etag="v2"), listed("in/b.json")
+    assert Selection(taken=(newer, other)) == select([A, other, newer], {}, THIS_RUN)
+
+
+@pytest.mark.parametrize(
+    ("key", "why"),
+    [
+        ("in/_SUCCESS", "hidden"),
+        ("in/.part-0", "hidden"),
+        ("in//a.json", "two slashes"),
+        ("/in/a.json", "one at the start"),
+        ("in/./a.json", "'.' or '..'"),
+        ("in/../a.json", "'.' or '..'"),
+        ("in/a\nb.json", "control character"),
+        ("in/a\0b.json", "control character"),
+        ("in/a/", "ends with a slash"),
+    ],
+)
+def test_a_key_that_spark_would_misread_is_refused_aloud(key: str, why: str) -> None:
+    """With the file, the reason and a remedy (F47)."""
+    f = listed(key)
+    reason = unreadable(key)
+    assert reason is not None
+    assert why in reason
+    (refusal,) = select([f], {}, THIS_RUN).refused
+    assert ("unreadable_key", f.uri) == (refusal.problem.error_type, refusal.problem.file)
+    assert reason in refusal.problem.message
+    assert refusal.problem.hint
+
+
+@pytest.mark.parametrize(
+    "key",
+    ["a.json", "in/a b.json", "k=v/a.json", "in/a_b.json", "_folder/a.json", ".folder/a.json", "é/😀",
+     "in/*?[]{}.json", "in/100%.json", "in/a\\b.json", "in/~.json"],
+)  # fmt: skip
+def test_other_keys_are_read_under_their_exact_names(key: str) -> None:
+    """Odd is not unreadable."""
+    assert unreadable(key) is None
+
+
+def test_a_refused_key_is_not_told_again_by_the_next_run() -> None:
+    """Its failure stands in the ledger."""
+    odd = listed("in/_a")
+    assert SKIPPED == select([odd], {odd.digest: [known(FileState.FAILED, run=EARLIER_RUN)]}, THIS_RUN)
+
+
+@pytest.mark.parametrize(
+    ("key", "size_bytes", "expected"),
+    [("in/folder/", 0, True), ("in/folder/", 1, False), ("in/empty.json", 0, False)],
+)
+def test_folder_markers_are_no_files(key: str, size_bytes: int, expected: bool) -> None:
+    """Empty, and named like a folder. With bytes in it, it is a file with an odd name."""
+    assert expected == is_folder_marker(listed(key, size_bytes=size_bytes))
