@@ -46,8 +46,7 @@ from libs.common.ledger.model import (
     ScanClaim,
     Standing,
 )
-from libs.common.ledger.run_log import Header, add, is_over
-from libs.common.ledger.scans import PROBLEMS_IN_AN_EVENT_MAX
+from libs.common.ledger.run_log import PROBLEMS_IN_AN_EVENT_MAX, Header, add, is_over
 from libs.common.ledger.states import FINAL_BATCH_STATES, LIVE_FILE_STATES, BatchState, FileState, ScanState
 from libs.common.lifecycle.run import outcome
 

@@ -24,8 +24,8 @@ from libs.common.ledger.model import (
     PublishedBatch,
     Standing,
 )
-from libs.common.ledger.run_log import RunLog
-from libs.common.ledger.scans import PROBLEMS_IN_AN_EVENT_MAX, create_batch
+from libs.common.ledger.planned import create_batch
+from libs.common.ledger.run_log import PROBLEMS_IN_AN_EVENT_MAX, RunLog
 from libs.common.ledger.schema_history import record_schema
 from libs.common.ledger.states import FINAL_BATCH_STATES, BatchState, FileState
 from libs.common.ledger.tables import batch, batch_attempt, file, storable

@@ -23,6 +23,9 @@ from libs.common.ledger.tables import scan
 from libs.common.lifecycle.run import outcome
 from libs.common.storage.outbox import Outbox
 
+PROBLEMS_IN_AN_EVENT_MAX = 50
+"""A message stays small: it tells the first problems, the ledger has all."""
+
 _COUNTERS = frozenset(Totals.model_fields) - {"files_skipped", "schema_version"}
 
 

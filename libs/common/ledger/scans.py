@@ -10,7 +10,6 @@ from sqlalchemy.exc import IntegrityError
 from sqlalchemy.ext.asyncio import AsyncConnection
 
 from libs.common.contracts.events import (
-    FileBatchPlanned,
     Problem,
     ScanCompleted,
     ScanFailed,
@@ -18,17 +17,16 @@ from libs.common.contracts.events import (
     ScanStarted,
     Totals,
 )
-from libs.common.contracts.topics import FILE_BATCHES
 from libs.common.errors import Fenced
 from libs.common.ids import IngestionId, RunId
-from libs.common.ledger.model import FileVersion, KnownVersion, Page, PlannedBatch, Refusal, ScanClaim
-from libs.common.ledger.run_log import RunLog
-from libs.common.ledger.states import LIVE_FILE_STATES, BatchState, FileState, ScanState
-from libs.common.ledger.tables import batch, file, scan, storable
+from libs.common.ledger.model import FileVersion, KnownVersion, Page, Refusal, ScanClaim
+from libs.common.ledger.planned import create_batch
+from libs.common.ledger.run_log import PROBLEMS_IN_AN_EVENT_MAX, RunLog
+from libs.common.ledger.states import LIVE_FILE_STATES, FileState, ScanState
+from libs.common.ledger.tables import file, scan, storable
 from libs.common.storage.engine import Database
 from libs.common.storage.outbox import Outbox
 
-PROBLEMS_IN_AN_EVENT_MAX = 50
 _ROWS_PER_INSERT = 1000
 _NOT_OURS_TO_TAKE = LIVE_FILE_STATES - {FileState.DISCOVERED}
 
@@ -234,58 +232,6 @@ class ScanLedger:
                 raise Fenced(f"a file that run {claim.run_id} found") from e
             if written != len(some):
                 raise Fenced(f"a file that run {claim.run_id} found")
-
-
-async def create_batch(
-    connection: AsyncConnection,
-    outbox: Outbox,
-    claim: ScanClaim | Any,
-    planned: PlannedBatch,
-    *,
-    taken_from: FileState,
-    replaces: Any = None,
-) -> None:
-    """Writes a batch, moves its files into it, and enqueues the message that wakes an executor.
-
-    Raises:
-        Fenced: a file is not where the plan says; somebody else moved it.
-    """
-    await connection.execute(
-        batch.insert().values(
-            id=planned.id,
-            run_id=claim.run_id,
-            ingestion_id=claim.ingestion_id,
-            generation=claim.generation,
-            state=BatchState.PLANNED,
-            file_count=len(planned.files),
-            size_bytes=planned.size_bytes,
-            replaces=replaces,
-        )
-    )
-    moved = await connection.execute(
-        update(file)
-        .where(
-            file.c.ingestion_id == claim.ingestion_id,
-            file.c.generation == claim.generation,
-            file.c.state == taken_from,
-            file.c.key_digest == func.any([f.digest for f in planned.files]),
-        )
-        .values(state=FileState.BATCHED, batch_id=planned.id, run_id=claim.run_id, updated_at=func.now())
-    )
-    if moved.rowcount != len(planned.files):
-        raise Fenced(f"a file of batch {planned.id}")
-    await outbox.enqueue(
-        connection,
-        FILE_BATCHES,
-        FileBatchPlanned(
-            batch_id=planned.id,
-            run_id=claim.run_id,
-            ingestion_id=claim.ingestion_id,
-            generation=claim.generation,
-            file_count=len(planned.files),
-            size_bytes=planned.size_bytes,
-        ),
-    )
 
 
 def _row(claim: ScanClaim, version: FileVersion, *, state: FileState) -> dict[str, Any]:

@@ -1,0 +1,65 @@
+"""Writing a new batch: by a scanner that filled one, or an executor that burned one and carries its good files on."""
+
+from sqlalchemy import func, update
+from sqlalchemy.ext.asyncio import AsyncConnection
+
+from libs.common.contracts.events import FileBatchPlanned
+from libs.common.contracts.topics import FILE_BATCHES
+from libs.common.errors import Fenced
+from libs.common.ids import BatchId
+from libs.common.ledger.model import BatchClaim, PlannedBatch, ScanClaim
+from libs.common.ledger.states import BatchState, FileState
+from libs.common.ledger.tables import batch, file
+from libs.common.storage.outbox import Outbox
+
+
+async def create_batch(
+    connection: AsyncConnection,
+    outbox: Outbox,
+    claim: ScanClaim | BatchClaim,
+    planned: PlannedBatch,
+    *,
+    taken_from: FileState,
+    replaces: BatchId | None = None,
+) -> None:
+    """Writes a batch, moves its files into it, and enqueues the message that wakes an executor.
+
+    Raises:
+        Fenced: a file is not where the plan says; somebody else moved it.
+    """
+    await connection.execute(
+        batch.insert().values(
+            id=planned.id,
+            run_id=claim.run_id,
+            ingestion_id=claim.ingestion_id,
+            generation=claim.generation,
+            state=BatchState.PLANNED,
+            file_count=len(planned.files),
+            size_bytes=planned.size_bytes,
+            replaces=replaces,
+        )
+    )
+    moved = await connection.execute(
+        update(file)
+        .where(
+            file.c.ingestion_id == claim.ingestion_id,
+            file.c.generation == claim.generation,
+            file.c.state == taken_from,
+            file.c.key_digest == func.any([f.digest for f in planned.files]),
+        )
+        .values(state=FileState.BATCHED, batch_id=planned.id, run_id=claim.run_id, updated_at=func.now())
+    )
+    if moved.rowcount != len(planned.files):
+        raise Fenced(f"a file of batch {planned.id}")
+    await outbox.enqueue(
+        connection,
+        FILE_BATCHES,
+        FileBatchPlanned(
+            batch_id=planned.id,
+            run_id=claim.run_id,
+            ingestion_id=claim.ingestion_id,
+            generation=claim.generation,
+            file_count=len(planned.files),
+            size_bytes=planned.size_bytes,
+        ),
+    )
