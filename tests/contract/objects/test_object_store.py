@@ -64,13 +64,8 @@ async def test_thousands_of_keys_come_page_by_page_and_in_order(store: Store, bu
     assert inside == [f.key for page in pages for f in page]
     assert all(len(page) <= 1000 for page in pages)
     assert len(pages) >= 3
-
-
-async def test_a_listing_that_ends_with_a_full_page_ends(store: Store, bucket: str) -> None:
-    """Whether or not an empty page follows it (F39)."""
-    full = [f"{n:04}" for n in range(1000)]
-    await store.put(bucket, full)
-    assert full == await keys(store, bucket)
+    # A last page that is full: whether or not an empty one follows it, the listing ends (F39).
+    assert inside[:1000] == await keys(store, bucket, "in/00")
 
 
 async def test_an_empty_place_lists_nothing(store: Store, bucket: str) -> None:
@@ -82,14 +77,14 @@ async def test_an_empty_place_lists_nothing(store: Store, bucket: str) -> None:
 
 async def test_what_changes_during_a_listing_makes_no_gap(store: Store, bucket: str) -> None:
     """Keys behind the cursor come and go, those ahead of it are all seen (F39)."""
-    await store.put(bucket, [f"{n:04}" for n in range(0, 2400, 2)])
+    await store.put(bucket, [f"{n:04}" for n in range(0, 2100, 2)])
     seen: list[str] = []
     async for page in store.objects.pages(bucket, "", store.access):
         if not seen:
             await store.delete(bucket, ["0000", "0998", page[-1].key])
-            await store.put(bucket, ["0001", "2399"])
+            await store.put(bucket, ["0001", "2099"])
         seen.extend(f.key for f in page)
-    assert [*(f"{n:04}" for n in range(0, 2400, 2)), "2399"] == seen
+    assert [*(f"{n:04}" for n in range(0, 2100, 2)), "2099"] == seen
 
 
 async def test_a_version_changes_with_what_the_object_holds(store: Store, bucket: str) -> None:
