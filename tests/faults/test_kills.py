@@ -25,7 +25,7 @@ pytestmark = [pytest.mark.faults, pytest.mark.asyncio(loop_scope="module")]
 BUCKET = "autoloader-faults"
 FILES = 4
 RECORDS = 50
-RECOVERY_S = 60.0
+RECOVERY_S = 120.0
 FINAL = ("success", "partial", "failed", "cancelled")
 
 
