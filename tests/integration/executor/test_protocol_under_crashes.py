@@ -3,126 +3,30 @@
 Ledger, table and object store are the ones in memory, which pass the same contract suites as the real ones.
 """
 
-import json
 from collections import Counter
 from collections.abc import Awaitable, Callable
 from contextlib import suppress
-from dataclasses import dataclass, field
-from datetime import UTC, datetime, timedelta
+from datetime import timedelta
 
 import pytest
 
-from libs.common.contracts.definition import Definition, Destination, Source
-from libs.common.contracts.events import FileBatchCommitted, Problem, RunCompleted
+from libs.common.contracts.events import Problem
 from libs.common.errors import Fenced, Temporary
-from libs.common.ids import BatchId, IngestionId, RunId, TenantId, new_batch_id, new_ingestion_id, new_run_id
-from libs.common.ledger.model import BatchClaim, FileVersion, Page, PlannedBatch
-from libs.common.ledger.states import FINAL_BATCH_STATES, BatchState, FileState
-from libs.common.storage.definitions import RunDefinition
+from libs.common.ids import BatchId, new_run_id
+from libs.common.ledger.states import FINAL_BATCH_STATES, FileState
 from services.executor.commit import CommitProtocol
 from services.executor.table_lanes import TableLanes
+from tests.integration.executor.world import BUCKET, LEASE, TO, World, lines
 from tests.support.crash import Crash, CrashPoint
-from tests.support.memory_ledger import MemoryLedger
-from tests.support.memory_objects import MemoryObjects
-from tests.support.memory_table import MemoryTable, PlainAppendTable, Snapshot, Warehouse
-
-BUCKET = "landing"
-TO = Destination(catalog="lake", database="demo", table="t")
-LEASE = timedelta(seconds=30)
-ATTEMPTS_MAX = 12
+from tests.support.memory_table import MemoryTable, PlainAppendTable
 
 
-def lines(*numbers: int, **more: object) -> bytes:
-    return "".join(json.dumps({"id": n, **more}) + "\n" for n in numbers).encode()
+class BusyTable(MemoryTable):
+    """Somebody else works on it, too."""
 
-
-@dataclass
-class World:
-    """A ledger, a warehouse and a bucket; one run whose scan is over, with one batch of all files."""
-
-    table_type: type[MemoryTable] = MemoryTable
-    now: datetime = datetime(2025, 1, 7, tzinfo=UTC)
-    objects: MemoryObjects = field(default_factory=MemoryObjects)
-    warehouse: Warehouse = field(default_factory=Warehouse)
-    run_id: RunId = field(default_factory=new_run_id)
-    ingestion_id: IngestionId = field(default_factory=new_ingestion_id)
-
-    def __post_init__(self) -> None:
-        self.ledger = MemoryLedger(lambda: self.now)
-        self.executor = self.ledger.executor(lease=LEASE)
-        self.order = RunDefinition(
-            run_id=self.run_id,
-            ingestion_id=self.ingestion_id,
-            tenant_id=TenantId("t"),
-            generation=1,
-            trigger="manual",
-            definition=Definition(name="n", cluster_id="c", source=Source(path=f"s3://{BUCKET}/data/"), destination=TO),
-            credentials=None,
-        )
-
-    async def plan(self, **bodies: bytes) -> BatchId:
-        files = tuple(self.objects.put(BUCKET, f"data/{name}.json", body) for name, body in bodies.items())
-        return await self._planned(files)
-
-    async def _planned(self, files: tuple[FileVersion, ...]) -> BatchId:
-        scanner = self.ledger.scanner()
-        scan = await scanner.claim(self.run_id, self.ingestion_id, 1)
-        assert scan is not None
-        batch = PlannedBatch(new_batch_id(), files)
-        await scanner.complete(scan, Page(taken=files, batches=(batch,)), ())
-        return batch.id
-
-    def table(self) -> MemoryTable:
-        return self.table_type(self.warehouse, TO, self.objects)
-
-    async def claim(self, batch_id: BatchId) -> BatchClaim:
-        claim = await self.executor.claim(batch_id)
-        assert claim is not None
-        return claim
-
-    async def attempt(self, claim: BatchClaim, point: CrashPoint | None = None) -> None:
-        point = point or CrashPoint()
-        protocol = CommitProtocol(point.around(self.executor), point.around(self.objects), TableLanes())
-        await protocol.load(claim, self.order, point.around(self.table()))
-
-    async def settle(self) -> None:
-        """What sweepers do: claim whatever is unfinished, until nothing is."""
-        for _ in range(ATTEMPTS_MAX):
-            self.now += LEASE + timedelta(seconds=1)
-            unfinished = [b.id for b in self.ledger.batches.values() if b.state not in FINAL_BATCH_STATES]
-            if not unfinished:
-                return
-            for batch_id in unfinished:
-                await self.attempt(await self.claim(batch_id))
-        raise AssertionError("the batches never end")
-
-    def ids(self) -> Counter[int]:
-        return Counter(json.loads(row)["id"] for row in self.warehouse.rows(TO))
-
-    def states(self) -> dict[str, FileState]:
-        return {
-            row.version.key.removeprefix("data/").removesuffix(".json"): row.state for row in self.ledger.files.values()
-        }
-
-    def check(self, expected_ids: range | list[int]) -> None:
-        """The oracle: each row once, the counts close, the run has ended once, and its events have no gap."""
-        assert self.ids() == Counter(expected_ids)
-        facts = self.ledger.facts(self.run_id)
-        assert [fact.seq for fact in facts] == list(range(1, len(facts) + 1))
-        assert [isinstance(fact, RunCompleted) for fact in facts].count(True) == 1
-        assert isinstance(facts[-1], RunCompleted)
-        assert facts[-1].totals.records_ingested == len(list(expected_ids))
-        assert sum(f.records for f in facts if isinstance(f, FileBatchCommitted)) == len(list(expected_ids))
-        for batch in self.ledger.batches.values():
-            wap_id = f"al1:{batch.ingestion_id}:{batch.generation}:{batch.id}"
-            under = [s for s in self._current() if s.wap_id == wap_id]
-            assert len(under) <= 1, "I2: a wap id occurs at most once in the ancestry"
-            is_data = bool(under) and not under[0].is_burn
-            assert (batch.state is BatchState.PUBLISHED) == is_data, "I4: published in the ledger and in the table"
-
-    def _current(self) -> list[Snapshot]:
-        table = self.warehouse.tables[TO.identifier]
-        return [table.snapshots[number] for number in table.ancestry]
+    async def publish(self, snapshot_id: int) -> None:
+        self._table.append([])
+        await super().publish(snapshot_id)
 
 
 async def clean(world: World) -> tuple[BatchId, list[int]]:
@@ -142,10 +46,9 @@ async def spoiled(world: World) -> tuple[BatchId, list[int]]:
 
 
 async def busy(world: World) -> tuple[BatchId, list[int]]:
-    """Another writer has appended, so a publish is a pick, not a fast-forward."""
-    batch_id = await world.plan(a=lines(0, 1), b=lines(2, 3))
-    await world.table().create(await world.table().infer([world.objects.put(BUCKET, "x", lines(0))]))
-    return batch_id, [0, 1, 2, 3]
+    """Another writer commits before each publish, so all of them are picks, not fast-forwards."""
+    world.table_type = BusyTable
+    return await world.plan(a=lines(0, 1), b=lines(2) + b"{broken\n", c=lines(3)), [0, 1, 3]
 
 
 Situation = Callable[[World], Awaitable[tuple[BatchId, list[int]]]]
@@ -312,8 +215,7 @@ async def test_a_table_that_was_dropped_is_not_made_anew_in_silence() -> None:
     await world.attempt(await world.claim((await clean(world))[0]))
     del world.warehouse.tables[TO.identifier]
     world.run_id = new_run_id()
-    files = (world.objects.put(BUCKET, "data/later.json", lines(9)),)
-    batch_id = await world._planned(files)
+    batch_id = await world.plan(later=lines(9))
     with pytest.raises(Exception, match="is gone"):
         await world.attempt(await world.claim(batch_id))
     assert TO.identifier not in world.warehouse.tables

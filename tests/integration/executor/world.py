@@ -1,0 +1,126 @@
+"""A world for the executor in memory: ledger, warehouse, bucket, and one run. The parts pass the same contract suites
+as the real ones."""
+
+import json
+from collections import Counter
+from dataclasses import dataclass, field
+from datetime import UTC, datetime, timedelta
+
+from libs.common.contracts.definition import Definition, Destination, Source
+from libs.common.contracts.events import FileBatchCommitted, RunCompleted
+from libs.common.ids import BatchId, IngestionId, RunId, TenantId, new_batch_id, new_ingestion_id, new_run_id
+from libs.common.ledger.model import BatchClaim, Page, PlannedBatch
+from libs.common.ledger.states import FINAL_BATCH_STATES, BatchState, FileState
+from libs.common.storage.definitions import RunDefinition
+from services.executor.commit import CommitProtocol
+from services.executor.table_lanes import TableLanes
+from tests.support.crash import CrashPoint
+from tests.support.memory_ledger import MemoryLedger
+from tests.support.memory_objects import MemoryObjects
+from tests.support.memory_table import MemoryTable, Snapshot, Warehouse
+
+BUCKET = "landing"
+TO = Destination(catalog="lake", database="demo", table="t")
+LEASE = timedelta(seconds=30)
+ATTEMPTS_MAX = 12
+
+
+def lines(*numbers: int, **more: object) -> bytes:
+    return "".join(json.dumps({"id": n, **more}) + "\n" for n in numbers).encode()
+
+
+@dataclass
+class World:
+    """A ledger, a warehouse and a bucket; one run whose scan is over, with one batch of all files."""
+
+    table_type: type[MemoryTable] = MemoryTable
+    now: datetime = datetime(2025, 1, 7, tzinfo=UTC)
+    objects: MemoryObjects = field(default_factory=MemoryObjects)
+    warehouse: Warehouse = field(default_factory=Warehouse)
+    run_id: RunId = field(default_factory=new_run_id)
+    ingestion_id: IngestionId = field(default_factory=new_ingestion_id)
+
+    def __post_init__(self) -> None:
+        self.ledger = MemoryLedger(lambda: self.now)
+        self.executor = self.ledger.executor(lease=LEASE)
+        self.order = RunDefinition(
+            run_id=self.run_id,
+            ingestion_id=self.ingestion_id,
+            tenant_id=TenantId("t"),
+            generation=1,
+            trigger="manual",
+            definition=Definition(name="n", cluster_id="c", source=Source(path=f"s3://{BUCKET}/data/"), destination=TO),
+            credentials=None,
+        )
+
+    async def plan(self, **bodies: bytes) -> BatchId:
+        """The run's scan found these, each with the suffix .json, and made one batch of them."""
+        [batch_id] = await self.plan_batches({f"{name}.json": body for name, body in bodies.items()})
+        return batch_id
+
+    async def plan_batches(self, *batches: dict[str, bytes]) -> list[BatchId]:
+        """Bodies by name; several batches of one run."""
+        planned = [
+            PlannedBatch(
+                new_batch_id(), tuple(self.objects.put(BUCKET, f"data/{name}", body) for name, body in bodies.items())
+            )
+            for bodies in batches
+        ]
+        scanner = self.ledger.scanner()
+        scan = await scanner.claim(self.run_id, self.ingestion_id, 1)
+        assert scan is not None
+        files = tuple(f for batch in planned for f in batch.files)
+        await scanner.complete(scan, Page(taken=files, batches=tuple(planned)), ())
+        return [batch.id for batch in planned]
+
+    def table(self) -> MemoryTable:
+        return self.table_type(self.warehouse, TO, self.objects)
+
+    async def claim(self, batch_id: BatchId) -> BatchClaim:
+        claim = await self.executor.claim(batch_id)
+        assert claim is not None
+        return claim
+
+    async def attempt(self, claim: BatchClaim, point: CrashPoint | None = None) -> None:
+        point = point or CrashPoint()
+        protocol = CommitProtocol(point.around(self.executor), point.around(self.objects), TableLanes())
+        await protocol.load(claim, self.order, point.around(self.table()))
+
+    async def settle(self) -> None:
+        """What sweepers do: claim whatever is unfinished, until nothing is."""
+        for _ in range(ATTEMPTS_MAX):
+            self.now += LEASE + timedelta(seconds=1)
+            unfinished = [b.id for b in self.ledger.batches.values() if b.state not in FINAL_BATCH_STATES]
+            if not unfinished:
+                return
+            for batch_id in unfinished:
+                await self.attempt(await self.claim(batch_id))
+        raise AssertionError("the batches never end")
+
+    def ids(self) -> Counter[int]:
+        return Counter(json.loads(row)["id"] for row in self.warehouse.rows(TO))
+
+    def states(self) -> dict[str, FileState]:
+        return {
+            row.version.key.removeprefix("data/").removesuffix(".json"): row.state for row in self.ledger.files.values()
+        }
+
+    def check(self, expected_ids: range | list[int]) -> None:
+        """The oracle: each row once, the counts close, the run has ended once, and its events have no gap."""
+        assert self.ids() == Counter(expected_ids)
+        facts = self.ledger.facts(self.run_id)
+        assert [fact.seq for fact in facts] == list(range(1, len(facts) + 1))
+        assert [isinstance(fact, RunCompleted) for fact in facts].count(True) == 1
+        assert isinstance(facts[-1], RunCompleted)
+        assert facts[-1].totals.records_ingested == len(list(expected_ids))
+        assert sum(f.records for f in facts if isinstance(f, FileBatchCommitted)) == len(list(expected_ids))
+        for batch in self.ledger.batches.values():
+            wap_id = f"al1:{batch.ingestion_id}:{batch.generation}:{batch.id}"
+            under = [s for s in self._current() if s.wap_id == wap_id]
+            assert len(under) <= 1, "I2: a wap id occurs at most once in the ancestry"
+            is_data = bool(under) and not under[0].is_burn
+            assert (batch.state is BatchState.PUBLISHED) == is_data, "I4: published in the ledger and in the table"
+
+    def _current(self) -> list[Snapshot]:
+        table = self.warehouse.tables[TO.identifier]
+        return [table.snapshots[number] for number in table.ancestry]
