@@ -9,7 +9,7 @@ import asyncio
 import hashlib
 import logging
 from collections.abc import AsyncIterator, Callable
-from concurrent.futures import ThreadPoolExecutor
+from concurrent.futures import Future, ThreadPoolExecutor
 from contextlib import asynccontextmanager, suppress
 from dataclasses import dataclass
 from typing import Any, TypeVar
@@ -24,6 +24,7 @@ from services.executor.adapters.spark_errors import unreachable
 T = TypeVar("T")
 
 CONNECT_TIMEOUT_S = 3.0
+OPEN_TIMEOUT_S = 60.0
 # pyspark's own policy waits ten minutes for a server that is gone. We read back and decide, so we want to know.
 _RETRIES = DefaultPolicy(max_retries=4, initial_backoff=100, max_backoff=2000)
 
@@ -149,11 +150,20 @@ class SparkSessions:
         return None if at is None else self._idle.pop(at)[1]
 
     async def _open(self, key: SessionKey) -> SparkSession:
-        session = BatchSession(None, self._threads, self._call_timeout_s)  # type: ignore[arg-type]
+        opening = self._threads.submit(self._open_session, key)
         try:
-            return await session.run(lambda: self._open_session(key))
-        except Exception as e:
-            raise unreachable(key.url) from e
+            async with asyncio.timeout(OPEN_TIMEOUT_S):
+                return await asyncio.wrap_future(opening)
+        except BaseException as e:
+            # Nobody waits for it any more; one that opens late would hold its connection for an hour.
+            opening.add_done_callback(self._retire_late)
+            if isinstance(e, Exception):
+                raise unreachable(key.url) from e
+            raise
+
+    def _retire_late(self, opening: Future[SparkSession]) -> None:
+        if not opening.cancelled() and opening.exception() is None:
+            self._retire(opening.result(), interrupt=False)
 
     def _retire(self, spark: SparkSession, *, interrupt: bool) -> None:
         # In a thread of its own: a server that hangs must not hold up the next batch.
