@@ -161,8 +161,7 @@ class CommitProtocol:
             if not staged.unknown_fields or not order.definition.format.schema_rules.evolution_enabled:
                 return _StagedBatch(staged, schema, cause_key)
             carriers = [f for f in files if f.digest in staged.unknown_fields]
-            found = await table.infer(carriers)
-            change = compare(schema, found)
+            change = compare(schema, await table.infer(carriers))
             if not change.additions:
                 in_the_way = {".".join(c.path): str(c) for c in change.clashes}
                 clashes = {
@@ -174,12 +173,8 @@ class CommitProtocol:
                 return _StagedBatch(staged, schema, cause_key, clashes)
             # Columns that were added stay, whatever becomes of the batch: they hold nulls until rows come.
             async with self._lanes.of(order.definition.destination.identifier):
-                # Another batch may have added them meanwhile, or their twins in another spelling.
-                schema = await table.schema() or schema
-                additions = compare(schema, found).additions
-                if additions:
-                    schema = await table.add(additions)
-                    cause_key = carriers[0].key
+                schema = await table.add(change.additions)
+            cause_key = carriers[0].key
         raise Temporary("the table's schema keeps changing under the batch", code="schema_unsettled")
 
     async def _publish(self, claim: BatchClaim, order: RunDefinition, table: Table, batch: _StagedBatch) -> None:

@@ -120,7 +120,7 @@ class MemoryTable:
             for line in bodies[file.digest]:
                 value = _object(line)
                 if value is not None:
-                    found = with_additions(found, compare(found, _struct(value)).additions)
+                    found = _merged(found, _struct(value))
         return found
 
     async def stage(
@@ -262,6 +262,16 @@ def _known(schema: Struct, value: Mapping[str, Any]) -> dict[str, Any]:
 
 def _struct(value: Mapping[str, Any]) -> Struct:
     return Struct(tuple(Field(name, _type(v)) for name, v in value.items()))
+
+
+def _merged(found: Struct, more: Struct) -> Struct:
+    """Every field of both, each spelling of its own, as Spark infers them; the first type of a field stays."""
+    fields = {f.name: f for f in found.fields}
+    for f in more.fields:
+        known = fields.setdefault(f.name, f)
+        if isinstance(known.type, Struct) and isinstance(f.type, Struct):
+            fields[f.name] = Field(f.name, _merged(known.type, f.type))
+    return Struct(tuple(fields.values()))
 
 
 def _type(value: Any) -> Type:

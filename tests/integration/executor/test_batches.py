@@ -184,6 +184,19 @@ async def test_a_definition_that_cannot_be_read_ends_the_batch(executor: Executo
     assert {"a": FileState.DISCOVERED} == executor.world.states()
 
 
+async def test_a_definition_that_cannot_be_read_does_not_end_what_may_be_staged(executor: Executor) -> None:
+    """Only the table can end it, and nobody knows which table: it waits for the right key."""
+    batch_id = await executor.world.plan(a=lines(0, 1))
+    await executor.world.executor.about_to_stage(await executor.world.claim(batch_id))
+    executor.world.now += LEASE + timedelta(seconds=1)
+    executor.definitions.before("of", Permanent("sealed with another key", code="secret_unreadable"))
+    await executor.work(batch_id)
+    row = executor.world.ledger.batches[batch_id]
+    assert (BatchState.LEASED, None, None) == (row.state, row.lease_until, executor.ends_as())
+    await executor.work(batch_id)
+    executor.world.check([0, 1])
+
+
 async def test_a_bug_ends_its_batch_and_no_other(executor: Executor) -> None:
     """It is told as what it is, and the second batch of the run is loaded."""
     one, other = await executor.world.plan_batches({"a.json": lines(0)}, {"b.json": lines(1)})

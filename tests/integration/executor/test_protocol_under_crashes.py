@@ -13,7 +13,7 @@ import pytest
 from libs.common.contracts.events import Problem
 from libs.common.errors import Fenced, Temporary
 from libs.common.ids import BatchId, new_run_id
-from libs.common.ledger.states import FINAL_BATCH_STATES, FileState
+from libs.common.ledger.states import FINAL_BATCH_STATES, BatchState, FileState
 from services.executor.commit import CommitProtocol
 from services.executor.table_lanes import TableLanes
 from tests.integration.executor.world import BUCKET, LEASE, TO, World, lines
@@ -181,6 +181,23 @@ async def test_giving_up_after_a_lost_answer_finds_the_publish() -> None:
         await world.attempt(claim, CrashPoint(point.calls.index("publish"), after=True))
     protocol = CommitProtocol(world.executor, world.objects, TableLanes())
     await protocol.give_up(claim, world.table(), Problem(error_type="x", message="gone"))
+    world.check(expected)
+
+
+async def test_a_burn_that_was_begun_is_finished_by_the_next() -> None:
+    """Killed between the mark and the burn: nobody may publish the batch after all. Its files go on in another."""
+    world = World()
+    batch_id, expected = await clean(world)
+    claim = await world.claim(batch_id)
+    await world.executor.about_to_stage(claim)
+    await world.table().create(await world.table().infer(await world.executor.files(claim)))
+    point = CrashPoint(2, after=True)  # the files are looked up, the batch is marked, and the table is asked
+    protocol = CommitProtocol(point.around(world.executor), world.objects, TableLanes())
+    with pytest.raises(Crash):
+        await protocol.give_up(claim, point.around(world.table()), Problem(error_type="x", message="gone"))
+    assert ["files", "burning", "published"] == point.calls
+    await world.settle()
+    assert BatchState.BURNED == world.ledger.batches[batch_id].state
     world.check(expected)
 
 
