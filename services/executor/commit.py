@@ -133,6 +133,9 @@ class CommitProtocol:
             if schema is not None:
                 return schema
             if await self._ledger.has_published(claim.ingestion_id, claim.generation):
+                # Another executor may have made the table, and published into it, since we looked.
+                if (schema := await table.schema()) is not None:
+                    return schema
                 raise Permanent(
                     f"table {order.definition.destination.identifier} is gone, but this ingestion has loaded files "
                     "into it",

@@ -195,7 +195,8 @@ class PlainAppendTable(MemoryTable):
     async def publish(self, snapshot_id: int) -> None:
         await asyncio.sleep(0)
         table = self._table
-        again = table.write(table.snapshots[snapshot_id].wap_id, table.snapshots[snapshot_id].rows)
+        staged = table.snapshots[snapshot_id]
+        again = table.write(staged.wap_id, staged.rows, is_burn=staged.is_burn)
         table.ancestry.append(again.id)
 
 

@@ -357,6 +357,19 @@ async def test_two_batches_that_bring_two_spellings_make_one_column(executor: Ex
     executor.world.check([0] if column == "new" else [1])
 
 
+async def test_a_table_that_was_made_and_loaded_meanwhile_is_not_gone(executor: Executor) -> None:
+    """Two executors begin with the first batches of a new table: it is not there, and a moment later it has rows."""
+    one, other = await executor.world.plan_batches({"a.json": lines(0)}, {"b.json": lines(1)})
+
+    async def the_other_is_faster() -> None:
+        await executor.world.attempt(await executor.world.claim(other))
+
+    executor.ledger.meanwhile("has_published", the_other_is_faster)
+    await executor.work(one)
+    assert [] == executor.told()
+    executor.world.check([0, 1])
+
+
 async def test_a_struct_that_another_batch_widened_is_looked_at_again(executor: Executor) -> None:
     """Between this batch's look at the table and its stage."""
     batch_id = await executor.world.plan(a=lines(0, s={"x": 1}))
