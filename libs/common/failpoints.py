@@ -30,7 +30,7 @@ NAMES: dict[str, str] = {
     "exec.during_stage": "Spark is writing the staged snapshot",
     "exec.after_stage": "the staged snapshot exists, the ledger does not know",
     "exec.after_audit": "the staged snapshot was found good",
-    "exec.before_publish": "the ledger says publishing, the table was not asked yet",
+    "exec.before_publish": "the ledger says staged, the table was not asked yet",
     "exec.during_publish": "the publish call is on its way",
     "exec.after_publish": "the rows are visible, the ledger does not know",
     "exec.after_finalise": "the ledger and the outbox know, the message is not committed",

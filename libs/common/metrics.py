@@ -35,19 +35,7 @@ OUTBOX_LAG_SECONDS = Gauge(
 OUTBOX_PROBLEM = Gauge("autoloader_outbox_problem", "1 while the relay cannot send, else 0.")
 
 RUNS = Counter("autoloader_runs", "Runs that ended, by their final status.", ("status",))
-FILES_COMMITTED = Counter("autoloader_files_committed", "Files whose rows are visible in their table.")
-RECORDS_COMMITTED = Counter("autoloader_records_committed", "Rows made visible in tables.")
-BATCHES = Counter("autoloader_batches", "Batches that ended. outcome: published, burned, fenced.", ("outcome",))
-BATCH_SECONDS = Histogram(
-    "autoloader_batch_seconds",
-    "Time that a batch spent in one phase: claim, stage, audit, publish, finalise.",
-    ("phase",),
-    buckets=_LONG,
-)
-FILES_DISCOVERED = Counter("autoloader_files_discovered", "New file versions that the scanner found.")
-KEYS_LISTED = Counter("autoloader_keys_listed", "Keys seen in listings, new or not.")
-FILES_OUTSTANDING = Gauge("num_files_outstanding", "Files found but not committed yet, over all ingestions.")
-BYTES_OUTSTANDING = Gauge("num_bytes_outstanding", "Size of those files, in bytes.")
+BATCHES = Counter("autoloader_batches", "Batches that this process lost to another one. outcome: fenced.", ("outcome",))
 
 HTTP_REQUESTS = Counter(
     "autoloader_http_requests", "Requests answered, by route template.", ("method", "route", "status")
