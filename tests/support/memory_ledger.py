@@ -123,6 +123,7 @@ class MemoryLedger:
         self.batches: dict[BatchId, BatchRow] = {}
         self.scans: dict[RunId, ScanRow] = {}
         self.schema_versions: dict[tuple[IngestionId, int], tuple[SchemaVersion, ...]] = {}
+        self.generations: dict[IngestionId, int] = {}
         self.events: list[Message] = []
 
     def scanner(self, *, owner: str = "scanner", lease: timedelta = LEASE) -> "MemoryScanLedger":
@@ -143,17 +144,31 @@ class MemoryLedger:
             raise Temporary("Postgres is not available", code="database_unavailable")
         files, batches, scans = self.files.copy(), self.batches.copy(), self.scans.copy()
         schema_versions, events = self.schema_versions.copy(), self.events.copy()
+        generations = self.generations.copy()
         try:
             yield
         except BaseException:
             self.files, self.batches, self.scans = files, batches, scans
             self.schema_versions, self.events = schema_versions, events
+            self.generations = generations
             raise
+
+    async def begin_generation(self, ingestion_id: IngestionId, generation: int) -> None:
+        """As ``libs.common.ledger.ingestions.begin_generation``, in a transaction of its own."""
+        async with self.transaction():
+            if self.generations.get(ingestion_id, generation) > generation:
+                raise Fenced(f"generation {generation} of ingestion {ingestion_id}")
+            self.generations[ingestion_id] = generation
 
     # --- what the two halves share: the SQL of scans.py and run_log.py, by other means ------------------------
 
     def is_free(self, lease_until: datetime | None) -> bool:
         return lease_until is None or lease_until < self.clock()
+
+    def hold_generation(self, ingestion_id: IngestionId, generation: int) -> None:
+        live = self.generations.setdefault(ingestion_id, generation)
+        if live != generation:
+            raise Fenced(f"generation {generation} of ingestion {ingestion_id}: {live} has begun")
 
     def live(self, claim: ScanClaim | BatchClaim, digest: bytes) -> FileId | None:
         """The one live version of a key (the unique index)."""
@@ -173,6 +188,7 @@ class MemoryLedger:
         taken_from: FileState,
         replaces: BatchId | None = None,
     ) -> None:
+        self.hold_generation(claim.ingestion_id, claim.generation)
         self.batches[planned.id] = BatchRow(
             id=planned.id,
             run_id=claim.run_id,
@@ -235,6 +251,7 @@ class MemoryScanLedger:
 
     async def claim(self, run_id: RunId, ingestion_id: IngestionId, generation: int) -> ScanClaim | None:
         async with self._tables.transaction():
+            self._tables.hold_generation(ingestion_id, generation)
             scans = self._tables.scans
             row = scans.setdefault(run_id, ScanRow(run_id, ingestion_id, generation))
             if row.state is not ScanState.SCANNING or not self._tables.is_free(row.lease_until):
@@ -415,6 +432,7 @@ class MemoryBatchLedger:
 
     async def publishing(self, claim: BatchClaim) -> None:
         async with self._tables.transaction():
+            self._tables.hold_generation(claim.ingestion_id, claim.generation)
             self._move(claim, state=BatchState.PUBLISHING)
 
     async def published(self, claim: BatchClaim, found: PublishedBatch) -> None:

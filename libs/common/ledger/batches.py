@@ -15,6 +15,7 @@ from sqlalchemy.ext.asyncio import AsyncConnection
 from libs.common.contracts.events import FileBatchCommitted, FileBatchFailed, Problem, Totals
 from libs.common.errors import Fenced
 from libs.common.ids import BatchId, IngestionId, RunId, new_batch_id
+from libs.common.ledger.ingestions import hold_generation
 from libs.common.ledger.model import (
     BatchClaim,
     BurnVerdict,
@@ -166,8 +167,10 @@ class BatchLedger:
             )
 
     async def publishing(self, claim: BatchClaim) -> None:
-        """The publish goes out next. From here only the table knows."""
+        """The publish goes out next. From here only the table knows. ``Fenced`` also when a refresh has begun: then
+        nothing of this generation may become visible any more (I6)."""
         async with self._database.begin() as connection:
+            await hold_generation(connection, claim.ingestion_id, claim.generation)
             await self._move(connection, claim, state=BatchState.PUBLISHING)
 
     async def published(self, claim: BatchClaim, found: PublishedBatch) -> None:

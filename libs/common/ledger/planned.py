@@ -7,6 +7,7 @@ from libs.common.contracts.events import FileBatchPlanned
 from libs.common.contracts.topics import FILE_BATCHES
 from libs.common.errors import Fenced
 from libs.common.ids import BatchId
+from libs.common.ledger.ingestions import hold_generation
 from libs.common.ledger.model import BatchClaim, PlannedBatch, ScanClaim
 from libs.common.ledger.states import BatchState, FileState
 from libs.common.ledger.tables import batch, file
@@ -25,8 +26,9 @@ async def create_batch(
     """Writes a batch, moves its files into it, and enqueues the message that wakes an executor.
 
     Raises:
-        Fenced: a file is not where the plan says; somebody else moved it.
+        Fenced: a file is not where the plan says; somebody else moved it. Or a refresh has begun another generation.
     """
+    await hold_generation(connection, claim.ingestion_id, claim.generation)
     await connection.execute(
         batch.insert().values(
             id=planned.id,

@@ -19,6 +19,7 @@ from libs.common.contracts.events import (
 )
 from libs.common.errors import Fenced
 from libs.common.ids import IngestionId, RunId
+from libs.common.ledger.ingestions import hold_generation
 from libs.common.ledger.model import FileVersion, KnownVersion, Page, Refusal, ScanClaim
 from libs.common.ledger.planned import create_batch
 from libs.common.ledger.run_log import PROBLEMS_IN_AN_EVENT_MAX, RunLog
@@ -42,8 +43,13 @@ class ScanLedger:
         self._lease = lease
 
     async def claim(self, run_id: RunId, ingestion_id: IngestionId, generation: int) -> ScanClaim | None:
-        """The right to list for this run; None while another scanner holds it, or when the listing is over."""
+        """The right to list for this run; None while another scanner holds it, or when the listing is over.
+
+        Raises:
+            Fenced: a refresh has begun another generation.
+        """
         async with self._database.begin() as connection:
+            await hold_generation(connection, ingestion_id, generation)
             await connection.execute(
                 insert(scan)
                 .values(run_id=run_id, ingestion_id=ingestion_id, generation=generation, state=ScanState.SCANNING,

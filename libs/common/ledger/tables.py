@@ -1,4 +1,5 @@
-"""Tables of the ``ledger`` schema. One row per file version, batch, attempt, scan and schema version."""
+"""Tables of the ``ledger`` schema. One row per ingestion, file version, batch, attempt, scan and schema
+version."""
 
 from sqlalchemy import (
     BigInteger,
@@ -23,6 +24,19 @@ from libs.common.storage.metadata import metadata
 SCHEMA = "ledger"
 
 _live = ", ".join(f"'{state}'" for state in sorted(LIVE_FILE_STATES))
+
+ingestion = Table(
+    "ingestion",
+    metadata,
+    Column("ingestion_id", Uuid, primary_key=True),
+    Column("generation", Integer, nullable=False, comment="the generation whose batches may be published"),
+    Column("halt_code", Text, comment="set while ledger and table disagree: nothing is loaded until somebody decided"),
+    Column("halt_message", Text),
+    Column("halt_hint", Text),
+    Column("halted_at", DateTime(timezone=True)),
+    schema=SCHEMA,
+    comment="What holds for an ingestion as a whole. The row is made by its first scan.",
+)
 
 file = Table(
     "file",
@@ -70,6 +84,9 @@ batch = Table(
     Column("lease_until", DateTime(timezone=True), comment="on the database's clock"),
     Column("attempts", Integer, nullable=False, server_default="0"),
     Column("may_be_staged", Boolean, nullable=False, server_default=text("false"), comment="an attempt reached Spark"),
+    Column(
+        "staged_on", BigInteger, comment="current snapshot when the first attempt began to stage; null: no snapshot"
+    ),
     Column("file_count", Integer, nullable=False),
     Column("size_bytes", BigInteger, nullable=False),
     Column("snapshot_id", BigInteger, comment="as published, read back from the table"),

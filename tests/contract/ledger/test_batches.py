@@ -432,6 +432,7 @@ async def test_another_generation_counts_its_schemas_from_one(world: World) -> N
     order = new_order()
     await _publish(world, (await scanned(world, order, versions("a")))[0])
     newer = replace(order.next_run(), generation=2)
+    await world.begin_generation(order.ingestion_id, 2)
     (batch_id,) = await scanned(world, newer, versions("a"))
     await world.executor().published(await taken(world, batch_id), found(columns=(Column("other", "string"),)))
     assert 1 == (await facts(world, newer))[-1].totals.schema_version

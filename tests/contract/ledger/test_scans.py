@@ -186,6 +186,7 @@ async def test_generations_and_ingestions_know_nothing_of_each_other(world: Worl
     """The same key is new to each."""
     order = new_order()
     await world.scanner().record(await claimed(world, order), Page(taken=versions("a")))
+    await world.begin_generation(order.ingestion_id, 2)
     for other in (replace(order.next_run(), generation=2), new_order()):
         claim = await claimed(world, other)
         assert {} == await world.scanner().known(claim, versions("a"))

@@ -11,6 +11,7 @@ from libs.common.contracts.codec import decode
 from libs.common.contracts.events import FileBatchPlanned, Message, RunFact
 from libs.common.ids import BatchId, IngestionId, RunId, new_batch_id, new_ingestion_id, new_run_id
 from libs.common.ledger.batches import BatchLedger
+from libs.common.ledger.ingestions import begin_generation
 from libs.common.ledger.model import FileVersion, Page, PlannedBatch, ScanClaim
 from libs.common.ledger.scans import ScanLedger
 from libs.common.ledger.states import BatchState, FileState
@@ -62,6 +63,7 @@ class World(Protocol):
     async def messages(self) -> list[Message]: ...
     async def files(self, ingestion_id: IngestionId) -> list[FileSeen]: ...
     async def batch_state(self, batch_id: BatchId) -> BatchState: ...
+    async def begin_generation(self, ingestion_id: IngestionId, generation: int) -> None: ...
 
 
 class MemoryWorld:
@@ -97,6 +99,9 @@ class MemoryWorld:
     async def batch_state(self, batch_id: BatchId) -> BatchState:
         return self._ledger.batches[batch_id].state
 
+    async def begin_generation(self, ingestion_id: IngestionId, generation: int) -> None:
+        await self._ledger.begin_generation(ingestion_id, generation)
+
 
 class PostgresWorld:
     def __init__(self, database: Database) -> None:
@@ -125,6 +130,10 @@ class PostgresWorld:
     async def batch_state(self, batch_id: BatchId) -> BatchState:
         async with self.database.read() as connection:
             return BatchState((await connection.scalars(select(batch.c.state).where(batch.c.id == batch_id))).one())
+
+    async def begin_generation(self, ingestion_id: IngestionId, generation: int) -> None:
+        async with self.database.begin() as connection:
+            await begin_generation(connection, ingestion_id, generation)
 
 
 _VALUES = select(outbox.c.value).order_by(outbox.c.id)
