@@ -17,11 +17,12 @@ from dataclasses import dataclass, field
 from libs.common.contracts.events import Problem
 from libs.common.errors import AutoloaderError, Permanent, Temporary
 from libs.common.failpoints import failpoint
-from libs.common.ledger.model import BatchClaim, BurnVerdict, Fate, FileVersion, PublishedBatch
+from libs.common.ledger.model import BatchClaim, BurnVerdict, Fate, FileVersion, PublishedBatch, Standing
 from libs.common.ledger.states import BatchState, FileState
 from libs.common.objects.ports import ObjectStore
 from libs.common.storage.definitions import RunDefinition
 from services.executor.domain.audit import Clean, Miscounted, Spoiled, Staged, audit, changed, unreadable
+from services.executor.domain.guard import contradiction, giving_up, unprovable
 from services.executor.domain.schema import Struct, distinct
 from services.executor.domain.schema_change import compare
 from services.executor.ports import FilesUnreadable, Ledger, Published, SourceChanged, Table
@@ -59,16 +60,8 @@ class CommitProtocol:
             Fenced: the claim is lost; nothing more was written.
             Temporary, Permanent: the batch is unfinished: call again, or ``give_up``.
         """
-        standing = await self._ledger.standing(claim)
-        if standing.may_be_staged:
-            # An earlier attempt may have published or burned, and died (or lost the answer) before it could say so.
-            found = await table.published(claim.wap_id)
-            if found is not None:
-                await self._finish(claim, table, found, BurnVerdict())
-                return
-            if standing.state is BatchState.BURNING:
-                await self._burn(claim, table, BurnVerdict())
-                return
+        if await self._was_ended(claim, table):
+            return
         files = await self._ledger.files(claim)
         try:
             schema = await self._prepare(claim, order, table, files)
@@ -98,8 +91,26 @@ class CommitProtocol:
                     hint="the batch is staged again",
                 )
 
+    async def _was_ended(self, claim: BatchClaim, table: Table) -> bool:
+        """Finishes what an earlier attempt began and did not see through; False if the batch is still to be loaded."""
+        standing = await self._ledger.standing(claim)
+        if standing.halt is not None:
+            raise Permanent(standing.halt.message, code=standing.halt.error_type, hint=standing.halt.hint)
+        if not standing.may_be_staged:
+            return False
+        # It may have published or burned, and died (or lost the answer) before it could say so.
+        found = await table.published(claim.wap_id)
+        if found is not None:
+            await self._finish(claim, table, found, BurnVerdict())
+            return True
+        if standing.state is BatchState.BURNING or not await _can_tell(standing, table):
+            await self._burn(claim, table, BurnVerdict())
+            return True
+        return False
+
     async def give_up(self, claim: BatchClaim, table: Table | None, problem: Problem) -> None:
-        """Ends a batch that cannot be loaded now for a reason that lies in no file: its files wait for the next run.
+        """Ends a batch that cannot be loaded now: halved if a file may be to blame, else its files wait for the next
+        run.
 
         ``table`` may be None only while no attempt can have staged anything (see ``Ledger.standing``).
 
@@ -108,7 +119,7 @@ class CommitProtocol:
             Temporary: the burn needs the table, and the table is away; the batch stays for the sweeper.
         """
         files = await self._ledger.files(claim)
-        verdict = BurnVerdict({f.digest: Fate(FileState.DISCOVERED) for f in files}, problem)
+        verdict = giving_up(files, problem)
         if table is None:
             await self._ledger.burned(claim, verdict)
         else:
@@ -184,9 +195,10 @@ class CommitProtocol:
         failpoint("exec.before_publish")
         failure: AutoloaderError | None = None
         async with self._lanes.of(order.definition.destination.identifier):
+            base = await self._agreed(claim, order, table)
             # Guarded: if the lease went to another executor, this raises and nothing is published from here.
             # Crash after it: the next claim reads back, and stages again if the publish never arrived.
-            await self._ledger.publishing(claim)
+            await self._ledger.publishing(claim, base)
             for attempt in range(PUBLISHES_MAX):
                 try:
                     failpoint("exec.during_publish")
@@ -209,6 +221,24 @@ class CommitProtocol:
         await self._finish(claim, table, found, BurnVerdict(), batch.cause_key)
         failpoint("exec.after_finalise")
 
+    async def _agreed(self, claim: BatchClaim, order: RunDefinition, table: Table) -> int:
+        """The table's current snapshot, if the table and the ledger tell the same story of the ingestion (I9).
+
+        Raises:
+            Permanent: they do not; the ingestion is halted.
+        """
+        history = await table.history(claim.ingestion_id)
+        doubts = await self._ledger.doubts(claim, history.batches, history.beside)
+        if doubts.published:
+            # Or published between the two looks, by an executor that staged it on the snapshot that was current.
+            history = await table.history(claim.ingestion_id)
+        rolled_back = sorted(doubts.published & history.beside)
+        reason = contradiction(order.definition.destination.identifier, doubts.strangers, rolled_back)
+        if reason is None:
+            return history.current
+        await self._ledger.halt(claim, reason)
+        raise Permanent(reason.message, code=reason.error_type, hint=reason.hint)
+
     async def _burn(self, claim: BatchClaim, table: Table, verdict: BurnVerdict) -> None:
         await self._ledger.burning(claim)
         # Crash from here on: the next claim finds `burning`, reads back, and burns again if need be.
@@ -218,6 +248,8 @@ class CommitProtocol:
             await self._ledger.burned(claim, verdict)
             return
         if found is None:
+            if not await _can_tell(await self._ledger.standing(claim), table):
+                verdict = unprovable(table.name, await self._ledger.files(claim))
             snapshot_id = await table.stage_burn(
                 claim.wap_id, {"autoloader.batch": str(claim.id), "autoloader.burn": "true"}
             )
@@ -245,6 +277,12 @@ class CommitProtocol:
             # Also when this worker came to burn: a copy that was published before the burn has won.
             published = PublishedBatch(found.snapshot_id, found.bytes_written, await table.columns(), cause_key)
             await self._ledger.published(claim, published)
+
+
+async def _can_tell(standing: Standing, table: Table) -> bool:
+    """Whether a publish that was sent would show in the read-back: it came after its base, so an ancestry that
+    reaches back to that one holds it, if it arrived."""
+    return standing.publish_base is None or await table.remembers(standing.publish_base)
 
 
 async def _explained(

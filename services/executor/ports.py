@@ -1,13 +1,14 @@
 """What the commit protocol needs: a ledger and a table. The adapters are Postgres and Spark; the model tests
 bring both in memory."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Protocol
 
+from libs.common.contracts.events import Problem
 from libs.common.errors import Temporary
 from libs.common.ids import IngestionId
-from libs.common.ledger.model import BatchClaim, BurnVerdict, Column, FileVersion, PublishedBatch, Standing
+from libs.common.ledger.model import BatchClaim, BurnVerdict, Column, Doubts, FileVersion, PublishedBatch, Standing
 from services.executor.domain.audit import Staged
 from services.executor.domain.schema import Struct
 from services.executor.domain.schema_change import Addition
@@ -20,6 +21,17 @@ class Published:
     snapshot_id: int
     is_burn: bool
     bytes_written: int
+
+
+@dataclass(frozen=True, slots=True)
+class History:
+    """What a table's snapshots say of one ingestion. ``current`` is the current snapshot (``NO_SNAPSHOT``: none);
+    ``batches`` are the ids of the batches whose rows are in its ancestry; ``beside`` are snapshots of the ingestion
+    that the table has and that are not in its ancestry: staged ones, and those that were rolled back."""
+
+    current: int
+    batches: frozenset[str] = frozenset()
+    beside: frozenset[int] = frozenset()
 
 
 class SourceChanged(Temporary):
@@ -47,7 +59,9 @@ class Ledger(Protocol):
     async def has_published(self, ingestion_id: IngestionId, generation: int) -> bool: ...
     async def about_to_stage(self, claim: BatchClaim) -> None: ...
     async def staged(self, claim: BatchClaim, rows_by_file: Mapping[bytes, int]) -> None: ...
-    async def publishing(self, claim: BatchClaim) -> None: ...
+    async def doubts(self, claim: BatchClaim, batches: Collection[str], snapshots: Collection[int]) -> Doubts: ...
+    async def halt(self, claim: BatchClaim, reason: Problem) -> None: ...
+    async def publishing(self, claim: BatchClaim, base: int) -> None: ...
     async def published(self, claim: BatchClaim, found: PublishedBatch) -> None: ...
     async def burning(self, claim: BatchClaim) -> None: ...
     async def burned(self, claim: BatchClaim, verdict: BurnVerdict) -> None: ...
@@ -60,6 +74,9 @@ class Table(Protocol):
         Temporary: ``spark_unreachable``, ``spark_failed``: may pass by itself.
         Permanent: ``unknown_catalog``, ``invalid_destination``, …: somebody has to change something.
     """
+
+    name: str
+    """As SQL writes it."""
 
     async def schema(self) -> Struct | None:
         """The schema of the table, made ready for staging (``write.wap.enabled``); None if there is no table."""
@@ -107,6 +124,15 @@ class Table(Protocol):
 
     async def published(self, wap_id: str) -> Published | None:
         """What the table's current ancestry holds under this wap id, read back afresh."""
+        ...
+
+    async def history(self, ingestion_id: IngestionId) -> History:
+        """What the table's snapshots say of this ingestion, read back afresh."""
+        ...
+
+    async def remembers(self, snapshot_id: int) -> bool:
+        """Whether the current ancestry reaches back to this snapshot (``NO_SNAPSHOT``: to the table's first), so that
+        a batch published since could not have left it. False after a rollback, or when snapshots were expired."""
         ...
 
     async def first_bad_line(self, file: FileVersion, schema: Struct) -> int | None:

@@ -71,6 +71,8 @@ class Scans:
         try:
             async with holding(lambda: self._ledger.extend(claim), every=self._heartbeat):
                 order = await self._definitions.of(UUID(str(run_id)))
+                if (halt := await self._ledger.halt_of(claim)) is not None:
+                    raise Permanent(halt.message, code=halt.error_type, hint=halt.hint)
                 seen = await self._list(claim, order)
             log.info("scan.completed", objects=seen.objects, matching=seen.matching, skipped=seen.skipped)
         except Fenced:

@@ -11,7 +11,7 @@ enqueued (``events``) are there to be looked at.
 """
 
 import asyncio
-from collections.abc import AsyncIterator, Callable, Iterable, Mapping, Sequence
+from collections.abc import AsyncIterator, Callable, Collection, Iterable, Mapping, Sequence
 from contextlib import asynccontextmanager
 from dataclasses import dataclass, field, replace
 from datetime import datetime, timedelta
@@ -38,6 +38,7 @@ from libs.common.ledger.model import (
     BatchClaim,
     BurnVerdict,
     Column,
+    Doubts,
     FileVersion,
     KnownVersion,
     Page,
@@ -45,6 +46,7 @@ from libs.common.ledger.model import (
     PublishedBatch,
     ScanClaim,
     Standing,
+    in_parts,
 )
 from libs.common.ledger.run_log import PROBLEMS_IN_AN_EVENT_MAX, Header, add, is_over
 from libs.common.ledger.states import FINAL_BATCH_STATES, LIVE_FILE_STATES, BatchState, FileState, ScanState
@@ -83,6 +85,7 @@ class BatchRow:
     may_be_staged: bool = False
     snapshot_id: int | None = None
     row_count: int | None = None
+    publish_base: int | None = None
     replaces: BatchId | None = None
     last_error: str | None = None
 
@@ -124,6 +127,7 @@ class MemoryLedger:
         self.scans: dict[RunId, ScanRow] = {}
         self.schema_versions: dict[tuple[IngestionId, int], tuple[SchemaVersion, ...]] = {}
         self.generations: dict[IngestionId, int] = {}
+        self.halts: dict[IngestionId, Problem] = {}
         self.events: list[Message] = []
 
     def scanner(self, *, owner: str = "scanner", lease: timedelta = LEASE) -> "MemoryScanLedger":
@@ -144,13 +148,13 @@ class MemoryLedger:
             raise Temporary("Postgres is not available", code="database_unavailable")
         files, batches, scans = self.files.copy(), self.batches.copy(), self.scans.copy()
         schema_versions, events = self.schema_versions.copy(), self.events.copy()
-        generations = self.generations.copy()
+        generations, halts = self.generations.copy(), self.halts.copy()
         try:
             yield
         except BaseException:
             self.files, self.batches, self.scans = files, batches, scans
             self.schema_versions, self.events = schema_versions, events
-            self.generations = generations
+            self.generations, self.halts = generations, halts
             raise
 
     async def begin_generation(self, ingestion_id: IngestionId, generation: int) -> None:
@@ -260,6 +264,10 @@ class MemoryScanLedger:
             scans[run_id] = replace(row, lease_until=self._fresh())
             self._tables.log(run_id, lambda h: ScanStarted(**h.fields(), attempt=row.attempts))
         return ScanClaim(run_id, ingestion_id, generation, row.token, row.attempts)
+
+    async def halt_of(self, claim: ScanClaim) -> Problem | None:
+        async with self._tables.transaction():
+            return self._tables.halts.get(claim.ingestion_id)
 
     async def known(self, claim: ScanClaim, files: Sequence[FileVersion]) -> dict[bytes, tuple[KnownVersion, ...]]:
         async with self._tables.transaction():
@@ -398,7 +406,7 @@ class MemoryBatchLedger:
     async def standing(self, claim: BatchClaim) -> Standing:
         async with self._tables.transaction():
             row = self._move(claim)
-        return Standing(row.state, row.may_be_staged)
+        return Standing(row.state, row.may_be_staged, row.publish_base, self._tables.halts.get(claim.ingestion_id))
 
     async def files(self, claim: BatchClaim) -> tuple[FileVersion, ...]:
         async with self._tables.transaction():
@@ -430,10 +438,26 @@ class MemoryBatchLedger:
                 if (rows := rows_by_file.get(at[2])) is not None:
                     self._tables.files[at] = replace(self._tables.files[at], row_count=rows)
 
-    async def publishing(self, claim: BatchClaim) -> None:
+    async def doubts(self, claim: BatchClaim, batches: Collection[str], snapshots: Collection[int]) -> Doubts:
+        async with self._tables.transaction():
+            rows = self._tables.batches.values()
+            known = {str(row.id) for row in rows if row.state is not BatchState.BURNED}
+            published = {
+                row.snapshot_id
+                for row in rows
+                if row.ingestion_id == claim.ingestion_id and row.state is BatchState.PUBLISHED and row.snapshot_id
+            }
+        return Doubts(tuple(sorted(set(batches) - known)), frozenset(published & set(snapshots)))
+
+    async def halt(self, claim: BatchClaim, reason: Problem) -> None:
+        async with self._tables.transaction():
+            self._move(claim)
+            self._tables.halts.setdefault(claim.ingestion_id, reason)
+
+    async def publishing(self, claim: BatchClaim, base: int) -> None:
         async with self._tables.transaction():
             self._tables.hold_generation(claim.ingestion_id, claim.generation)
-            self._move(claim, state=BatchState.PUBLISHING)
+            self._move(claim, state=BatchState.PUBLISHING, publish_base=base)
 
     async def published(self, claim: BatchClaim, found: PublishedBatch) -> None:
         async with self._tables.transaction():
@@ -477,8 +501,9 @@ class MemoryBatchLedger:
                     continue
                 problem = fate.problem or verdict.problem
                 self._tables.files[at] = replace(row, state=fate.state, batch_id=None, row_count=None, problem=problem)
-            if going_on:
-                planned = PlannedBatch(new_batch_id(), tuple(going_on))
+            going_on.sort(key=lambda f: f.key)
+            new_batches = [PlannedBatch(new_batch_id(), part) for part in in_parts(tuple(going_on), verdict.parts)]
+            for planned in new_batches:
                 self._tables.create_batch(claim, planned, taken_from=FileState.BATCHED, replaces=claim.id)
             problems = [f.problem for f in verdict.fates.values() if f.problem is not None]
             if verdict.problem is not None:
@@ -492,7 +517,7 @@ class MemoryBatchLedger:
                     files_failed=len(verdict.fates),
                     files_replanned=len(going_on),
                 ),
-                change=Totals(files_failed=len(verdict.fates), batches_done=1, batches_planned=1 if going_on else 0),
+                change=Totals(files_failed=len(verdict.fates), batches_done=1, batches_planned=len(new_batches)),
             )
 
     async def release(self, claim: BatchClaim, *, error: str) -> None:

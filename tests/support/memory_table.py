@@ -13,15 +13,17 @@ import re
 import zlib
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
+from itertools import count
 from typing import Any
 
 from libs.common.contracts.definition import Destination
 from libs.common.errors import Temporary
-from libs.common.ledger.model import Column, FileVersion
+from libs.common.ids import IngestionId
+from libs.common.ledger.model import NO_SNAPSHOT, Column, FileVersion
 from services.executor.domain.audit import FileRead, Staged
 from services.executor.domain.schema import Array, Field, Map, Struct, Type, sql
 from services.executor.domain.schema_change import Addition, compare, lacking, with_additions
-from services.executor.ports import FilesUnreadable, Published, SourceChanged
+from services.executor.ports import FilesUnreadable, History, Published, SourceChanged
 from tests.support.memory_objects import MemoryObjects
 
 
@@ -53,6 +55,7 @@ class Iceberg:
     schema: Struct
     snapshots: dict[int, Snapshot] = field(default_factory=dict)
     ancestry: list[int] = field(default_factory=list)
+    _numbers: Iterator[int] = field(default_factory=lambda: count(1000))
 
     def rows(self) -> list[str]:
         return [row for number in self.ancestry for row in self.snapshots[number].rows]
@@ -60,13 +63,23 @@ class Iceberg:
     def write(self, wap_id: str | None, rows: Sequence[str], *, is_burn: bool = False) -> Snapshot:
         """A new snapshot on top of the current one, not current itself."""
         parent = self.ancestry[-1] if self.ancestry else None
-        snapshot = Snapshot(1000 + len(self.snapshots), parent, wap_id, tuple(rows), is_burn)
+        snapshot = Snapshot(next(self._numbers), parent, wap_id, tuple(rows), is_burn)
         self.snapshots[snapshot.id] = snapshot
         return snapshot
 
     def append(self, rows: Sequence[str]) -> None:
         """What a foreign writer does."""
         self.ancestry.append(self.write(None, rows).id)
+
+    def expire(self) -> None:
+        """What ``expire_snapshots(now)`` does: only the current snapshot stays. Its rows, and all before it, too."""
+        rows, kept = tuple(self.rows()), self.ancestry[-1:]
+        self.snapshots = {number: replace(self.snapshots[number], rows=rows) for number in kept}
+        self.ancestry = kept
+
+    def roll_back(self, snapshot_id: int | None) -> None:
+        """Makes an ancestor current; those after it stay in the table, out of sight."""
+        self.ancestry = self.ancestry[: self.ancestry.index(snapshot_id) + 1] if snapshot_id is not None else []
 
     def under(self, wap_id: str) -> Snapshot | None:
         return next((self.snapshots[n] for n in self.ancestry if self.snapshots[n].wap_id == wap_id), None)
@@ -92,6 +105,7 @@ class MemoryTable:
     def __init__(self, warehouse: Warehouse, destination: Destination, objects: MemoryObjects) -> None:
         self._warehouse = warehouse
         self._to = destination
+        self.name = destination.identifier
         self._objects = objects
 
     async def schema(self) -> Struct | None:
@@ -159,6 +173,25 @@ class MemoryTable:
         table = self._warehouse.tables.get(self._to.identifier)
         found = table.under(wap_id) if table else None
         return Published(found.id, found.is_burn, sum(map(len, found.rows))) if found else None
+
+    async def history(self, ingestion_id: IngestionId) -> History:
+        await asyncio.sleep(0)
+        table = self._table
+        ours = [s for s in table.snapshots.values() if s.wap_id and s.wap_id.startswith(f"al1:{ingestion_id}:")]
+        return History(
+            current=table.ancestry[-1] if table.ancestry else NO_SNAPSHOT,
+            batches=frozenset(
+                (s.wap_id or "").rsplit(":", 1)[1] for s in ours if s.id in table.ancestry and not s.is_burn
+            ),
+            beside=frozenset(s.id for s in ours if s.id not in table.ancestry),
+        )
+
+    async def remembers(self, snapshot_id: int) -> bool:
+        await asyncio.sleep(0)
+        table = self._table
+        if snapshot_id == NO_SNAPSHOT:
+            return not table.ancestry or table.snapshots[table.ancestry[0]].parent is None
+        return snapshot_id in table.ancestry
 
     async def first_bad_line(self, file: FileVersion, schema: Struct) -> int | None:
         await asyncio.sleep(0)

@@ -5,9 +5,10 @@ nothing is written and ``Fenced`` tells the executor to stop. The order of the c
 (services/executor/commit.py); what each state means after a crash stands in ``states.py``.
 """
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from datetime import timedelta
 from typing import Any
+from uuid import UUID
 
 from sqlalchemy import and_, bindparam, func, or_, select, update
 from sqlalchemy.ext.asyncio import AsyncConnection
@@ -15,15 +16,17 @@ from sqlalchemy.ext.asyncio import AsyncConnection
 from libs.common.contracts.events import FileBatchCommitted, FileBatchFailed, Problem, Totals
 from libs.common.errors import Fenced
 from libs.common.ids import BatchId, IngestionId, RunId, new_batch_id
-from libs.common.ledger.ingestions import hold_generation
+from libs.common.ledger.ingestions import halt, halt_of, hold_generation
 from libs.common.ledger.model import (
     BatchClaim,
     BurnVerdict,
+    Doubts,
     Fate,
     FileVersion,
     PlannedBatch,
     PublishedBatch,
     Standing,
+    in_parts,
 )
 from libs.common.ledger.planned import create_batch
 from libs.common.ledger.run_log import PROBLEMS_IN_AN_EVENT_MAX, RunLog
@@ -109,7 +112,8 @@ class BatchLedger:
         """How far the batch is. Raises ``Fenced`` when the claim is lost."""
         async with self._database.begin() as connection:
             row = await self._move(connection, claim)
-        return Standing(BatchState(row.state), row.may_be_staged)
+            reason = await halt_of(connection, claim.ingestion_id)
+        return Standing(BatchState(row.state), row.may_be_staged, row.publish_base, reason)
 
     async def files(self, claim: BatchClaim) -> tuple[FileVersion, ...]:
         """The batch's files, in the order of their keys' bytes. The same for every attempt (I3)."""
@@ -166,12 +170,40 @@ class BatchLedger:
                 [{"digest": digest, "rows": rows} for digest, rows in rows_by_file.items()],
             )
 
-    async def publishing(self, claim: BatchClaim) -> None:
-        """The publish goes out next. From here only the table knows. ``Fenced`` also when a refresh has begun: then
-        nothing of this generation may become visible any more (I6)."""
+    async def doubts(self, claim: BatchClaim, batches: Collection[str], snapshots: Collection[int]) -> Doubts:
+        """What contradicts the ledger if the table has the rows of ``batches`` (their ids), and of ``snapshots`` none.
+        A batch is in the ledger before anything of it is staged, so one that is not was forgotten."""
+        async with self._database.read() as connection:
+            known = await connection.scalars(
+                select(batch.c.id).where(
+                    batch.c.id == func.any([UUID(b) for b in batches]), batch.c.state != BatchState.BURNED
+                )
+            )
+            strangers = set(batches) - {str(known_id) for known_id in known}
+            published = await connection.scalars(
+                select(batch.c.snapshot_id).where(
+                    batch.c.ingestion_id == claim.ingestion_id,
+                    batch.c.state == BatchState.PUBLISHED,
+                    batch.c.snapshot_id == func.any(list(snapshots)),
+                )
+            )
+            return Doubts(tuple(sorted(strangers)), frozenset(published))
+
+    async def halt(self, claim: BatchClaim, reason: Problem) -> None:
+        """From now on nothing is loaded for the ingestion, until somebody lifts it (see ``ingestions.py``)."""
+        async with self._database.begin() as connection:
+            await self._move(connection, claim)
+            await halt(connection, claim.ingestion_id, reason)
+
+    async def publishing(self, claim: BatchClaim, base: int) -> None:
+        """The publish goes out next. From here only the table knows. ``base`` is its current snapshot.
+
+        Raises:
+            Fenced: also when a refresh has begun: nothing of this generation may become visible any more (I6).
+        """
         async with self._database.begin() as connection:
             await hold_generation(connection, claim.ingestion_id, claim.generation)
-            await self._move(connection, claim, state=BatchState.PUBLISHING)
+            await self._move(connection, claim, state=BatchState.PUBLISHING, publish_base=base)
 
     async def published(self, claim: BatchClaim, found: PublishedBatch) -> None:
         """Finalise (design: step 6): batch published, files committed, totals and events, in one transaction."""
@@ -228,8 +260,8 @@ class BatchLedger:
                 last_error=storable(verdict.problem.message) if verdict.problem else None,
             )
             going_on = await self._apply(connection, claim, verdict)
-            if going_on:
-                planned = PlannedBatch(new_batch_id(), going_on)
+            new_batches = [PlannedBatch(new_batch_id(), part) for part in in_parts(going_on, verdict.parts)]
+            for planned in new_batches:
                 await create_batch(
                     connection, self._outbox, claim, planned, taken_from=FileState.BATCHED, replaces=claim.id
                 )
@@ -246,7 +278,7 @@ class BatchLedger:
                     files_failed=len(verdict.fates),
                     files_replanned=len(going_on),
                 ),
-                change=Totals(files_failed=len(verdict.fates), batches_done=1, batches_planned=1 if going_on else 0),
+                change=Totals(files_failed=len(verdict.fates), batches_done=1, batches_planned=len(new_batches)),
             )
 
     async def release(self, claim: BatchClaim, *, error: str) -> None:
@@ -308,9 +340,9 @@ class BatchLedger:
             )
         rows: Sequence[Any] = (
             await connection.execute(
-                select(file.c.bucket, file.c.key, file.c.etag, file.c.size_bytes, file.c.last_modified).where(
-                    file.c.batch_id == claim.id, file.c.state == FileState.BATCHED
-                )
+                select(file.c.bucket, file.c.key, file.c.etag, file.c.size_bytes, file.c.last_modified)
+                .where(file.c.batch_id == claim.id, file.c.state == FileState.BATCHED)
+                .order_by(file.c.key.collate("C"))
             )
         ).all()
         return tuple(FileVersion(r.bucket, r.key, r.etag, r.size_bytes, r.last_modified) for r in rows)

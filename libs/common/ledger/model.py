@@ -118,10 +118,26 @@ class BatchClaim:
 @dataclass(frozen=True, slots=True)
 class Standing:
     """How far a batch is. ``may_be_staged``: some attempt, this one or an earlier one, may have left a staged or even
-    a published snapshot, so the table has to be asked before anything else."""
+    a published snapshot, so the table has to be asked before anything else. ``publish_base``: the table's current
+    snapshot right before the latest publish was sent (``NO_SNAPSHOT``: it had none), None if none was sent; what was
+    published since has it among its ancestors. ``halt``: why nothing of the ingestion may be loaded now."""
 
     state: BatchState
     may_be_staged: bool
+    publish_base: int | None = None
+    halt: Problem | None = None
+
+
+NO_SNAPSHOT = -1
+
+
+@dataclass(frozen=True, slots=True)
+class Doubts:
+    """Where ledger and table contradict each other: batches whose rows the table has and of which the ledger knows
+    nothing, or that they were burned; and snapshots that the ledger takes for published."""
+
+    strangers: tuple[str, ...] = ()
+    published: frozenset[int] = frozenset()
 
 
 @dataclass(frozen=True, slots=True)
@@ -157,8 +173,15 @@ class Fate:
 class BurnVerdict:
     """What a burned batch leaves: fates by file digest; files without a fate go on in a new batch.
 
-    ``problem`` is the reason when no single file is to blame.
+    ``problem`` is the reason when no single file is to blame. ``parts``: in how many new batches the others go on.
     """
 
     fates: Mapping[bytes, Fate] = field(default_factory=dict)
     problem: Problem | None = None
+    parts: int = 1
+
+
+def in_parts(files: tuple[FileVersion, ...], parts: int) -> list[tuple[FileVersion, ...]]:
+    """The files in their order, cut into at most ``parts`` pieces of nearly one length; none of them empty."""
+    size = -(-len(files) // parts) or 1
+    return [files[start : start + size] for start in range(0, len(files), size)]

@@ -19,7 +19,7 @@ from libs.common.contracts.events import (
 )
 from libs.common.errors import Fenced
 from libs.common.ids import IngestionId, RunId
-from libs.common.ledger.ingestions import hold_generation
+from libs.common.ledger.ingestions import halt_of, hold_generation
 from libs.common.ledger.model import FileVersion, KnownVersion, Page, Refusal, ScanClaim
 from libs.common.ledger.planned import create_batch
 from libs.common.ledger.run_log import PROBLEMS_IN_AN_EVENT_MAX, RunLog
@@ -72,6 +72,11 @@ class ScanLedger:
                 return None
             await self._log.record(connection, run_id, lambda h: ScanStarted(**h.fields(), attempt=row.attempts))
         return ScanClaim(run_id, ingestion_id, generation, row.token, row.attempts)
+
+    async def halt_of(self, claim: ScanClaim) -> Problem | None:
+        """Why nothing is loaded for this ingestion at the moment, if so."""
+        async with self._database.read() as connection:
+            return await halt_of(connection, claim.ingestion_id)
 
     async def known(self, claim: ScanClaim, files: Sequence[FileVersion]) -> dict[bytes, tuple[KnownVersion, ...]]:
         """All versions that the ledger has of these keys, by digest. Keys it never saw are absent."""

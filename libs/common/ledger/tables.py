@@ -85,7 +85,9 @@ batch = Table(
     Column("attempts", Integer, nullable=False, server_default="0"),
     Column("may_be_staged", Boolean, nullable=False, server_default=text("false"), comment="an attempt reached Spark"),
     Column(
-        "staged_on", BigInteger, comment="current snapshot when the first attempt began to stage; null: no snapshot"
+        "publish_base",
+        BigInteger,
+        comment="current snapshot right before the latest publish went out; -1: none",
     ),
     Column("file_count", Integer, nullable=False),
     Column("size_bytes", BigInteger, nullable=False),

@@ -3,12 +3,15 @@
 from collections.abc import Sequence
 
 from libs.common.contracts.definition import Destination
+from libs.common.ids import IngestionId
 from services.executor.domain.schema import Struct, quoted, sql
 from services.executor.domain.schema_change import Addition
 
 WAP_ENABLED = "write.wap.enabled"
 WAP_ID_KEPT = "autoloader.wap-id"
 """Our own copy of the wap id, in the summary of each snapshot that we write."""
+BURN = "autoloader.burn"
+"""Marks a staged snapshot as a burn."""
 
 
 def literal(text: str) -> str:
@@ -75,4 +78,44 @@ def published_snapshots(to: Destination, wap_id: str) -> str:
         f"LEFT JOIN {to.identifier}.snapshots o ON o.snapshot_id = CAST(s.summary['source-snapshot-id'] AS BIGINT) "
         f"WHERE s.summary['published-wap-id'] = {wap} "
         f"OR s.summary['wap.id'] = {wap} OR s.summary['{WAP_ID_KEPT}'] = {wap} LIMIT 1"
+    )
+
+
+def history(to: Destination, ingestion_id: IngestionId) -> str:
+    """The current snapshot (without ``wap_id``), and every snapshot of the ingestion: is it an ancestor, is it a burn?
+
+    A burn that was picked carries no mark; its source does, until that is expired. What is left then is that it added
+    nothing.
+    """
+    own = f"coalesce(s.summary['published-wap-id'], s.summary['wap.id'], s.summary['{WAP_ID_KEPT}'])"
+    return (
+        f"SELECT snapshot_id, NULL AS wap_id, true AS is_ancestor, false AS is_burn "
+        f"FROM {to.identifier}.refs WHERE name = 'main' "
+        f"UNION ALL "
+        f"SELECT DISTINCT s.snapshot_id, {own}, coalesce(h.is_current_ancestor, false), "
+        f"coalesce(s.summary['{BURN}'], o.summary['{BURN}'], 'false') = 'true' "
+        f"OR (o.snapshot_id IS NULL AND s.summary['source-snapshot-id'] IS NOT NULL "
+        f"AND coalesce(s.summary['added-records'], '0') = '0') "
+        f"FROM {to.identifier}.snapshots s "
+        f"LEFT JOIN {to.identifier}.history h ON h.snapshot_id = s.snapshot_id "
+        f"LEFT JOIN {to.identifier}.snapshots o ON o.snapshot_id = CAST(s.summary['source-snapshot-id'] AS BIGINT) "
+        f"WHERE startswith({own}, {literal(f'al1:{ingestion_id}:')})"
+    )
+
+
+def ancestor(to: Destination, snapshot_id: int) -> str:
+    """One row if the snapshot is there and in the current ancestry."""
+    return (
+        f"SELECT s.snapshot_id FROM {to.identifier}.snapshots s JOIN {to.identifier}.history h "
+        f"ON h.snapshot_id = s.snapshot_id AND h.is_current_ancestor WHERE s.snapshot_id = {snapshot_id} LIMIT 1"
+    )
+
+
+def cut_ancestry(to: Destination) -> str:
+    """One row if the oldest ancestor that is left had a parent: snapshots were expired."""
+    return (
+        f"SELECT s.snapshot_id FROM {to.identifier}.snapshots s JOIN {to.identifier}.history h "
+        f"ON h.snapshot_id = s.snapshot_id AND h.is_current_ancestor "
+        f"LEFT JOIN {to.identifier}.snapshots p ON p.snapshot_id = s.parent_id "
+        f"WHERE s.parent_id IS NOT NULL AND p.snapshot_id IS NULL LIMIT 1"
     )

@@ -11,7 +11,8 @@ from pyspark.sql.connect.observation import Observation
 
 from libs.common.contracts.definition import Destination
 from libs.common.errors import Permanent, Temporary
-from libs.common.ledger.model import Column, FileVersion
+from libs.common.ids import IngestionId
+from libs.common.ledger.model import NO_SNAPSHOT, Column, FileVersion
 from libs.common.storage.definitions import RunDefinition
 from services.executor.adapters import iceberg_sql, staging
 from services.executor.adapters.spark_errors import (
@@ -25,7 +26,7 @@ from services.executor.adapters.spark_sessions import BatchSession, SessionKey, 
 from services.executor.domain.audit import Staged
 from services.executor.domain.schema import Struct, sql, struct_from_json
 from services.executor.domain.schema_change import Addition, lacking
-from services.executor.ports import FilesUnreadable, Published, Table
+from services.executor.ports import FilesUnreadable, History, Published, Table
 
 T = TypeVar("T")
 
@@ -77,6 +78,7 @@ class SparkTable:
         self._scheme = session.scheme
         self._url = url
         self._to = destination
+        self.name = destination.identifier
 
     async def schema(self) -> Struct | None:
         return await self._run(self._schema_if_any)
@@ -185,6 +187,30 @@ class SparkTable:
 
         return await self._run(work)
 
+    async def history(self, ingestion_id: IngestionId) -> History:
+        def work() -> History:
+            self._sql(iceberg_sql.refresh(self._to))
+            rows = self._spark.sql(iceberg_sql.history(self._to, ingestion_id)).collect()
+            ours = [row for row in rows if row["wap_id"] is not None]
+            return History(
+                current=next((int(row["snapshot_id"]) for row in rows if row["wap_id"] is None), NO_SNAPSHOT),
+                batches=frozenset(
+                    row["wap_id"].rsplit(":", 1)[1] for row in ours if row["is_ancestor"] and not row["is_burn"]
+                ),
+                beside=frozenset(int(row["snapshot_id"]) for row in ours if not row["is_ancestor"]),
+            )
+
+        return await self._run(work)
+
+    async def remembers(self, snapshot_id: int) -> bool:
+        def work() -> bool:
+            self._sql(iceberg_sql.refresh(self._to))
+            if snapshot_id == NO_SNAPSHOT:
+                return not self._spark.sql(iceberg_sql.cut_ancestry(self._to)).collect()
+            return bool(self._spark.sql(iceberg_sql.ancestor(self._to, snapshot_id)).collect())
+
+        return await self._run(work)
+
     async def first_bad_line(self, file: FileVersion, schema: Struct) -> int | None:
         def work() -> int | None:
             for name, value in _ONE_PARTITION.items():
@@ -287,7 +313,7 @@ class SparkTable:
 def _is_burn(summary: Mapping[str, str], source: Mapping[str, str] | None) -> bool:
     """A picked snapshot does not carry our mark; its source does, until snapshot expiry takes that away. What is left
     then of a burn is that it added nothing. An empty batch looks the same: its files are loaded again, as no rows."""
-    if "true" in (summary.get("autoloader.burn"), (source or {}).get("autoloader.burn")):
+    if "true" in (summary.get(iceberg_sql.BURN), (source or {}).get(iceberg_sql.BURN)):
         return True
     return source is None and "source-snapshot-id" in summary and int(summary.get("added-records", 0)) == 0
 

@@ -95,7 +95,7 @@ STEPS: dict[str, Callable[[World, BatchClaim], Awaitable[object]]] = {
     "extend": lambda world, claim: world.executor().extend(claim),
     "about_to_stage": lambda world, claim: world.executor().about_to_stage(claim),
     "staged": lambda world, claim: world.executor().staged(claim, {version("a").digest: 5}),
-    "publishing": lambda world, claim: world.executor().publishing(claim),
+    "publishing": lambda world, claim: world.executor().publishing(claim, 7),
     "published": lambda world, claim: world.executor().published(claim, found()),
     "burning": lambda world, claim: world.executor().burning(claim),
     "burned": lambda world, claim: world.executor().burned(claim, BurnVerdict()),
@@ -219,8 +219,8 @@ async def test_a_published_batch_commits_its_files_and_tells(world: World) -> No
     await ledger.about_to_stage(claim)
     await ledger.staged(claim, {version("a").digest: 5, version("b").digest: 0})
     assert Standing(BatchState.STAGED, may_be_staged=True) == await ledger.standing(claim)
-    await ledger.publishing(claim)
-    assert Standing(BatchState.PUBLISHING, may_be_staged=True) == await ledger.standing(claim)
+    await ledger.publishing(claim, 7)
+    assert Standing(BatchState.PUBLISHING, may_be_staged=True, publish_base=7) == await ledger.standing(claim)
     await ledger.published(claim, found())
     rows = await world.files(order.ingestion_id)
     assert [("a", FileState.COMMITTED, 5), ("b", FileState.COMMITTED, 0)] == [
@@ -259,7 +259,7 @@ async def test_counts_of_a_staging_survive_its_executor(world: World) -> None:
     first = await taken(world, batch_id)
     await world.executor().about_to_stage(first)
     await world.executor().staged(first, {version("a").digest: 5})
-    await world.executor().publishing(first)
+    await world.executor().publishing(first, 7)
     await world.executor().release(first, error="crash")
     await world.executor().published(await taken(world, batch_id), found())
     assert 5 == (await facts(world, order))[-1].totals.records_ingested

@@ -20,7 +20,7 @@ async def test_a_batch_of_an_older_generation_is_never_published(world: World) -
     assert claim is not None
     await world.begin_generation(order.ingestion_id, 2)
     with pytest.raises(Fenced):
-        await world.executor().publishing(claim)
+        await world.executor().publishing(claim, 7)
     assert BatchState.LEASED == await world.batch_state(batch_id)
 
 
@@ -31,7 +31,7 @@ async def test_a_batch_of_an_older_generation_can_still_be_ended(world: World) -
     one, other = await world.executor().claim(first), await world.executor().claim(second)
     assert one is not None
     assert other is not None
-    await world.executor().publishing(one)
+    await world.executor().publishing(one, 7)
     await world.begin_generation(order.ingestion_id, 2)
     await world.executor().published(one, PublishedBatch(7, 500, ()))
     gone = {f.digest: Fate(FileState.DISCOVERED) for f in versions("b")}

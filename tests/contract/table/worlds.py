@@ -4,7 +4,7 @@ import asyncio
 import json
 from collections.abc import Callable, Iterable, Sequence
 from concurrent.futures import ThreadPoolExecutor
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
 from itertools import count
 from typing import Any, Protocol
 from uuid import uuid4
@@ -39,6 +39,14 @@ class World(Protocol):
         """What a reader sees."""
         ...
 
+    async def expire(self) -> None:
+        """Snapshot expiry, as hard as it can be: only the current snapshot stays."""
+        ...
+
+    async def roll_back(self, snapshot_id: int) -> None:
+        """Somebody makes an ancestor current again."""
+        ...
+
 
 class MemoryWorld:
     """See ``World``."""
@@ -61,6 +69,12 @@ class MemoryWorld:
 
     async def ids(self) -> list[int]:
         return sorted(json.loads(row)["id"] for row in self.warehouse.rows(self.to))
+
+    async def expire(self) -> None:
+        self.warehouse.tables[self.to.identifier].expire()
+
+    async def roll_back(self, snapshot_id: int) -> None:
+        self.warehouse.tables[self.to.identifier].roll_back(snapshot_id)
 
 
 class Spark:
@@ -113,6 +127,18 @@ class SparkWorld:
 
     async def ids(self) -> list[int]:
         return sorted(row["id"] for row in await self.sql(f"SELECT id FROM {self.to.identifier}", session=1))
+
+    async def expire(self) -> None:
+        name, later = f"{self.to.database}.{self.to.table}", datetime.now(UTC) + timedelta(days=2)
+        await self.sql(
+            f"CALL {self.to.catalog}.system.expire_snapshots(table => '{name}', retain_last => 1, "
+            f"older_than => TIMESTAMP '{later:%Y-%m-%d %H:%M:%S}')",
+            session=1,
+        )
+
+    async def roll_back(self, snapshot_id: int) -> None:
+        name = f"{self.to.database}.{self.to.table}"
+        await self.sql(f"CALL {self.to.catalog}.system.rollback_to_snapshot('{name}', {snapshot_id})", session=1)
 
     async def sql(self, statement: str, session: int = 0) -> list[Any]:
         return await asyncio.to_thread(self.spark.sql, statement, session)

@@ -1,4 +1,4 @@
-"""The generation that may be published, halts, and where a batch's staging began."""
+"""The generation that may be published, halts, and where a publish began."""
 
 import sqlalchemy as sa
 from alembic import op
@@ -29,14 +29,14 @@ def upgrade() -> None:
     op.add_column(
         "batch",
         sa.Column(
-            "staged_on",
+            "publish_base",
             sa.BigInteger,
-            comment="current snapshot when the first attempt began to stage; null: no snapshot",
+            comment="current snapshot right before the latest publish went out; -1: none",
         ),
         schema="ledger",
     )
 
 
 def downgrade() -> None:
-    op.drop_column("batch", "staged_on", schema="ledger")
+    op.drop_column("batch", "publish_base", schema="ledger")
     op.drop_table("ingestion", schema="ledger")
