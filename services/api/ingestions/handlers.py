@@ -11,6 +11,7 @@ from libs.common.contracts.definition import Credentials, Definition
 from libs.common.errors import Conflict
 from libs.common.failpoints import failpoint
 from libs.common.ids import new_ingestion_id
+from libs.common.ledger.ingestions import lift_halt
 from libs.common.secrets import SecretBox
 from libs.common.storage.definitions import open_credentials, seal_credentials
 from libs.common.storage.engine import Database
@@ -20,7 +21,7 @@ from services.api.clusters.registry import Clusters
 from services.api.idempotency import Answer, Once, at_most_once
 from services.api.ingestions import repository
 from services.api.ingestions.changes import check_identity, patched
-from services.api.ingestions.schemas import IngestionIn, IngestionMetadata, IngestionOut
+from services.api.ingestions.schemas import Halt, IngestionIn, IngestionMetadata, IngestionOut, Resumed
 from services.api.pages import Page
 
 
@@ -142,18 +143,47 @@ class Ingestions:
             await audit.record(connection, caller, "ingestion.deleted", ingestion_id, destructive=True)
         failpoint("api.after_tx")
 
+    async def resume(self, caller: Caller, ingestion_id: UUID, once: Once | None) -> Answer:
+        """Lets loading go on after a halt. If ledger and table still contradict each other, the next batch halts it
+        again before anything becomes visible. Not halted: nothing changes.
+
+        Raises:
+            NotFound. Invalid: code ``idempotency_key_reused``.
+        """
+        failpoint("api.before_tx")
+        async with self._database.begin() as connection:
+            answer = await at_most_once(
+                connection, caller, once, lambda: self._resume(connection, caller, ingestion_id)
+            )
+        failpoint("api.after_tx")
+        return answer
+
+    async def _resume(self, connection: AsyncConnection, caller: Caller, ingestion_id: UUID) -> Answer:
+        row = await repository.lock(connection, caller.tenant_id, ingestion_id)
+        halted_at = await lift_halt(connection, ingestion_id)
+        if halted_at is not None:
+            details = {"halted_at": halted_at.isoformat()}
+            await audit.record(connection, caller, "ingestion.resumed", ingestion_id, details=details)
+        return Answer(200, Resumed(status=row.status).model_dump(mode="json"))
+
     def _shown(self, row: Row[Any]) -> IngestionOut:
         source = {**row.definition["source"], "credentials_set": row.credentials_set}
+        halt = None
+        if row.halt_code is not None:
+            halt = Halt(code=row.halt_code, message=row.halt_message, hint=row.halt_hint, since=row.halted_at)
         return IngestionOut.model_validate(
             {
                 **row.definition,
                 "source": source,
                 "id": row.id,
                 "tenant_id": row.tenant_id,
-                "status": row.status,
+                "status": row.status if halt is None else "paused",
                 "spark_connect_url": self._clusters.known(row.definition["cluster_id"]),
                 "metadata": IngestionMetadata(
-                    last_run_id=row.last_run_id, last_run_time=row.last_run_time, schema_version=row.schema_version
+                    last_run_id=row.last_run_id,
+                    last_run_time=row.last_run_time,
+                    schema_version=row.schema_version,
+                    halt=halt,
                 ),
                 "definition_version": row.definition_version,
                 "generation": row.generation,

@@ -13,6 +13,7 @@ from libs.common.errors import NotFound
 from libs.common.ids import TenantId
 from libs.common.ledger.states import BatchState
 from libs.common.ledger.tables import batch, schema_version
+from libs.common.ledger.tables import ingestion as ledger_ingestion
 from libs.common.storage.control import ingestion, run, secret
 from services.api.caller import Caller
 from services.api.pages import Page
@@ -164,8 +165,16 @@ def _shown(tenant_id: TenantId) -> Select[Any]:
             last_run.c.id.label("last_run_id"),
             last_run.c.created_at.label("last_run_time"),
             schema.c.version.label("schema_version"),
+            ledger_ingestion.c.halt_code,
+            ledger_ingestion.c.halt_message,
+            ledger_ingestion.c.halt_hint,
+            ledger_ingestion.c.halted_at,
             exists().where(secret.c.ingestion_id == ingestion.c.id).label("credentials_set"),
         )
-        .select_from(ingestion.outerjoin(last_run, true()).outerjoin(schema, true()))
+        .select_from(
+            ingestion.outerjoin(last_run, true())
+            .outerjoin(schema, true())
+            .outerjoin(ledger_ingestion, ledger_ingestion.c.ingestion_id == ingestion.c.id)
+        )
         .where(*_visible(tenant_id))
     )

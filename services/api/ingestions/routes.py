@@ -9,7 +9,7 @@ from services.api import pages
 from services.api.caller import Caller
 from services.api.docs import OnceHeader, PageQuery, errors_for
 from services.api.ingestions.handlers import Ingestions
-from services.api.ingestions.schemas import IngestionIn, IngestionOut
+from services.api.ingestions.schemas import IngestionIn, IngestionOut, Resumed
 
 _PATCH_EXAMPLE = {"name": "Flights of 2013", "source": {"file_pattern": "**/*.json"}}
 
@@ -70,5 +70,16 @@ def router(ingestions: Ingestions, caller: Caller) -> APIRouter:
     )
     async def delete_ingestion(ingestion_id: UUID) -> None:
         await ingestions.delete(caller, ingestion_id)
+
+    @routes.post(
+        "/{ingestion_id}/resume",
+        response_model=Resumed,
+        summary="Let loading go on",
+        description="After a halt (`metadata.halt`). If ledger and table still contradict each other, the next batch "
+        "halts the ingestion again before anything becomes visible.",
+        responses=errors_for(404, 422),
+    )
+    async def resume_ingestion(ingestion_id: UUID, once: OnceHeader) -> Response:
+        return (await ingestions.resume(caller, ingestion_id, once)).response()
 
     return routes

@@ -58,6 +58,7 @@ EXAMPLE_ANSWER: dict[str, Any] = {
         "last_run_time": "2025-01-07T12:34:56Z",
         "next_run_time": None,
         "schema_version": 1,
+        "halt": None,
     },
     "definition_version": 1,
     "generation": 1,
@@ -112,11 +113,25 @@ class SourceOut(Source):
     credentials_set: bool = Field(description="Whether credentials are stored for this source.")
 
 
+class Halt(BaseModel):
+    """Ledger and table contradict each other: nothing is loaded until somebody looked and decided."""
+
+    code: str = Field(description="Stable word: ledger_behind_table or table_rolled_back.")
+    message: str
+    hint: str = Field(description="What to do next.")
+    since: datetime
+
+
+class Resumed(BaseModel):
+    status: Literal["draft", "active"]
+
+
 class IngestionMetadata(BaseModel):
     last_run_id: UUID | None = None
     last_run_time: datetime | None = Field(default=None, description="When the last run was asked for.")
     next_run_time: datetime | None = None
     schema_version: int | None = Field(default=None, description="Version of the table's schema, from 1.")
+    halt: Halt | None = Field(default=None, description="Why the ingestion was paused by itself, if it was.")
 
 
 class IngestionOut(Definition):
@@ -125,7 +140,8 @@ class IngestionOut(Definition):
     id: UUID
     tenant_id: str
     status: Literal["draft", "active", "paused", "error"] = Field(
-        description="A draft runs when asked; active: its schedule or events are on."
+        description="A draft runs when asked; active: its schedule or events are on; paused: also by itself, when "
+        "ledger and table contradict each other (metadata.halt says why)."
     )
     source: SourceOut
     spark_connect_url: str | None = Field(description="Null when the cluster is not in the settings any more.")

@@ -6,8 +6,10 @@ from uuid import UUID
 from sqlalchemy.ext.asyncio import AsyncConnection
 
 from libs.common.clock import Clock, utc_now
+from libs.common.errors import Conflict
 from libs.common.failpoints import failpoint
 from libs.common.ids import new_run_id
+from libs.common.ledger.ingestions import halt_of
 from libs.common.storage.engine import Database
 from libs.common.storage.outbox import Outbox
 from services.api import audit
@@ -55,7 +57,7 @@ class Runs:
         One run of an ingestion is active and one waits at most: whatever a third would find, the waiting one finds.
 
         Raises:
-            NotFound: the ingestion. Invalid: codes ``unknown_cluster``, ``idempotency_key_reused``.
+            NotFound: the ingestion. Conflict: code ``ingestion_halted``. Invalid: codes ``unknown_cluster``, ``idempotency_key_reused``.
         """
         failpoint("api.before_tx")
         async with self._database.begin() as connection:
@@ -69,6 +71,8 @@ class Runs:
     async def _request(self, connection: AsyncConnection, caller: Caller, ingestion_id: UUID) -> Answer:
         wanted = await ingestions.lock(connection, caller.tenant_id, ingestion_id)
         self._clusters.url_of(wanted.definition["cluster_id"])
+        if (halt := await halt_of(connection, ingestion_id)) is not None:
+            raise Conflict(f"this ingestion is halted: {halt.message}", code="ingestion_halted", hint=halt.hint)
         active, queued = await repository.unfinished(connection, ingestion_id)
         if queued is not None:
             return _accepted(queued, queued=True)

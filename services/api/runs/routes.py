@@ -21,7 +21,7 @@ def router(runs: Runs, caller: Caller) -> APIRouter:
         summary="Run an ingestion now",
         description="While one run is active a second one is queued; a third request joins the queued one and gets "
         "its id. Follow the run at the address in `Location`.",
-        responses=errors_for(404, 422),
+        responses=errors_for(404, 409, 422),
     )
     async def request_run(ingestion_id: UUID, once: OnceHeader) -> Response:
         answer = await runs.request(caller, ingestion_id, once)
