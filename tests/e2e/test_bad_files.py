@@ -26,7 +26,9 @@ BROKEN = ndjson([record(900), record(901)]) + b'{"id": 902, "timestamp": "2025-0
 
 
 async def put(minio_client: Any, bucket: str, key: str, body: bytes) -> None:
-    await asyncio.to_thread(minio_client.put_object, Bucket=bucket, Key=key, Body=body)
+    # An empty Body makes botocore promise bytes that never come, and the next request waits for them for half a minute.
+    content = {"Body": body} if body else {}
+    await asyncio.to_thread(minio_client.put_object, Bucket=bucket, Key=key, **content)
 
 
 class TestBadFiles:

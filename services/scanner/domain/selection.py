@@ -78,6 +78,8 @@ def unreadable(key: str) -> str | None:
         return "it ends with a slash"
     if name.startswith(("_", ".")):
         return f"Spark takes names that start with {name[0]!r} for hidden files"
+    if name.endswith("._COPYING_"):
+        return "Spark takes names that end with '._COPYING_' for files that are still being copied"
     if "" in folders:
         return "it has an empty folder name (two slashes in a row, or one at the start)"
     if "." in folders or ".." in folders:

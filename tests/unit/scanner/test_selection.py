@@ -68,6 +68,7 @@ def test_a_key_that_a_page_names_twice_is_taken_once() -> None:
     [
         ("in/_SUCCESS", "hidden"),
         ("in/.part-0", "hidden"),
+        ("in/a.json._COPYING_", "still being copied"),
         ("in//a.json", "two slashes"),
         ("/in/a.json", "one at the start"),
         ("in/./a.json", "'.' or '..'"),
