@@ -21,6 +21,7 @@ from libs.common.ledger.model import BatchClaim, BurnVerdict, Fate, FileVersion,
 from libs.common.ledger.states import BatchState, FileState
 from libs.common.objects.ports import ObjectStore
 from libs.common.storage.definitions import RunDefinition
+from services.executor.domain import evidence
 from services.executor.domain.audit import Clean, Miscounted, Spoiled, Staged, audit, changed, unreadable
 from services.executor.domain.guard import contradiction, giving_up, unprovable
 from services.executor.domain.schema import Struct, distinct
@@ -168,6 +169,7 @@ class CommitProtocol:
             "autoloader.run": str(claim.run_id),
             "autoloader.ingestion": str(claim.ingestion_id),
             "autoloader.generation": str(claim.generation),
+            evidence.FILES: evidence.written(files),
         }
         for _ in range(STAGES_MAX):
             failpoint("exec.during_stage")
