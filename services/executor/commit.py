@@ -277,7 +277,9 @@ class CommitProtocol:
             await self._ledger.burned(claim, verdict)
         else:
             # Also when this worker came to burn: a copy that was published before the burn has won.
-            published = PublishedBatch(found.snapshot_id, found.bytes_written, await table.columns(), cause_key)
+            published = PublishedBatch(
+                found.snapshot_id, found.bytes_written, await table.columns(), cause_key, found.guarantee
+            )
             await self._ledger.published(claim, published)
 
 

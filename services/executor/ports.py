@@ -5,7 +5,7 @@ from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Protocol
 
-from libs.common.contracts.events import Problem
+from libs.common.contracts.events import Guarantee, Problem
 from libs.common.errors import Temporary
 from libs.common.ids import IngestionId
 from libs.common.ledger.model import BatchClaim, BurnVerdict, Column, Doubts, FileVersion, PublishedBatch, Standing
@@ -21,6 +21,7 @@ class Published:
     snapshot_id: int
     is_burn: bool
     bytes_written: int
+    guarantee: Guarantee = "exactly_once"
 
 
 @dataclass(frozen=True, slots=True)

@@ -474,6 +474,7 @@ class MemoryBatchLedger:
                     files=row.file_count,
                     records=records,
                     size_bytes=row.size_bytes,
+                    guarantee=found.guarantee,
                 ),
                 change=Totals(
                     files_done=row.file_count,

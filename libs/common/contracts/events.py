@@ -12,6 +12,7 @@ from uuid import UUID
 from pydantic import BaseModel, ConfigDict, Field
 
 RunOutcome = Literal["success", "partial", "failed", "cancelled"]
+Guarantee = Literal["exactly_once", "effectively_once"]
 
 
 class Message(BaseModel):
@@ -141,6 +142,11 @@ class FileBatchCommitted(RunFact):
     files: int
     records: int
     size_bytes: int
+    guarantee: Guarantee = Field(
+        default="exactly_once",
+        description="effectively_once: the table refuses staging (write.wap.enabled), so the batch was looked for, and "
+        "then appended; an executor that is frozen between the two and wakes up much later could append it again.",
+    )
 
 
 class FileBatchFailed(RunFact):

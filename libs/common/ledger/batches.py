@@ -233,6 +233,7 @@ class BatchLedger:
                     files=row.file_count,
                     records=records,
                     size_bytes=row.size_bytes,
+                    guarantee=found.guarantee,
                 ),
                 change=Totals(
                     files_done=row.file_count,

@@ -6,7 +6,7 @@ from dataclasses import dataclass, field
 from datetime import datetime
 from typing import Any
 
-from libs.common.contracts.events import Problem
+from libs.common.contracts.events import Guarantee, Problem
 from libs.common.ids import BatchId, IngestionId, RunId
 from libs.common.ledger.states import BatchState, FileState
 
@@ -159,6 +159,7 @@ class PublishedBatch:
     bytes_written: int
     columns: tuple[Column, ...]
     cause_key: str | None = None
+    guarantee: Guarantee = "exactly_once"
 
 
 @dataclass(frozen=True, slots=True)

@@ -62,6 +62,12 @@ TRANSITIONS: Final[dict[RunStatus, frozenset[RunStatus]]] = {
 """The whole state machine; docs/reference/run-lifecycle.md is generated from it."""
 
 
+EFFECTIVELY_ONCE = (
+    "the table refuses the property write.wap.enabled, so its batches are loaded effectively once, not exactly once: "
+    "allow the cluster to set it"
+)
+
+
 @dataclass(frozen=True, slots=True)
 class Run:
     """What the API knows of a run, folded from its facts."""
@@ -99,8 +105,9 @@ def _with_details(run: Run, fact: RunFact) -> Run:
             return replace(run, problems=run.problems | {problem})
         case FileBatchFailed(problems=problems) | ScanProgress(problems=problems):
             return replace(run, problems=run.problems | frozenset(problems))
-        case FileBatchCommitted(snapshot_id=snapshot_id):
-            return replace(run, snapshots=run.snapshots | {snapshot_id})
+        case FileBatchCommitted(snapshot_id=snapshot_id, guarantee=guarantee):
+            label = frozenset[str]() if guarantee == "exactly_once" else frozenset({EFFECTIVELY_ONCE})
+            return replace(run, snapshots=run.snapshots | {snapshot_id}, warnings=run.warnings | label)
         case _:
             return run
 

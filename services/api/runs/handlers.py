@@ -57,7 +57,8 @@ class Runs:
         One run of an ingestion is active and one waits at most: whatever a third would find, the waiting one finds.
 
         Raises:
-            NotFound: the ingestion. Conflict: code ``ingestion_halted``. Invalid: codes ``unknown_cluster``, ``idempotency_key_reused``.
+            NotFound: the ingestion. Conflict: code ``ingestion_halted``.
+            Invalid: codes ``unknown_cluster``, ``idempotency_key_reused``.
         """
         failpoint("api.before_tx")
         async with self._database.begin() as connection:

@@ -12,6 +12,12 @@ from services.executor.ports import SourceChanged
 _UNKNOWN_CATALOG = frozenset({"REQUIRES_SINGLE_PART_NAMESPACE", "CATALOG_NOT_FOUND"})
 _SOURCE_CHANGED = ("FileNotFoundException", "RemoteFileChangedException", "No such file or directory")
 _ACCESS_DENIED = ("AccessDeniedException", "Status Code: 403")
+_CHANGE_REFUSED = (
+    "ForbiddenException",
+    "NotAuthorizedException",
+    "AccessControlException",
+    "UnsupportedOperationException",
+)
 _UNREACHABLE = frozenset({grpc.StatusCode.UNAVAILABLE, grpc.StatusCode.DEADLINE_EXCEEDED, grpc.StatusCode.CANCELLED})
 
 
@@ -84,6 +90,11 @@ def is_schema_mismatch(error: BaseException) -> bool:
 
 def is_field_there_already(error: BaseException) -> bool:
     return _condition(error) == "FIELD_ALREADY_EXISTS"
+
+
+def is_change_refused(error: BaseException) -> bool:
+    """Whether the catalog does not let us change a table's properties: no right to it, or no such thing there."""
+    return any(word in str(error) for word in _CHANGE_REFUSED)
 
 
 def first_line(text: str) -> str:

@@ -13,10 +13,13 @@ from libs.common.contracts.definition import Destination
 from libs.common.errors import Permanent, Temporary
 from libs.common.ids import IngestionId
 from libs.common.ledger.model import NO_SNAPSHOT, Column, FileVersion
+from libs.common.logs import get_logger
 from libs.common.storage.definitions import RunDefinition
 from services.executor.adapters import iceberg_sql, staging
 from services.executor.adapters.spark_errors import (
     file_not_whole,
+    first_line,
+    is_change_refused,
     is_field_there_already,
     is_schema_mismatch,
     is_table_missing,
@@ -29,6 +32,7 @@ from services.executor.domain.schema_change import Addition, lacking
 from services.executor.ports import FilesUnreadable, History, Published, Table
 
 T = TypeVar("T")
+_log = get_logger(__name__)
 
 _WAP_ID = "spark.wap.id"
 # A single partition of this size holds a whole file, so a line's position in it is its number in the file.
@@ -37,6 +41,7 @@ _ONE_PARTITION = {
     "spark.sql.files.maxPartitionBytes": str(_WHOLE_FILE_BYTES),
     "spark.sql.files.minPartitionNum": "1",  # otherwise a file is cut for every core to have a part
 }
+_GUARANTEE = "autoloader.guarantee"
 _ADDS_MAX = 5
 _CHECKED_MAX = 200
 """Compressed files that are read one by one after one of them turned out broken."""
@@ -70,7 +75,12 @@ class SparkTables:
 
 
 class SparkTable:
-    """See ``ports.Table``."""
+    """See ``ports.Table``.
+
+    A table that refuses ``write.wap.enabled`` cannot stage. There a batch is read once to nowhere, for the audit, and
+    its publish is *look, then append*, labelled ``effectively_once``: two executors could both look before either
+    appends. The lease, and the look right before, leave that to one that is frozen in between.
+    """
 
     def __init__(self, session: BatchSession, url: str, destination: Destination) -> None:
         self._session = session
@@ -78,6 +88,8 @@ class SparkTable:
         self._scheme = session.scheme
         self._url = url
         self._to = destination
+        self._can_stage = True
+        self._pending: dict[int, Callable[[], None]] = {}
         self.name = destination.identifier
 
     async def schema(self) -> Struct | None:
@@ -135,8 +147,12 @@ class SparkTable:
             watch = Observation()
             lines = staging.read_lines(self._spark, files, self._scheme)
             parsed = staging.observe(staging.parse(lines, schema), watch, len(files))
+            rows = staging.rows_of(parsed, schema)
             try:
-                self._append_staged(staging.rows_of(parsed, schema), wap_id, properties, stage_id)
+                if self._can_stage:
+                    self._append_staged(rows, wap_id, properties, stage_id)
+                else:
+                    rows.write.format("noop").mode("overwrite").save()
             except Exception as e:
                 if is_schema_mismatch(e) and self._schema() != schema:
                     # A field that another batch added inside a struct; new columns are filled with nulls.
@@ -144,8 +160,13 @@ class SparkTable:
                         f"the columns of {self._to.identifier} changed under the batch", code="schema_changed"
                     ) from e
                 raise
-            snapshot_id, added = self._staged_snapshot(stage_id)
             seen = watch.get
+            if self._can_stage:
+                snapshot_id, added = self._staged_snapshot(stage_id)
+            else:
+                again = staging.rows_of(staging.parse(lines, schema), schema)
+                snapshot_id = self._put_off(again, wap_id, properties, stage_id)
+                added = sum(read.rows for read in staging.reads(seen, files).values())
             return Staged(
                 snapshot_id=snapshot_id,
                 added_records=added,
@@ -159,33 +180,20 @@ class SparkTable:
     async def stage_burn(self, wap_id: str, properties: Mapping[str, str]) -> int:
         def work() -> int:
             stage_id = str(uuid4())
-            self._append_staged(self._spark.table(self._to.identifier).limit(0), wap_id, properties, stage_id)
+            nothing = self._spark.table(self._to.identifier).limit(0)
+            if not self._can_stage:
+                return self._put_off(nothing, wap_id, properties, stage_id)
+            self._append_staged(nothing, wap_id, properties, stage_id)
             return self._staged_snapshot(stage_id)[0]
 
         return await self._run(work)
 
     async def publish(self, snapshot_id: int) -> None:
-        await self._run(lambda: self._sql(iceberg_sql.cherry_pick(self._to, snapshot_id)))
+        append = self._pending.get(snapshot_id)
+        await self._run(append or (lambda: self._sql(iceberg_sql.cherry_pick(self._to, snapshot_id))))
 
     async def published(self, wap_id: str) -> Published | None:
-        def work() -> Published | None:
-            try:
-                self._sql(iceberg_sql.refresh(self._to))
-                found = self._spark.sql(iceberg_sql.published_snapshots(self._to, wap_id)).collect()
-            except Exception as e:
-                if is_table_missing(e):
-                    return None
-                raise
-            if not found:
-                return None
-            summary = found[0]["summary"]
-            return Published(
-                snapshot_id=int(found[0]["snapshot_id"]),
-                is_burn=_is_burn(summary, found[0]["source"]),
-                bytes_written=int(summary.get("added-files-size", 0)),
-            )
-
-        return await self._run(work)
+        return await self._run(lambda: self._published(wap_id))
 
     async def history(self, ingestion_id: IngestionId) -> History:
         def work() -> History:
@@ -246,7 +254,7 @@ class SparkTable:
                     hint="name an Iceberg table in destination, or one that does not exist yet",
                 )
             if properties.get(iceberg_sql.WAP_ENABLED) != "true":
-                self._sql(iceberg_sql.enable_wap(self._to))
+                self._can_stage = self._enable_wap()
             self._sql(iceberg_sql.refresh(self._to))
             return self._schema()
         except Exception as e:
@@ -254,17 +262,61 @@ class SparkTable:
                 return None
             raise
 
+    def _enable_wap(self) -> bool:
+        """Whether the table can stage from now on."""
+        try:
+            self._sql(iceberg_sql.enable_wap(self._to))
+        except Exception as e:
+            if is_change_refused(e):
+                _log.warning("table.cannot_stage", table=self.name, problem=first_line(str(e)))
+                return False
+            raise
+        return True
+
+    def _published(self, wap_id: str) -> Published | None:
+        try:
+            self._sql(iceberg_sql.refresh(self._to))
+            found = self._spark.sql(iceberg_sql.published_snapshots(self._to, wap_id)).collect()
+        except Exception as e:
+            if is_table_missing(e):
+                return None
+            raise
+        if not found:
+            return None
+        summary = found[0]["summary"]
+        return Published(
+            snapshot_id=int(found[0]["snapshot_id"]),
+            is_burn=_is_burn(summary, found[0]["source"]),
+            bytes_written=int(summary.get("added-files-size", 0)),
+            guarantee="effectively_once" if _GUARANTEE in summary else "exactly_once",
+        )
+
+    def _put_off(self, rows: DataFrame, wap_id: str, properties: Mapping[str, str], stage_id: str) -> int:
+        """Keeps the append for ``publish``; returns the number to publish it under, which no snapshot has."""
+        number = -2 - len(self._pending)
+
+        def look_then_append() -> None:
+            if self._published(wap_id) is not None:
+                raise Temporary(f"{wap_id} is in {self.name} already", code="published_already")
+            ours = {"autoloader.stage": stage_id, iceberg_sql.WAP_ID_KEPT: wap_id, _GUARANTEE: "effectively_once"}
+            self._append(rows, {**properties, **ours})
+
+        self._pending[number] = look_then_append
+        return number
+
     def _append_staged(self, rows: DataFrame, wap_id: str, properties: Mapping[str, str], stage_id: str) -> None:
         self._spark.conf.set(_WAP_ID, wap_id)
         try:
-            writer = rows.writeTo(self._to.identifier)
-            ours = {"autoloader.stage": stage_id, iceberg_sql.WAP_ID_KEPT: wap_id}
-            for name, value in {**properties, **ours}.items():
-                writer = writer.option(f"snapshot-property.{name}", value)
-            writer.append()
+            self._append(rows, {**properties, "autoloader.stage": stage_id, iceberg_sql.WAP_ID_KEPT: wap_id})
         finally:
             # A session that still has a wap id would stage whatever comes next, maintenance included.
             self._spark.conf.unset(_WAP_ID)
+
+    def _append(self, rows: DataFrame, properties: Mapping[str, str]) -> None:
+        writer = rows.writeTo(self._to.identifier)
+        for name, value in properties.items():
+            writer = writer.option(f"snapshot-property.{name}", value)
+        writer.append()
 
     def _staged_snapshot(self, stage_id: str) -> tuple[int, int]:
         self._sql(iceberg_sql.refresh(self._to))

@@ -40,6 +40,7 @@ def test_it_is_openapi_3_1_with_the_paths_of_the_contract(described: dict[str, A
         f"PATCH {one}",
         f"DELETE {one}",
         f"POST {one}/run",
+        f"POST {one}/resume",
         f"GET {one}/runs",
         f"GET {one}/runs/{{run_id}}",
         "GET /api/v1/clusters",
