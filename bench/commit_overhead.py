@@ -2,10 +2,10 @@
 
     python -m devstack run -- python -m bench.commit_overhead [ROUNDS]
 
-Both in one process, on one Spark server, in turns: (a) the append that a Spark user would write by hand, with the schema
-given, and (b) the executor's own calls: read the schema, stage with the audit's counts, check that no file changed, compare
-with the ledger's side, publish, read back, and the columns for the record. The ledger's transactions (milliseconds) are
-not in it; ``run_latency`` measures a whole run. Each size has its first round thrown away.
+Both in one process, on one Spark server, in turns: (a) the append that a Spark user would write by hand, with the
+schema given, and (b) the executor's own calls: read the schema, stage with the audit's counts, check that no file
+changed, compare with the ledger's side, publish, read back, and the columns for the record. The ledger's transactions
+(milliseconds) are not in it; ``run_latency`` measures a whole run. Each size has its first round thrown away.
 """
 
 import asyncio
@@ -91,10 +91,10 @@ class Bench:
                     plain.append(self.append(batch))
                     ours.append(await self.publish(batch))
             pairs = list(zip(plain[1:], ours[1:], strict=True))
-            print(
-                f"{files:>7,} x {records:>6,}  {_spread(plain[1:])}  {_spread(ours[1:])}  "
-                f"{statistics.median(o - p for p, o in pairs):>8.2f} s  {statistics.median(o / p for p, o in pairs):5.2f}"
-            )
+            more_s = statistics.median(o - p for p, o in pairs)
+            ratio = statistics.median(o / p for p, o in pairs)
+            size = f"{files:>7,} x {records:>6,}"
+            print(f"{size}  {_spread(plain[1:])}  {_spread(ours[1:])}  {more_s:>8.2f} s  {ratio:5.2f}")
 
     def append(self, batch: Sequence[FileVersion]) -> float:
         """By hand. Seconds."""
