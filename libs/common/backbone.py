@@ -11,10 +11,8 @@ from libs.common import metrics
 from libs.common.contracts.definition import Credentials
 from libs.common.contracts.events import Message
 from libs.common.contracts.topics import CATALOGUE, Topic
-from libs.common.errors import Temporary
-from libs.common.logs import get_logger
 from libs.common.messaging.dead_letters import DeadLetters
-from libs.common.messaging.kafka import KafkaConsumer, KafkaPublisher, ensure_topics
+from libs.common.messaging.kafka import KafkaConsumer, KafkaPublisher, keep_topics
 from libs.common.messaging.loop import ConsumerLoop, Handler
 from libs.common.service import Service
 from libs.common.settings import CommonSettings
@@ -23,9 +21,6 @@ from libs.common.storage.outbox import Outbox
 from libs.common.storage.relay import OutboxRelay
 
 Subscriptions = Mapping[Topic, Mapping[type[Message], Handler]]
-
-_TOPICS_RETRY_S = 2.0
-_log = get_logger(__name__)
 
 
 @dataclass(frozen=True, slots=True)
@@ -75,23 +70,14 @@ class Backbone:
                 f"{settings.topic_prefix}-{name}",
                 [topic.name(settings.topic_prefix)],
                 f"{name}-{settings.instance_id}",
+                settings.kafka_static_member,
             )
             loop = ConsumerLoop(kafka, handlers, DeadLetters(self.publisher), concurrency=concurrency, name=name)
             service.add_task(name, loop.run, request_stop=loop.request_stop)
 
     async def _keep_topics(self) -> None:
-        """Creates the topics as soon as Kafka is there, then idles: a task that ends would end the service."""
         settings = self.settings
-        while True:
-            try:
-                await ensure_topics(
-                    settings.kafka_bootstrap, CATALOGUE, settings.topic_prefix, settings.kafka_replication_factor
-                )
-                break
-            except Temporary as error:
-                _log.warning("topics.waiting", code=error.code, problem=error.message)
-                await asyncio.sleep(_TOPICS_RETRY_S)
-        await asyncio.Event().wait()
+        await keep_topics(settings.kafka_bootstrap, CATALOGUE, settings.topic_prefix, settings.kafka_replication_factor)
 
 
 def default_access(settings: CommonSettings) -> Credentials | None:

@@ -44,6 +44,13 @@ class CommonSettings(BaseSettings):
     kafka_replication_factor: int = Field(
         default=1, ge=1, description="Copies of each topic that the services create. 3 in production."
     )
+    kafka_static_member: str | None = Field(
+        default=None,
+        pattern=r"^[a-zA-Z0-9._-]{1,200}$",
+        description="Name of this replica that outlives its process, as a StatefulSet's pod name does; no two processes"
+        " of a service may share one. A replica that returns within 45 seconds gets its partitions back without a"
+        " rebalance; one that is removed for good leaves them unread for as long. Unset: partitions move at once.",
+    )
     topic_prefix: str = Field(
         default=DEFAULT_PREFIX,
         pattern=r"^[a-zA-Z0-9._-]+$",

@@ -88,7 +88,7 @@ class ConsumerLoop:
         """Consumes until ``request_stop``. An absent broker is waited for.
 
         Raises:
-            Permanent: code ``too_many_dead_letters``.
+            Permanent: code ``too_many_dead_letters`` or ``kafka_member_fenced``.
         """
         failures = 0
         try:

@@ -86,13 +86,15 @@ class Consumer(Protocol):
         """
 
     async def stop(self) -> None:
-        """Leaves the group, so that others need not wait for a timeout. May be called twice."""
+        """Leaves the group, so that others need not wait for a timeout; a static member keeps its partitions for its
+        successor. May be called twice."""
 
     async def poll(self, wait: timedelta, max_messages: int) -> Sequence[Incoming]:
         """Messages of the partitions that are not paused; empty after ``wait``. Keeps the membership alive.
 
         Raises:
             Temporary: the membership is beyond repair; ``stop`` and ``start`` again.
+            Permanent: code ``kafka_member_fenced``: another process has joined under our static name.
         """
 
     def pause(self, partitions: Collection[Partition]) -> None:

@@ -3,15 +3,20 @@
 import asyncio
 import uuid
 from collections.abc import AsyncIterator
+from contextlib import suppress
+from datetime import timedelta
 
 import pytest
+from aiokafka import AIOKafkaConsumer, TopicPartition
 from aiokafka.admin import AIOKafkaAdminClient
 from aiokafka.admin.config_resource import ConfigResource, ConfigResourceType
+from aiokafka.errors import KafkaTimeoutError, UnknownTopicOrPartitionError
 
-from libs.common.contracts.topics import CATALOGUE, FILE_BATCHES
+from libs.common.contracts.topics import CATALOGUE, FILE_BATCHES, RUN_STATUS
 from libs.common.errors import Temporary
-from libs.common.messaging.kafka import ensure_topics, ping
+from libs.common.messaging.kafka import KafkaPublisher, ensure_topics, keep_topics, ping
 from tests.contract.messaging.conftest import BOOTSTRAP, require_kafka
+from tests.support.eventually import eventually
 
 pytestmark = pytest.mark.contract
 
@@ -57,6 +62,46 @@ async def test_services_that_start_together_do_not_disturb_each_other(prefix: st
     """Each makes the topics; one wins, and all go on."""
     await asyncio.gather(*(ensure_topics(BOOTSTRAP, CATALOGUE, prefix, 1) for _ in range(5)))
     await ensure_topics(BOOTSTRAP, CATALOGUE, prefix, 1)
+
+
+async def test_a_topic_that_is_deleted_while_services_run_is_made_again(
+    admin: AIOKafkaAdminClient, prefix: str
+) -> None:
+    """Without a restart of anything."""
+    keeping = asyncio.create_task(
+        keep_topics(BOOTSTRAP, [FILE_BATCHES, RUN_STATUS], prefix, interval=timedelta(seconds=0.2))
+    )
+
+    name, publisher = FILE_BATCHES.name(prefix), KafkaPublisher(BOOTSTRAP, "test", timeout_s=2)
+
+    async def is_empty_again() -> bool:
+        return {0} == set((await ends(name)).values())
+
+    async def is_filled() -> bool:
+        with suppress(Temporary):  # not made yet
+            await publisher.send(name, key="k", value=b"v")
+            return True
+        return False
+
+    await eventually(is_filled, 15, what="the topic is made")
+    await admin.delete_topics([name])
+    await eventually(is_empty_again, 15, what="the topic is made again")
+    keeping.cancel()
+    await publisher.stop()
+
+
+async def ends(topic: str) -> dict[int, int]:
+    """How many messages each partition has; nothing while there is no such topic."""
+    consumer = AIOKafkaConsumer(bootstrap_servers=BOOTSTRAP)
+    await consumer.start()
+    try:
+        await consumer._client._wait_on_metadata(topic)
+        partitions = [TopicPartition(topic, number) for number in consumer.partitions_for_topic(topic) or ()]
+        return {tp.partition: end for tp, end in (await consumer.end_offsets(partitions)).items()}
+    except (UnknownTopicOrPartitionError, KafkaTimeoutError):
+        return {}
+    finally:
+        await consumer.stop()
 
 
 async def test_an_absent_broker_is_known_within_seconds() -> None:

@@ -2,6 +2,6 @@
 
 from libs.common.messaging.kafka.consumer import KafkaConsumer
 from libs.common.messaging.kafka.publisher import KafkaPublisher
-from libs.common.messaging.kafka.topics import ensure_topics, ping
+from libs.common.messaging.kafka.topics import ensure_topics, keep_topics, ping
 
-__all__ = ["KafkaConsumer", "KafkaPublisher", "ensure_topics", "ping"]
+__all__ = ["KafkaConsumer", "KafkaPublisher", "ensure_topics", "keep_topics", "ping"]

@@ -24,7 +24,7 @@ _TABLE: tuple[tuple[tuple[type[Exception], ...], type[AutoloaderError], str, str
         (kafka.UnknownTopicOrPartitionError,),
         Temporary,
         "kafka_topic_missing",
-        "restart a service: each creates the topics at start",
+        "nothing to do: every service looks for missing topics and creates them",
     ),
     (
         (kafka.CommitFailedError, kafka.IllegalStateError),

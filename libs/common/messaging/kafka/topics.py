@@ -1,8 +1,9 @@
 """Creating the catalogue's topics, and asking whether the broker is there."""
 
 import asyncio
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from contextlib import suppress
+from datetime import timedelta
 
 from aiokafka.admin import AIOKafkaAdminClient, NewTopic
 from aiokafka.errors import TopicAlreadyExistsError, for_code
@@ -13,6 +14,7 @@ from libs.common.logs import get_logger
 from libs.common.messaging.kafka.errors import VENDOR, translated
 
 _VISIBLE_S = 10.0
+_RETRY_S = 2.0
 _DEAD_LETTER_RETENTION_DAYS = 30
 _DAY_MS = 24 * 60 * 60 * 1000
 _log = get_logger(__name__)
@@ -54,6 +56,30 @@ async def ensure_topics(
         finally:
             with suppress(*VENDOR):
                 await admin.close()
+
+
+async def keep_topics(
+    bootstrap: str,
+    catalogue: Sequence[Topic],
+    prefix: str = DEFAULT_PREFIX,
+    replication_factor: int = 1,
+    *,
+    interval: timedelta = timedelta(seconds=5),
+) -> None:
+    """Creates the topics as soon as Kafka is there, and again whenever one is found missing: somebody may delete one
+    while the services run, and would stop them for ever. Looks once per ``interval``; ends only by cancellation.
+
+    Raises:
+        Permanent: code ``kafka_forbidden``.
+    """
+    while True:
+        pause_s = interval.total_seconds()
+        try:
+            await ensure_topics(bootstrap, catalogue, prefix, replication_factor)
+        except Temporary as error:
+            _log.warning("topics.waiting", code=error.code, problem=error.message)
+            pause_s = _RETRY_S
+        await asyncio.sleep(pause_s)
 
 
 async def ping(bootstrap: str, timeout_s: float = 2) -> None:
