@@ -111,7 +111,7 @@ class BatchClaim:
 
     @property
     def wap_id(self) -> str:
-        """The name under which this batch can be published once: see docs/explanation/commit-protocol.md."""
+        """The name under which this batch can be published once: see docs/explanation/exactly-once.md."""
         return f"al1:{self.ingestion_id}:{self.generation}:{self.id}"
 
 

@@ -27,7 +27,11 @@ _GLOB = re.compile(r"([{}\[\]*?\\])")
 # Spark's parser stops at the end of the first value: of {"a":1}{"a":2} on one line it would drop the second object
 # without a word. So each line is also read as the first of exactly two elements of an array, ours being the second.
 _END = "autoloader:end-of-line"
-_IS_ONE_VALUE = f"get_json_object(concat('[', value, ',\"{_END}\"]'), '$[1]') <=> '{_END}'"
+# An object ends with a brace, so where the first brace of a line is its last character, nothing can follow: no second look.
+_IS_ONE_VALUE = (
+    "(instr(value, '}') = length(trim(TRAILING ' \\t\\r' FROM value)) "
+    f"OR get_json_object(concat('[', value, ',\"{_END}\"]'), '$[1]') <=> '{_END}')"
+)
 # A key's path comes back URI-encoded; url_decode would turn a literal + into a space.
 _PATH = "url_decode(replace(_metadata.file_path, '+', '%2B'))"
 

@@ -33,7 +33,7 @@ def test_the_ten_minute_path_names_files_that_exist() -> None:
     """Every path that the front pages name in backticks or links is there."""
     root = DOCS.parent
     missing = []
-    for page in ("ARCHITECTURE.md", "README.md", "CONTRIBUTING.md", "docs/explanation/commit-protocol.md"):
+    for page in ("ARCHITECTURE.md", "README.md", "CONTRIBUTING.md", "docs/explanation/exactly-once.md"):
         text = (root / page).read_text()
         for word in re.findall(r"`([^`\n]+)`|\]\(([^)\n]+)\)", text):
             name = word[0] or word[1]
