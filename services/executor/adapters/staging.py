@@ -27,7 +27,8 @@ _GLOB = re.compile(r"([{}\[\]*?\\])")
 # Spark's parser stops at the end of the first value: of {"a":1}{"a":2} on one line it would drop the second object
 # without a word. So each line is also read as the first of exactly two elements of an array, ours being the second.
 _END = "autoloader:end-of-line"
-# An object ends with a brace, so where the first brace of a line is its last character, nothing can follow: no second look.
+# An object ends with a brace: where a line's first brace is its last character, nothing can follow, and no second look
+# is needed.
 _IS_ONE_VALUE = (
     "(instr(value, '}') = length(trim(TRAILING ' \\t\\r' FROM value)) "
     f"OR get_json_object(concat('[', value, ',\"{_END}\"]'), '$[1]') <=> '{_END}')"
