@@ -1,130 +1,40 @@
-"""Real processes, really killed (F01–F19 of the ones that a run passes through). After a restart the run ends by
-itself, and every row is in the table once."""
+"""Real processes, really killed (F01–F14), and frozen (F19). The run ends by itself; every row is in the table once."""
 
 import asyncio
-import json
-import os
 import signal
-from collections.abc import AsyncIterator
-from contextlib import suppress
-from dataclasses import dataclass
-from pathlib import Path
+import time
 from typing import Any
-from uuid import uuid4
 
-import boto3
+import httpx
 import pytest
-import pytest_asyncio
-from pyspark.sql.connect.session import SparkSession
 
+from tests.faults.cases import RECOVERY_S, Case
 from tests.support.eventually import eventually
-from tests.support.installation import Installation, installation
+from tests.support.installation import free_port
 
-pytestmark = [pytest.mark.faults, pytest.mark.asyncio(loop_scope="module")]
-
-BUCKET = "autoloader-faults"
-FILES = 4
-RECORDS = 50
-RECOVERY_S = 120.0
-FINAL = ("success", "partial", "failed", "cancelled")
+pytestmark = [pytest.mark.faults, pytest.mark.asyncio(loop_scope="session")]
 
 
-@pytest.fixture(scope="module")
-def s3() -> Any:
-    client = boto3.client(
-        "s3",
-        endpoint_url=os.environ.get("TEST_MINIO_ENDPOINT", "http://localhost:9000"),
-        aws_access_key_id=os.environ.get("TEST_MINIO_ACCESS_KEY", "minioadmin"),
-        aws_secret_access_key=os.environ.get("TEST_MINIO_SECRET_KEY", "minioadmin"),
-        region_name="us-east-1",
-    )
-    with suppress(client.exceptions.BucketAlreadyOwnedByYou):
-        client.create_bucket(Bucket=BUCKET)
-    return client
-
-
-@pytest.fixture(scope="module")
-def spark() -> Any:
-    session = SparkSession.builder.remote(os.environ.get("TEST_SPARK_CONNECT_URL", "sc://localhost:15002")).create()
-    yield session
-    session.stop()
-
-
-@pytest_asyncio.fixture(scope="module", loop_scope="module")
-async def autoloader() -> AsyncIterator[Installation]:
-    async with installation() as started:
-        yield started
-
-
-@dataclass
-class Case:
-    """One ingestion of four files in two batches, with its table."""
-
-    autoloader: Installation
-    s3: Any
-    spark: Any
-    name: str
-    ingestion_id: str = ""
-    run_id: str = ""
-
-    async def begin(self) -> None:
-        """Files land, and a run is asked for."""
-        for file in range(FILES):
-            lines = [json.dumps({"id": file * RECORDS + i, "text": f"row {i}"}) for i in range(RECORDS)]
-            body = "\n".join(lines).encode()
-            await asyncio.to_thread(self.s3.put_object, Bucket=BUCKET, Key=f"{self.name}/{file}.json", Body=body)
-        created = await self.autoloader.post(
-            "",
-            name=self.name,
-            cluster_id="local",
-            source={"path": f"s3://{BUCKET}/{self.name}/", "file_pattern": "*.json", "max_files_per_trigger": 2},
-            destination={"catalog": "test_catalog", "database": "faults", "table": self.name},
-        )
-        self.ingestion_id = created["id"]
-        self.run_id = (await self.autoloader.post(f"/{self.ingestion_id}/run"))["run_id"]
-
-    async def check(self) -> dict[str, Any]:
-        """The run ends in success by itself; count = distinct = expected; the counts of the run say the same."""
-
-        async def is_over() -> bool:
-            return (await self.autoloader.run_of(self.ingestion_id, self.run_id))["status"] in FINAL
-
-        await eventually(is_over, RECOVERY_S, what=f"the run of {self.name} ends")
-        run = await self.autoloader.run_of(self.ingestion_id, self.run_id)
-        assert "success" == run["status"], "\n".join([json.dumps(run, indent=1), *self.autoloader.complaints()])
-        query = f"SELECT count(*) AS rows, count(DISTINCT id) AS ids FROM test_catalog.faults.{self.name}"
-        [found] = await asyncio.to_thread(lambda: self.spark.sql(query).collect())
-        assert (FILES * RECORDS, FILES * RECORDS) == (found["rows"], found["ids"])
-        assert (FILES, FILES * RECORDS) == (run["metrics"]["files_processed"], run["metrics"]["records_ingested"])
-        return run
-
-    def clean(self) -> None:
-        self.spark.sql(f"DROP TABLE IF EXISTS test_catalog.faults.{self.name} PURGE").collect()
-        for file in range(FILES):
-            self.s3.delete_object(Bucket=BUCKET, Key=f"{self.name}/{file}.json")
-
-
-@pytest_asyncio.fixture(loop_scope="module")
-async def case(autoloader: Installation, s3: Any, spark: Any) -> AsyncIterator[Case]:
-    case = Case(autoloader, s3, spark, f"kill_{uuid4().hex[:10]}")
-    yield case
-    for service in autoloader.running[1:]:
-        await service.stop()
-    del autoloader.running[1:]
-    await asyncio.to_thread(case.clean)
+def at(point: str, number: str, *, quick: bool = False) -> Any:
+    """One crash point as a case of its own."""
+    service = {"api": "an API", "scan": "a scanner", "relay": "a scanner", "exec": "an executor"}[
+        point.partition(".")[0]
+    ]
+    words = f"{service} is killed at {point}"
+    return pytest.param(point, marks=pytest.mark.fault(number, words, quick=quick), id=point)
 
 
 @pytest.mark.parametrize(
     "point",
     [
-        "exec.after_claim",
-        "exec.during_stage",
-        "exec.after_stage",
-        "exec.after_audit",
-        "exec.before_publish",
-        "exec.during_publish",
-        "exec.after_publish",
-        "exec.after_finalise",
+        at("exec.after_claim", "F07"),
+        at("exec.during_stage", "F08"),
+        at("exec.after_stage", "F09"),
+        at("exec.after_audit", "F10"),
+        at("exec.before_publish", "F11"),
+        at("exec.during_publish", "F12", quick=True),
+        at("exec.after_publish", "F13", quick=True),
+        at("exec.after_finalise", "F14", quick=True),
     ],
 )
 async def test_an_executor_killed_anywhere_loses_and_doubles_nothing(case: Case, point: str) -> None:
@@ -133,56 +43,94 @@ async def test_an_executor_killed_anywhere_loses_and_doubles_nothing(case: Case,
         case.autoloader.start("executor", failpoint=point), case.autoloader.start("scanner")
     )
     await case.begin()
-    assert -signal.SIGKILL == await victim.ended()
+    struck = await case.killed(victim)
     await case.autoloader.start("executor")
-    await case.check()
+    await case.check(since=struck)
 
 
-@pytest.mark.parametrize("point", ["scan.mid_listing", "scan.after_page", "scan.before_done", "relay.after_send"])
+@pytest.mark.parametrize(
+    "point",
+    [
+        at("relay.after_send", "F03", quick=True),
+        at("scan.mid_listing", "F04", quick=True),
+        at("scan.after_page", "F05", quick=True),
+        at("scan.before_done", "F06", quick=True),
+    ],
+)
 async def test_a_scanner_killed_anywhere_loses_and_doubles_nothing(case: Case, point: str) -> None:
     """kill -9 at the point, then a restart: the listing starts again, and finds in the ledger what was recorded."""
     victim, _ = await asyncio.gather(
         case.autoloader.start("scanner", failpoint=point), case.autoloader.start("executor")
     )
     await case.begin()
-    assert -signal.SIGKILL == await victim.ended()
+    struck = await case.killed(victim)
     await case.autoloader.start("scanner")
-    await case.check()
+    await case.check(since=struck)
 
 
+@pytest.mark.parametrize("point", [at("api.before_tx", "F01", quick=True), at("api.after_tx", "F02", quick=True)])
+async def test_an_api_killed_while_it_takes_a_request_takes_it_once(case: Case, point: str) -> None:
+    """kill -9 in the middle of a POST; the client repeats it, with its Idempotency-Key, at another API."""
+    await asyncio.gather(case.autoloader.start("executor"), case.autoloader.start("scanner"))
+    await case.create()
+    port = free_port()
+    victim = await case.autoloader.start("api", failpoint=point, AUTOLOADER_API_PORT=str(port))
+    key = {"Idempotency-Key": case.name}
+    path = f"/api/v1/ingestions/{case.ingestion_id}/run"
+    async with httpx.AsyncClient(base_url=f"http://127.0.0.1:{port}", timeout=60, trust_env=False) as client:
+        with pytest.raises(httpx.TransportError):
+            await client.post(path, headers=key)
+    struck = await case.killed(victim)
+    answer = await case.autoloader.client.post(path, headers=key)
+    assert 202 == answer.status_code, answer.text
+    case.run_id = answer.json()["run_id"]
+    await case.check(since=struck)
+    runs = (await case.autoloader.client.get(f"/api/v1/ingestions/{case.ingestion_id}/runs")).json()
+    assert [case.run_id] == [run["id"] for run in runs]
+
+
+@pytest.mark.fault("F13", "an executor is killed at exec.after_publish, and another one is there")
 async def test_another_executor_takes_over_without_a_restart(case: Case) -> None:
     """Killed between publish and finalise, and gone for good: the sweeper of the other one finishes the batch."""
-    victim, _, _ = await asyncio.gather(
-        case.autoloader.start("executor", failpoint="exec.after_publish"),
-        case.autoloader.start("executor"),
-        case.autoloader.start("scanner"),
-    )
+    victim = await case.autoloader.start("executor", failpoint="exec.after_publish")
+    await case.autoloader.start("scanner")
     await case.begin()
-    # Whether the victim gets a batch is Kafka's choice; if it gets none, there is nothing to take over.
-    await case.check()
-    assert victim.process.returncode in (None, -signal.SIGKILL)
+    # Started only now, so that the victim surely has a batch.
+    _, struck = await asyncio.gather(case.autoloader.start("executor"), case.killed(victim))
+    await case.check(since=struck)
 
 
-async def test_a_frozen_executor_that_wakes_up_is_fenced(case: Case) -> None:
-    """SIGSTOP past its lease, right before its publish; another one finishes the batch; SIGCONT: one publish."""
+@pytest.mark.parametrize(
+    "point",
+    [
+        pytest.param(
+            "exec.before_publish",
+            marks=pytest.mark.fault(
+                "F19", "an executor is frozen before the ledger's guard, past its lease, and wakes up"
+            ),
+        ),
+        pytest.param(
+            "exec.during_publish",
+            marks=pytest.mark.fault(
+                "F19",
+                "an executor is frozen behind the ledger's guard, past its lease, and wakes up",
+                quick=True,
+                negative=True,
+            ),
+        ),
+    ],
+)
+async def test_a_frozen_executor_that_wakes_up_is_fenced(case: Case, point: str) -> None:
+    """SIGSTOP past its lease; another one finishes the batch; SIGCONT. Before the guard the ledger stops the zombie;
+    behind it only the table can."""
     frozen, _ = await asyncio.gather(
-        case.autoloader.start("executor", failpoint="exec.before_publish:1:stop"), case.autoloader.start("scanner")
+        case.autoloader.start("executor", failpoint=f"{point}:1:stop"), case.autoloader.start("scanner")
     )
     await case.begin()
-    await eventually(lambda: _is_stopped(frozen.process.pid), RECOVERY_S, what="the executor has frozen")
+    await case.frozen(frozen)
+    struck = time.monotonic()
     await case.autoloader.start("executor")
-    await case.check()
+    await case.succeeded(since=struck)
     frozen.signal(signal.SIGCONT)
-    await eventually(lambda: _says(frozen.log, "batch.fenced"), RECOVERY_S, what="the zombie notices")
+    await eventually(lambda: frozen.says("batch.fenced"), RECOVERY_S, what="the zombie notices")
     await case.check()
-
-
-async def _is_stopped(pid: int) -> bool:
-    def state() -> str:
-        return Path(f"/proc/{pid}/stat").read_text().rsplit(")", 1)[1].split()[0]
-
-    return await asyncio.to_thread(state) == "T"
-
-
-async def _says(log: list[str], event: str) -> bool:
-    return any(f'"event": "{event}"' in line for line in log)

@@ -68,22 +68,23 @@ class ServiceProcess:
 
 @dataclass
 class Installation:
-    """Starts services, and speaks to their API."""
+    """Starts services, and speaks to their API. ``modules`` names what is started instead of ``services.<name>``."""
 
     environment: dict[str, str]
     client: httpx.AsyncClient
     running: list[ServiceProcess] = field(default_factory=list)
+    modules: dict[str, str] = field(default_factory=dict)
 
-    async def start(self, name: str, *, failpoint: str | None = None) -> ServiceProcess:
-        """Returns when the service says that it is ready."""
+    async def start(self, name: str, *, failpoint: str | None = None, **settings: str) -> ServiceProcess:
+        """Returns when the service says that it is ready. ``settings`` are environment variables of this one alone."""
         armed = {"AUTOLOADER_FAILPOINT": failpoint} if failpoint else {}
         process = await asyncio.create_subprocess_exec(
             sys.executable,
             "-m",
-            f"services.{name}",
+            self.modules.get(name, f"services.{name}"),
             cwd=ROOT,
             stderr=PIPE,
-            env={**os.environ, **self.environment, **armed},
+            env={**os.environ, **self.environment, **settings, **armed},
         )
         service = ServiceProcess(name, process)
         self.running.append(service)
@@ -117,7 +118,7 @@ async def installation() -> AsyncIterator[Installation]:
     async with AsyncExitStack() as stack:
         database_url = await stack.enter_async_context(fresh_database_url())
         prefix = await stack.enter_async_context(own_topics())
-        port = _free_port()
+        port = free_port()
         client = await stack.enter_async_context(
             httpx.AsyncClient(base_url=f"http://127.0.0.1:{port}", timeout=15, trust_env=False)
         )
@@ -161,6 +162,6 @@ async def _read(service: ServiceProcess) -> None:
         service.log.append(line.decode().rstrip())
 
 
-def _free_port() -> int:
+def free_port() -> int:
     with socket.create_server(("127.0.0.1", 0)) as listening:
         return int(listening.getsockname()[1])

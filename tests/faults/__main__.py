@@ -1,0 +1,60 @@
+"""``python -m tests.faults [--negative] [pytest's options]``: the whole catalogue, one line per case, the sum last.
+
+Exit code 0 only if every case passed; with ``--negative`` only if every case of the control showed duplicates.
+"""
+
+import os
+import sys
+from dataclasses import dataclass, field
+from typing import Any
+
+import pytest
+
+from tests.faults.catalogue import not_run
+from tests.faults.mode import VARIABLE, Mode
+from tests.faults.tally import Outcome, control_line, last_line, recovery_line
+from tests.support.installation import LEASE_S, SWEEP_S
+
+RECOVERY_BOUND_S = LEASE_S + SWEEP_S + 5
+
+
+@dataclass
+class Report:
+    """A pytest plugin: prints a line for each case as it ends, and keeps its outcome."""
+
+    outcomes: list[Outcome] = field(default_factory=list)
+
+    def pytest_runtest_logreport(self, report: pytest.TestReport) -> None:
+        if report.when != "call" and not (report.when == "setup" and report.failed):
+            return
+        if any(name == "fault" for name, _ in report.user_properties):
+            self.outcomes.append(Outcome.of(report.user_properties, passed=report.passed, seconds=report.duration))
+            print("\n" + self.outcomes[-1].line(), end="", flush=True)
+
+    def pytest_report_teststatus(self, report: Any) -> tuple[str, str, str] | None:
+        """No dots between our lines."""
+        return ("passed", "", "") if report.when == "call" and report.passed else None
+
+
+def main(arguments: list[str]) -> int:
+    negative = "--negative" in arguments
+    options = [a for a in arguments if a != "--negative"]
+    os.environ[VARIABLE] = Mode.NEGATIVE if negative else Mode.ALL
+    report = Report()
+    # In the control a failed case is what we want to see: its trace would only frighten.
+    quiet = ["--tb=no", "-r", "N"] if negative else []
+    code = pytest.main(["-q", "--no-header", *quiet, "tests/faults", *options], plugins=[report])
+    print()
+    if negative:
+        line, seen = control_line(report.outcomes)
+        print(line, flush=True)
+        return 0 if seen else 1
+    if not options:  # whoever selects knows what was left out
+        print("\n".join(not_run({outcome.number for outcome in report.outcomes})))
+    print(recovery_line(report.outcomes, RECOVERY_BOUND_S))
+    print(last_line(report.outcomes), flush=True)
+    return int(code)
+
+
+if __name__ == "__main__":
+    sys.exit(main(sys.argv[1:]))

@@ -1,0 +1,258 @@
+"""The one judge of every fault case: what a table, a ledger and a topic must look like when the dust has settled.
+
+    verdict = await Oracle(autoloader, spark).judge(ingestion_id, table, expected=range(200))
+    assert verdict.is_clean, verdict
+
+It reads; it changes nothing. Numbers of invariants are those of ARCHITECTURE.md.
+"""
+
+import asyncio
+from collections import defaultdict
+from collections.abc import AsyncIterator, Collection, Iterable, Sequence
+from contextlib import asynccontextmanager
+from dataclasses import dataclass
+from typing import Any
+from urllib.parse import urlsplit
+
+from aiokafka import AIOKafkaConsumer, TopicPartition
+from sqlalchemy import text
+
+from libs.common.contracts.codec import decode
+from libs.common.contracts.events import RunCompleted, RunFact
+from libs.common.contracts.topics import RUN_STATUS
+from libs.common.storage.engine import Database
+from tests.support.eventually import eventually
+from tests.support.installation import Installation
+
+QUIET_S = 20.0
+_IDS_IN_A_MESSAGE_MAX = 5
+
+
+@dataclass(frozen=True, slots=True)
+class Verdict:
+    """``lost`` rows of the source are not in the table; ``duplicated`` ones are there too often; ``problems`` is
+    whatever else is not as it must be."""
+
+    lost: int = 0
+    duplicated: int = 0
+    problems: tuple[str, ...] = ()
+
+    @property
+    def is_clean(self) -> bool:
+        return not (self.lost or self.duplicated or self.problems)
+
+
+@dataclass(frozen=True, slots=True)
+class Oracle:
+    """Judges tables of one installation. ``spark`` is a session of the test's own."""
+
+    autoloader: Installation
+    spark: Any
+
+    async def judge(
+        self,
+        ingestion_id: str,
+        table: str,
+        expected: Collection[int],
+        *,
+        foreign: Collection[int] = (),
+        history_is_whole: bool = True,
+    ) -> Verdict:
+        """Waits until the outbox is empty, then looks at everything.
+
+        Args:
+            table: catalog.database.table; its column ``id`` says which source row a row is.
+            expected: the ids that the source's files hold.
+            foreign: ids that other writers added.
+            history_is_whole: nobody expired or rewrote snapshots, so each published batch can be found in the ancestry.
+        """
+        problems: list[str] = []
+        async with _database(self.autoloader) as database:
+            problems += await self._unfinished(database, ingestion_id)
+            problems += await _broken_in(database, ingestion_id)
+            problems += await self._broken_between(database, ingestion_id, table, history_is_whole=history_is_whole)
+            problems += await self._gaps(database, ingestion_id)
+            problems += await self._told_secrets(database)
+        counts = {row["id"]: row["n"] for row in await self._sql(f"SELECT id, count(*) AS n FROM {table} GROUP BY id")}
+        wanted = {*expected, *foreign}
+        if strange := counts.keys() - wanted:
+            problems.append(f"{len(strange)} rows that no file holds, as in {_some(strange)}")
+        twice = await self._sql(f"SELECT file_path FROM {table}.files GROUP BY file_path HAVING count(*) > 1")
+        problems += [f"the table lists a data file twice: {row['file_path']}" for row in twice]
+        return Verdict(
+            lost=len(wanted - counts.keys()),
+            duplicated=sum(n - 1 for n in counts.values()),
+            problems=tuple(problems),
+        )
+
+    async def _sql(self, statement: str) -> Sequence[Any]:
+        return await asyncio.to_thread(lambda: self.spark.sql(statement).collect())
+
+    async def _unfinished(self, database: Database, ingestion_id: str) -> list[str]:
+        """Nothing of the ingestion waits for anybody any more."""
+        left: list[str] = []
+
+        async def is_quiet() -> bool:
+            left[:] = await _column(
+                database,
+                "SELECT 'batch ' || id || ' is ' || state FROM ledger.batch "
+                "WHERE ingestion_id = :ingestion AND state NOT IN ('published', 'burned') "
+                "UNION ALL SELECT 'scan ' || run_id || ' is ' || state FROM ledger.scan "
+                "WHERE ingestion_id = :ingestion AND state <> 'ended' "
+                "UNION ALL SELECT 'run ' || id || ' is ' || status FROM control.run "
+                "WHERE ingestion_id = :ingestion AND ended_at IS NULL "
+                "UNION ALL SELECT 'the outbox holds message ' || id FROM control.outbox",
+                ingestion_id,
+            )
+            return not left
+
+        try:
+            await eventually(is_quiet, QUIET_S)
+        except AssertionError:
+            return [f"unfinished: {it}" for it in left]
+        return []
+
+    async def _broken_between(
+        self, database: Database, ingestion_id: str, table: str, *, history_is_whole: bool
+    ) -> list[str]:
+        """I2, and the table's side of I4 and I7: ancestry and ledger name the same batches, with the same rows."""
+        ancestry = await self._sql(
+            "SELECT s.summary FROM (SELECT DISTINCT snapshot_id FROM "
+            f"{table}.history WHERE is_current_ancestor) h JOIN {table}.snapshots s ON s.snapshot_id = h.snapshot_id"
+        )
+        seen: dict[str, list[int]] = defaultdict(list)
+        for row in ancestry:
+            summary = row["summary"]
+            if wap_id := summary.get("published-wap-id") or summary.get("wap.id") or summary.get("autoloader.wap-id"):
+                seen[wap_id].append(int(summary.get("added-records", 0)))
+        problems = [f"I2: {wap_id} is {len(rows)} times in the ancestry" for wap_id, rows in seen.items() if rows[1:]]
+        if not history_is_whole:
+            return problems
+        async with database.read() as connection:
+            batches = await connection.execute(
+                text(
+                    "SELECT 'al1:' || ingestion_id || ':' || generation || ':' || id AS wap_id, row_count, "
+                    "state = 'published' AS is_published FROM ledger.batch WHERE ingestion_id = :ingestion"
+                ),
+                {"ingestion": ingestion_id},
+            )
+            for batch in batches:
+                rows = sum(seen.get(batch.wap_id, ()))
+                if batch.is_published and (batch.wap_id not in seen or rows != batch.row_count):
+                    problems.append(
+                        f"I4, I7: {batch.wap_id}: {batch.row_count} rows in the ledger, {rows} in the table"
+                    )
+                if not batch.is_published and rows:
+                    problems.append(f"I4: {batch.wap_id} was burned, and {rows} rows of it are in the table")
+        return problems
+
+    async def _gaps(self, database: Database, ingestion_id: str) -> list[str]:
+        """I8, as readers of the topic see it: after each first appearance comes the next seq, and the end is last."""
+        async with database.read() as connection:
+            rows = await connection.execute(
+                text("SELECT run_id, seq FROM ledger.scan WHERE ingestion_id = :ingestion"), {"ingestion": ingestion_id}
+            )
+            last = {row.run_id: row.seq for row in rows}
+        facts: dict[Any, dict[int, RunFact]] = defaultdict(dict)
+        for raw in await _run_status(self.autoloader):
+            message = decode(raw).message
+            assert isinstance(message, RunFact)
+            facts[message.run_id].setdefault(message.seq, message)
+        problems = []
+        for run_id, seq in last.items():
+            told = facts[run_id]
+            if list(told) != list(range(1, seq + 1)):
+                problems.append(f"I8: run {run_id} gave out seq 1 to {seq}, and the topic has {list(told)}")
+            ends = [n for n, fact in told.items() if isinstance(fact, RunCompleted)]
+            if ends != [seq]:
+                problems.append(f"I8: run {run_id} ended at {ends}, its last seq is {seq}")
+        return problems
+
+    async def _told_secrets(self, database: Database) -> list[str]:
+        """No secret of the installation is in a log, an event or an error."""
+        logs = [line for service in self.autoloader.running for line in service.log]
+        events = [raw.decode(errors="replace") for raw in await _run_status(self.autoloader)]
+        errors = await _column(database, "SELECT message || ' ' || hint FROM control.run_error")
+        return [
+            f"a secret is told in: {line.replace(secret, '***')[:200]}"
+            for secret in secrets_of(self.autoloader)
+            for line in (*logs, *events, *errors)
+            if secret in line
+        ]
+
+
+def secrets_of(autoloader: Installation) -> tuple[str, ...]:
+    """What must never come out. (The store's secret is its user's name as well, so it cannot be looked for.)"""
+    password = urlsplit(autoloader.environment["DATABASE_URL"]).password
+    return tuple(filter(None, (autoloader.environment["AUTOLOADER_SECRET_KEY"], password)))
+
+
+async def _broken_in(database: Database, ingestion_id: str) -> list[str]:
+    """I1, I4, I7 and I8, as far as the ledger and the projection of runs can break them among themselves."""
+    return await _column(
+        database,
+        # I1
+        "SELECT 'I1: ' || key || ' has ' || count(*) || ' live versions' FROM ledger.file "
+        "WHERE ingestion_id = :ingestion AND state IN ('discovered', 'batched', 'committed') "
+        "GROUP BY generation, key_digest, key HAVING count(*) > 1 "
+        # I4
+        "UNION ALL SELECT 'I4: ' || f.key || ' is ' || f.state || ', its batch is ' || coalesce(b.state, 'none') "
+        "FROM ledger.file f LEFT JOIN ledger.batch b ON b.id = f.batch_id WHERE f.ingestion_id = :ingestion "
+        "AND (f.state = 'committed') <> (coalesce(b.state, 'none') = 'published') "
+        # I7, per batch
+        "UNION ALL SELECT 'I7: batch ' || b.id || ' has ' || b.row_count || ' rows, its files ' || sum(f.row_count) "
+        "FROM ledger.batch b JOIN ledger.file f ON f.batch_id = b.id "
+        "WHERE b.ingestion_id = :ingestion AND b.state = 'published' "
+        "GROUP BY b.id, b.row_count HAVING b.row_count IS DISTINCT FROM sum(f.row_count) "
+        # I7, per run
+        "UNION ALL SELECT 'I7: run ' || s.run_id || ' tells of ' || (s.totals->>'records_ingested') || ' rows, its "
+        "batches have ' || coalesce(sum(b.row_count), 0) FROM ledger.scan s "
+        "LEFT JOIN ledger.batch b ON b.run_id = s.run_id AND b.state = 'published' WHERE s.ingestion_id = :ingestion "
+        "GROUP BY s.run_id, s.totals "
+        "HAVING coalesce((s.totals->>'records_ingested')::bigint, 0) <> coalesce(sum(b.row_count), 0) "
+        # I8
+        "UNION ALL SELECT 'I8: run ' || r.id || ' is ' || r.status || ' at ' || r.seq || ', the ledger says ' || "
+        "coalesce(s.outcome, 'nothing') || ' at ' || s.seq FROM control.run r JOIN ledger.scan s ON s.run_id = r.id "
+        "WHERE r.ingestion_id = :ingestion AND r.ended_at IS NOT NULL AND r.status IS DISTINCT FROM s.outcome",
+        ingestion_id,
+    )
+
+
+@asynccontextmanager
+async def _database(autoloader: Installation) -> AsyncIterator[Database]:
+    database = Database(autoloader.environment["DATABASE_URL"], pool_size=1)
+    try:
+        yield database
+    finally:
+        await database.close()
+
+
+async def _column(database: Database, query: str, ingestion_id: str | None = None) -> list[str]:
+    async with database.read() as connection:
+        rows = await connection.execute(text(query), {"ingestion": ingestion_id} if ingestion_id else {})
+        return [str(row[0]) for row in rows]
+
+
+async def _run_status(autoloader: Installation) -> list[bytes]:
+    """Every message of the run-status topic so far, each partition in its order."""
+    name = RUN_STATUS.name(autoloader.environment["AUTOLOADER_TOPIC_PREFIX"])
+    consumer = AIOKafkaConsumer(
+        bootstrap_servers=autoloader.environment["AUTOLOADER_KAFKA_BOOTSTRAP"], enable_auto_commit=False
+    )
+    await consumer.start()
+    try:
+        partitions = [TopicPartition(name, n) for n in range(RUN_STATUS.partitions)]
+        consumer.assign(partitions)
+        await consumer.seek_to_beginning(*partitions)
+        ends = await consumer.end_offsets(partitions)
+        found: list[bytes] = []
+        while any([await consumer.position(p) < ends[p] for p in partitions]):
+            for messages in (await consumer.getmany(timeout_ms=500)).values():
+                found += [message.value for message in messages]
+        return found
+    finally:
+        await consumer.stop()
+
+
+def _some(ids: Iterable[int]) -> list[int]:
+    return sorted(ids)[:_IDS_IN_A_MESSAGE_MAX]
