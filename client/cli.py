@@ -2,6 +2,7 @@
 
 import typer
 
+from client.dead_letters.command import app as dead_letters
 from client.demo.command import demo
 from devstack.cli import app as dev
 
@@ -9,6 +10,7 @@ app = typer.Typer(
     no_args_is_help=True, help="Keeps Apache Iceberg tables up to date with the files that land in object storage."
 )
 app.add_typer(dev, name="dev")
+app.add_typer(dead_letters, name="dead-letters")
 app.command()(demo)
 
 

@@ -109,25 +109,30 @@ class Kafka:
         return KafkaConsumer("localhost:1", "g", ["t"], "test")
 
     async def records(self, topic: str) -> list[Incoming]:
-        consumer = AIOKafkaConsumer(bootstrap_servers=BOOTSTRAP)
-        await consumer.start()
-        try:
-            await consumer._client._wait_on_metadata(topic)
-            partitions = [TopicPartition(topic, number) for number in sorted(consumer.partitions_for_topic(topic))]
-            consumer.assign(partitions)
-            await consumer.seek_to_beginning()
-            ends = await consumer.end_offsets(partitions)
-            found: list[Incoming] = []
-            while len(found) < sum(ends.values()):
-                for batch in (await consumer.getmany(timeout_ms=100)).values():
-                    found += [Incoming(r.topic, r.partition, r.offset, r.key, r.value, dict(r.headers)) for r in batch]
-            return sorted(found, key=lambda record: (record.partition, record.offset))
-        finally:
-            await consumer.stop()
+        return await kafka_records(topic)
 
     async def committed(self, group: str, topic: str) -> dict[int, int]:
         offsets = await self._admin.list_consumer_group_offsets(f"{self.topic}.{group}")
         return {tp.partition: each.offset for tp, each in offsets.items() if tp.topic == topic and each.offset >= 0}
+
+
+async def kafka_records(topic: str) -> list[Incoming]:
+    """All messages of a topic, partition by partition."""
+    consumer = AIOKafkaConsumer(bootstrap_servers=BOOTSTRAP)
+    await consumer.start()
+    try:
+        await consumer._client._wait_on_metadata(topic)
+        partitions = [TopicPartition(topic, number) for number in sorted(consumer.partitions_for_topic(topic))]
+        consumer.assign(partitions)
+        await consumer.seek_to_beginning()
+        ends = await consumer.end_offsets(partitions)
+        found: list[Incoming] = []
+        while len(found) < sum(ends.values()):
+            for batch in (await consumer.getmany(timeout_ms=100)).values():
+                found += [Incoming(r.topic, r.partition, r.offset, r.key, r.value, dict(r.headers)) for r in batch]
+        return sorted(found, key=lambda record: (record.partition, record.offset))
+    finally:
+        await consumer.stop()
 
 
 async def require_kafka() -> None:

@@ -1,0 +1,1 @@
+"""Looking at dead letters, and sending them back: `autoloader dead-letters`."""
