@@ -5,6 +5,9 @@ from uuid import UUID
 
 from pydantic import BaseModel, ConfigDict
 
+from libs.common.contracts.events import Problem
+from libs.common.contracts.reports import AuditReport, RebuildReport
+
 FINAL_STATUSES = frozenset({"success", "partial", "failed", "cancelled"})
 
 
@@ -41,6 +44,22 @@ class Accepted(_Answer):
 
     run_id: UUID
     status: str
+
+
+class Audit(_Answer):
+    """An audit that was asked for; ``report`` when it is done, ``problem`` when it failed."""
+
+    status: str
+    problem: Problem | None = None
+    report: AuditReport | None = None
+
+
+class Rebuild(_Answer):
+    """A rebuild of the ledger that was asked for. As ``Audit``."""
+
+    status: str
+    problem: Problem | None = None
+    report: RebuildReport | None = None
 
 
 class Progress(_Answer):

@@ -2,6 +2,7 @@
 
 import typer
 
+from client.audits import audit, rebuild_ledger
 from client.dead_letters.command import app as dead_letters
 from client.demo.command import demo
 from devstack.cli import app as dev
@@ -12,6 +13,8 @@ app = typer.Typer(
 app.add_typer(dev, name="dev")
 app.add_typer(dead_letters, name="dead-letters")
 app.command()(demo)
+app.command()(audit)
+app.command()(rebuild_ledger)
 
 
 @app.command()

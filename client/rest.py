@@ -11,7 +11,7 @@ from uuid import UUID, uuid4
 
 import httpx
 
-from client.answers import Accepted, Ingestion, Run
+from client.answers import Accepted, Audit, Ingestion, Rebuild, Run
 from libs.common.errors import AutoloaderError
 
 DEFAULT_API_URL = "http://localhost:8000"
@@ -98,6 +98,28 @@ class AutoloaderClient:
         """The newest runs (at most 100), newest first."""
         page = self._call("GET", f"/api/v1/ingestions/{ingestion_id}/runs", params={"limit": _PAGE})
         return [Run.model_validate(run) for run in page]
+
+    def request_audit(self, ingestion_id: UUID) -> UUID:
+        """The id of the audit that will happen."""
+        return UUID(self._call("POST", f"/api/v1/ingestions/{ingestion_id}/audit")["audit_id"])
+
+    def audit(self, ingestion_id: UUID, audit_id: UUID) -> Audit:
+        return Audit.model_validate(self._call("GET", f"/api/v1/ingestions/{ingestion_id}/audits/{audit_id}"))
+
+    def request_rebuild(
+        self, ingestion_id: UUID, *, dry_run: bool, unproven: str | None = None, from_ingestion: UUID | None = None
+    ) -> UUID:
+        """The id of the rebuild that will happen."""
+        body = {
+            "confirm": True,
+            "dry_run": dry_run,
+            "unproven": unproven,
+            "from_ingestion": str(from_ingestion) if from_ingestion else None,
+        }
+        return UUID(self._call("POST", f"/api/v1/ingestions/{ingestion_id}/rebuild-ledger", json=body)["rebuild_id"])
+
+    def rebuild(self, ingestion_id: UUID, rebuild_id: UUID) -> Rebuild:
+        return Rebuild.model_validate(self._call("GET", f"/api/v1/ingestions/{ingestion_id}/rebuilds/{rebuild_id}"))
 
     def _call(self, method: str, path: str, **request: Any) -> Any:
         # The key makes a repeated POST harmless: a caller who lost the answer may send the same request again.

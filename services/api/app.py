@@ -16,6 +16,7 @@ from services.api.clusters.registry import Clusters
 from services.api.health.checks import database_check
 from services.api.http import HttpServer, build_http
 from services.api.ingestions.handlers import Ingestions
+from services.api.reconciliations.handlers import Reconciliations
 from services.api.runs.handlers import Runs
 from services.api.runs.projector import CONSUMER, Projector
 from services.api.runs.sweeper import Sweeper
@@ -42,6 +43,7 @@ def build_rest(settings: ApiSettings, backbone: Backbone) -> FastAPI:
             topic_prefix=settings.topic_prefix,
             broker=settings.kafka_bootstrap,
         ),
+        reconciliations=Reconciliations(backbone.database, clusters, backbone.outbox),
         clusters=clusters,
         checks={
             "postgres": database_check(backbone.database, newest_revision()),

@@ -19,6 +19,8 @@ from services.api.health import routes as health_routes
 from services.api.health.checks import Check
 from services.api.ingestions import routes as ingestions_routes
 from services.api.ingestions.handlers import Ingestions
+from services.api.reconciliations import routes as reconciliations_routes
+from services.api.reconciliations.handlers import Reconciliations
 from services.api.requests import RequestScope
 from services.api.runs import routes as runs_routes
 from services.api.runs.handlers import Runs
@@ -34,13 +36,20 @@ A POST with an `Idempotency-Key` may be repeated safely.
 
 
 def build_http(
-    *, ingestions: Ingestions, runs: Runs, clusters: Clusters, checks: Mapping[str, Check], caller: Caller
+    *,
+    ingestions: Ingestions,
+    runs: Runs,
+    reconciliations: Reconciliations,
+    clusters: Clusters,
+    checks: Mapping[str, Check],
+    caller: Caller,
 ) -> FastAPI:
     """The ASGI application."""
     app = FastAPIOffline(title="Autoloader", version=VERSION, description=_DESCRIPTION, redoc_url=None)
     versioned = APIRouter(prefix=PREFIX)
     versioned.include_router(ingestions_routes.router(ingestions, caller))
     versioned.include_router(runs_routes.router(runs, caller))
+    versioned.include_router(reconciliations_routes.router(reconciliations, caller))
     versioned.include_router(clusters_routes.router(clusters))
     health = health_routes.router(checks)
     versioned.include_router(health)

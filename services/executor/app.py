@@ -4,6 +4,7 @@ from datetime import timedelta
 
 from libs.common.backbone import Backbone, default_access
 from libs.common.ledger.batches import BatchLedger
+from libs.common.ledger.reconciliations import Reconciliations
 from libs.common.objects.s3 import S3Objects
 from libs.common.secrets import SecretBox
 from libs.common.service import Service
@@ -12,6 +13,7 @@ from services.executor.adapters.spark_sessions import SparkSessions
 from services.executor.adapters.spark_table import SparkTables
 from services.executor.commit import CommitProtocol
 from services.executor.handlers import Batches, Patience
+from services.executor.reconciler import Reconciler
 from services.executor.settings import ExecutorSettings
 from services.executor.subscriptions import subscriptions
 from services.executor.sweeper import BatchSweeper
@@ -37,10 +39,11 @@ def build_service(settings: ExecutorSettings) -> Service:
         idle_max=settings.batches_at_once,
         call_timeout_s=settings.spark_call_timeout_s,
     )
+    tables = SparkTables(sessions, settings.clusters)
     batches = Batches(
         ledger,
         definitions,
-        SparkTables(sessions, settings.clusters),
+        tables,
         CommitProtocol(ledger, objects, TableLanes()),
         heartbeat=lease / 3,
         patience=Patience(settings.attempts_max, settings.takeovers_max),
@@ -52,10 +55,23 @@ def build_service(settings: ExecutorSettings) -> Service:
         at_once=settings.batches_at_once,
     )
 
+    requests = Reconciliations(backbone.database, owner=settings.instance_id, lease=lease)
+    reconciler = Reconciler(
+        requests,
+        definitions,
+        tables,
+        objects,
+        heartbeat=lease / 3,
+        sweep_interval=timedelta(seconds=settings.sweep_interval_s),
+    )
+
     service = Service("executor")
     service.add_resource("objects", stop=objects.close)
     service.add_resource("spark sessions", stop=sessions.close)
     backbone.attach(service)
     service.add_task("sweeper", sweeper.run)
-    backbone.subscribe(service, subscriptions(batches), consumer=CONSUMER, concurrency=settings.batches_at_once)
+    service.add_task("reconciliation sweeper", reconciler.sweep)
+    backbone.subscribe(
+        service, subscriptions(batches, reconciler), consumer=CONSUMER, concurrency=settings.batches_at_once
+    )
     return service

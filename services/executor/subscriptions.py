@@ -1,11 +1,15 @@
 """What happens when a message arrives: topic, message, handler. Nothing is registered anywhere else."""
 
 from libs.common.backbone import Subscriptions
-from libs.common.contracts.events import FileBatchPlanned
-from libs.common.contracts.topics import FILE_BATCHES
+from libs.common.contracts.events import AuditIngestion, FileBatchPlanned, RebuildLedger
+from libs.common.contracts.topics import FILE_BATCHES, TABLE_COMMANDS
 from services.executor.handlers import Batches
+from services.executor.reconciler import Reconciler
 
 
-def subscriptions(batches: Batches) -> Subscriptions:
+def subscriptions(batches: Batches, reconciler: Reconciler) -> Subscriptions:
     """The table."""
-    return {FILE_BATCHES: {FileBatchPlanned: batches.on_file_batch_planned}}
+    return {
+        FILE_BATCHES: {FileBatchPlanned: batches.on_file_batch_planned},
+        TABLE_COMMANDS: dict.fromkeys((AuditIngestion, RebuildLedger), reconciler.on_command),
+    }

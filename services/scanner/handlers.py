@@ -24,7 +24,7 @@ from libs.common.objects.pattern import Pattern
 from libs.common.objects.ports import ObjectStore
 from libs.common.storage.definitions import RunDefinition, RunDefinitions
 from services.scanner.domain.planning import BatchPlanner, Limits
-from services.scanner.domain.selection import is_folder_marker, select
+from services.scanner.domain.selection import select
 
 BUG_ATTEMPTS_MAX = 5
 """A listing that ends with a bug of ours is begun again; the one with this number is the last."""
@@ -132,7 +132,7 @@ class Scans:
         except ValueError as e:
             raise Permanent(str(e), code="bad_file_pattern", hint="correct source.file_pattern") from e
         async for page in self._objects.pages(source.bucket, source.prefix, order.credentials):
-            files = [f for f in page if not is_folder_marker(f)]
+            files = [f for f in page if not f.is_folder_marker]
             matching = [f for f in files if pattern.matches(f.key, source.prefix)]
             seen.objects += len(files)
             seen.matching += len(matching)

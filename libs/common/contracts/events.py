@@ -88,6 +88,27 @@ class FileBatchPlanned(Message):
     size_bytes: int
 
 
+# --- autoloader.table-commands ----------------------------------------------------------------------------
+
+
+class AuditIngestion(Message):
+    """Compare bucket, ledger and table. The order waits under ``request_id``; repeated until somebody took it."""
+
+    wire_type = "ingestion.audit"
+
+    request_id: UUID
+    ingestion_id: UUID
+
+
+class RebuildLedger(Message):
+    """Bring the ledger up to what the table proves. As ``AuditIngestion``."""
+
+    wire_type = "ledger.rebuild"
+
+    request_id: UUID
+    ingestion_id: UUID
+
+
 # --- autoloader.run-status --------------------------------------------------------------------------------
 
 
@@ -172,4 +193,4 @@ RUN_FACTS: tuple[type[RunFact], ...] = (
     ScanStarted, ScanProgress, ScanCompleted, ScanFailed, FileBatchCommitted, FileBatchFailed, RunCompleted,
 )  # fmt: skip
 
-MESSAGES: tuple[type[Message], ...] = (RunRequested, FileBatchPlanned, *RUN_FACTS)
+MESSAGES: tuple[type[Message], ...] = (RunRequested, FileBatchPlanned, AuditIngestion, RebuildLedger, *RUN_FACTS)

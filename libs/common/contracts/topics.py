@@ -8,7 +8,14 @@ installations can share a broker.
 from dataclasses import dataclass
 from datetime import timedelta
 
-from libs.common.contracts.events import RUN_FACTS, FileBatchPlanned, Message, RunRequested
+from libs.common.contracts.events import (
+    RUN_FACTS,
+    AuditIngestion,
+    FileBatchPlanned,
+    Message,
+    RebuildLedger,
+    RunRequested,
+)
 
 DEFAULT_PREFIX = "autoloader"
 MESSAGE_BYTES_MAX = 1024 * 1024
@@ -70,7 +77,7 @@ TABLE_COMMANDS = Topic(
     why_that_key="commands on one table are obeyed in the order in which they were given",
     writers=("api",),
     readers=("executor",),
-    messages=(),
+    messages=(AuditIngestion, RebuildLedger),
     partitions=6,
     retention=timedelta(days=7),
 )

@@ -39,6 +39,11 @@ class FileVersion:
     def uri(self) -> str:
         return f"s3://{self.bucket}/{self.key}"
 
+    @property
+    def is_folder_marker(self) -> bool:
+        """Consoles make folders visible with empty objects whose key ends in a slash. They are no files."""
+        return self.key.endswith("/") and self.size_bytes == 0
+
 
 @dataclass(frozen=True, slots=True)
 class KnownVersion:
@@ -186,3 +191,23 @@ def in_parts(files: tuple[FileVersion, ...], parts: int) -> list[tuple[FileVersi
     """The files in their order, cut into at most ``parts`` pieces of nearly one length; none of them empty."""
     size = -(-len(files) // parts) or 1
     return [files[start : start + size] for start in range(0, len(files), size)]
+
+
+@dataclass(frozen=True, slots=True)
+class BatchRow:
+    """What an audit wants to know of a batch."""
+
+    id: str
+    generation: int
+    state: BatchState
+    snapshot_id: int | None
+    rows: int
+
+
+@dataclass(frozen=True, slots=True)
+class VersionRow:
+    """What an audit wants to know of one version of a key."""
+
+    version_tag: str
+    state: FileState
+    batch_id: str | None

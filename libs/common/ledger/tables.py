@@ -157,6 +157,25 @@ schema_version = Table(
 )
 
 
+audit = Table(
+    "audit",
+    metadata,
+    Column("id", Uuid, primary_key=True, comment="control.reconciliation"),
+    Column("ingestion_id", Uuid, nullable=False),
+    Column("state", Text, nullable=False, comment="running, done or failed"),
+    Column("token", BigInteger, nullable=False, server_default="0", comment="fencing: grows with every claim"),
+    Column("owner", Text),
+    Column("lease_until", DateTime(timezone=True), comment="on the database's clock"),
+    Column("attempts", Integer, nullable=False, server_default="0"),
+    Column("report", JSONB, comment="contracts.reports"),
+    Column("problem", JSONB, comment="contracts.events.Problem"),
+    Column("started_at", DateTime(timezone=True), nullable=False, server_default=func.now()),
+    Column("ended_at", DateTime(timezone=True)),
+    schema=SCHEMA,
+    comment="Audits and rebuilds of the ledger: who works on them, and what they found.",
+)
+
+
 def storable(words: str) -> str:
     """``words`` without NUL, which Postgres keeps in no text. A key's identity is its digest, never this."""
     return words.replace("\x00", "\N{REPLACEMENT CHARACTER}")

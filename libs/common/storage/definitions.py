@@ -14,7 +14,7 @@ from libs.common.contracts.definition import Credentials, Definition
 from libs.common.errors import Permanent
 from libs.common.ids import IngestionId, RunId, TenantId
 from libs.common.secrets import SecretBox
-from libs.common.storage.control import run, secret
+from libs.common.storage.control import reconciliation, run, secret
 from libs.common.storage.engine import Database
 
 
@@ -62,6 +62,28 @@ class RunDefinitions:
             tenant_id=TenantId(row.tenant_id),
             generation=row.generation,
             trigger=row.trigger,
+            definition=Definition.model_validate(row.definition),
+            credentials=open_credentials(self._box, row.ingestion_id, row.sealed),
+        )
+
+    async def of_reconciliation(self, request_id: UUID) -> RunDefinition:
+        """As ``of``, for an audit or a rebuild; its own id stands in the run's place, its kind in the trigger's."""
+        asked = reconciliation.c
+        query = (
+            select(asked.ingestion_id, asked.tenant_id, asked.generation, asked.kind, asked.definition, secret.c.sealed)
+            .select_from(reconciliation.outerjoin(secret, secret.c.ingestion_id == asked.ingestion_id))
+            .where(asked.id == request_id)
+        )
+        async with self._database.read() as connection:
+            row = (await connection.execute(query)).one_or_none()
+        if row is None:
+            raise Permanent(f"no audit or rebuild has the id {request_id}", code="unknown_request")
+        return RunDefinition(
+            run_id=RunId(request_id),
+            ingestion_id=IngestionId(row.ingestion_id),
+            tenant_id=TenantId(row.tenant_id),
+            generation=row.generation,
+            trigger=row.kind,
             definition=Definition.model_validate(row.definition),
             credentials=open_credentials(self._box, row.ingestion_id, row.sealed),
         )

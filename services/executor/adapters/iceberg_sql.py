@@ -4,6 +4,7 @@ from collections.abc import Sequence
 
 from libs.common.contracts.definition import Destination
 from libs.common.ids import IngestionId
+from services.executor.domain.evidence import FILES
 from services.executor.domain.schema import Struct, quoted, sql
 from services.executor.domain.schema_change import Addition
 
@@ -101,6 +102,35 @@ def history(to: Destination, ingestion_id: IngestionId) -> str:
         f"LEFT JOIN {to.identifier}.snapshots o ON o.snapshot_id = CAST(s.summary['source-snapshot-id'] AS BIGINT) "
         f"WHERE startswith({own}, {literal(f'al1:{ingestion_id}:')})"
     )
+
+
+def all_snapshots(to: Destination) -> str:
+    """Every snapshot, with what it (or, if it was picked, its source) says of itself."""
+    own = f"coalesce(s.summary['published-wap-id'], s.summary['wap.id'], s.summary['{WAP_ID_KEPT}'])"
+    return (
+        f"SELECT s.snapshot_id, s.parent_id, unix_micros(s.committed_at) AS committed_us, {own} AS wap_id, "
+        f"coalesce(s.summary['{BURN}'], o.summary['{BURN}'], 'false') = 'true' "
+        f"OR (o.snapshot_id IS NULL AND s.summary['source-snapshot-id'] IS NOT NULL "
+        f"AND coalesce(s.summary['added-records'], '0') = '0') AS is_burn, "
+        f"CAST(coalesce(s.summary['added-records'], '0') AS BIGINT) AS row_count, "
+        f"CAST(coalesce(s.summary['added-files-size'], '0') AS BIGINT) AS size_bytes, "
+        f"coalesce(s.summary['autoloader.run'], o.summary['autoloader.run']) AS run_id, "
+        f"coalesce(s.summary['{FILES}'], o.summary['{FILES}']) AS files "
+        f"FROM {to.identifier}.snapshots s "
+        f"LEFT JOIN {to.identifier}.snapshots o ON o.snapshot_id = CAST(s.summary['source-snapshot-id'] AS BIGINT)"
+    )
+
+
+def current_snapshot(to: Destination) -> str:
+    return f"SELECT snapshot_id FROM {to.identifier}.refs WHERE name = 'main'"
+
+
+def data_files_twice(to: Destination) -> str:
+    return f"SELECT file_path FROM {to.identifier}.data_files GROUP BY file_path HAVING count(*) > 1 LIMIT 100"
+
+
+def count_data_files(to: Destination) -> str:
+    return f"SELECT count(*) AS files FROM {to.identifier}.data_files"
 
 
 def ancestor(to: Destination, snapshot_id: int) -> str:

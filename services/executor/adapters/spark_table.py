@@ -2,10 +2,11 @@
 
 from collections.abc import AsyncIterator, Callable, Mapping, Sequence
 from contextlib import asynccontextmanager
+from datetime import UTC, datetime
 from typing import TypeVar
 from uuid import uuid4
 
-from pyspark.sql import DataFrame
+from pyspark.sql import DataFrame, Row
 from pyspark.sql.connect import functions as F
 from pyspark.sql.connect.observation import Observation
 
@@ -29,6 +30,7 @@ from services.executor.adapters.spark_sessions import BatchSession, SessionKey, 
 from services.executor.domain.audit import Staged
 from services.executor.domain.schema import Struct, sql, struct_from_json
 from services.executor.domain.schema_change import Addition, lacking
+from services.executor.domain.story import Snapshot, TableStory, tell
 from services.executor.ports import FilesUnreadable, History, Published, Table
 
 T = TypeVar("T")
@@ -62,6 +64,16 @@ class SparkTables:
             Permanent: ``unknown_cluster``.
             Temporary: ``spark_unreachable``.
         """
+        async with self._hold(order) as table:
+            yield table
+
+    async def story(self, order: RunDefinition) -> TableStory | None:
+        """What the destination table's snapshots tell; None if there is no table. Raises as ``open``."""
+        async with self._hold(order) as table:
+            return await table.story()
+
+    @asynccontextmanager
+    async def _hold(self, order: RunDefinition) -> AsyncIterator["SparkTable"]:
         url = self._clusters.get(order.definition.cluster_id)
         if url is None:
             raise Permanent(
@@ -206,6 +218,25 @@ class SparkTable:
                     row["wap_id"].rsplit(":", 1)[1] for row in ours if row["is_ancestor"] and not row["is_burn"]
                 ),
                 beside=frozenset(int(row["snapshot_id"]) for row in ours if not row["is_ancestor"]),
+            )
+
+        return await self._run(work)
+
+    async def story(self) -> TableStory | None:
+        """What all of the table's snapshots tell, read back afresh; None if there is no table."""
+
+        def work() -> TableStory | None:
+            if self._schema_if_any() is None:
+                return None
+            current = self._spark.sql(iceberg_sql.current_snapshot(self._to)).collect()
+            snapshots = self._spark.sql(iceberg_sql.all_snapshots(self._to)).collect()
+            return tell(
+                map(_snapshot, snapshots),
+                int(current[0]["snapshot_id"]) if current else None,
+                data_files=int(self._spark.sql(iceberg_sql.count_data_files(self._to)).collect()[0]["files"]),
+                data_files_twice=tuple(
+                    row["file_path"] for row in self._spark.sql(iceberg_sql.data_files_twice(self._to)).collect()
+                ),
             )
 
         return await self._run(work)
@@ -368,6 +399,20 @@ def _is_burn(summary: Mapping[str, str], source: Mapping[str, str] | None) -> bo
     if "true" in (summary.get(iceberg_sql.BURN), (source or {}).get(iceberg_sql.BURN)):
         return True
     return source is None and "source-snapshot-id" in summary and int(summary.get("added-records", 0)) == 0
+
+
+def _snapshot(row: Row) -> Snapshot:
+    return Snapshot(
+        id=int(row["snapshot_id"]),
+        parent_id=None if row["parent_id"] is None else int(row["parent_id"]),
+        committed_at=datetime.fromtimestamp(row["committed_us"] / 1_000_000, UTC),
+        wap_id=row["wap_id"],
+        is_burn=bool(row["is_burn"]),
+        rows=int(row["row_count"]),
+        size_bytes=int(row["size_bytes"]),
+        run_id=row["run_id"],
+        files=row["files"],
+    )
 
 
 def _suffix(file: FileVersion) -> str:

@@ -66,11 +66,6 @@ def _sort(f: FileVersion, versions: Sequence[KnownVersion], run_id: RunId, draft
         draft.taken.append(f)
 
 
-def is_folder_marker(f: FileVersion) -> bool:
-    """Consoles make folders visible with empty objects whose key ends in a slash. They are no files."""
-    return f.key.endswith("/") and f.size_bytes == 0
-
-
 def unreadable(key: str) -> str | None:
     """Why Spark would skip or misread this key without a word; None if it reads it under its exact name."""
     *folders, name = key.split("/")

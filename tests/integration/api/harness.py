@@ -24,6 +24,7 @@ from services.api.clusters.registry import Clusters
 from services.api.health.checks import Check
 from services.api.http import build_http
 from services.api.ingestions.handlers import Ingestions
+from services.api.reconciliations.handlers import Reconciliations
 from services.api.runs.handlers import Runs
 from services.api.runs.projector import Projector
 from services.api.runs.sweeper import Sweeper
@@ -152,6 +153,7 @@ async def api_under_test(
     app = build_http(
         ingestions=Ingestions(database, box, clusters),
         runs=Runs(database, clusters, messages, relay, topic_prefix="autoloader", broker="kafka:9092"),
+        reconciliations=Reconciliations(database, clusters, messages),
         clusters=clusters,
         checks=checks or {},
         caller=Caller(TenantId(tenant_id), actor="tester"),

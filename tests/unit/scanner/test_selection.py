@@ -4,7 +4,7 @@ import pytest
 
 from libs.common.ledger.model import KnownVersion
 from libs.common.ledger.states import FileState
-from services.scanner.domain.selection import Selection, is_folder_marker, select, unreadable
+from services.scanner.domain.selection import Selection, select, unreadable
 from tests.unit.scanner.listings import EARLIER_RUN, THIS_RUN, known, listed
 
 A = listed()
@@ -112,4 +112,4 @@ def test_a_refused_key_is_not_told_again_by_the_next_run() -> None:
 )
 def test_folder_markers_are_no_files(key: str, size_bytes: int, expected: bool) -> None:
     """Empty, and named like a folder. With bytes in it, it is a file with an odd name."""
-    assert expected == is_folder_marker(listed(key, size_bytes=size_bytes))
+    assert expected == listed(key, size_bytes=size_bytes).is_folder_marker

@@ -1,0 +1,153 @@
+"""``autoloader audit`` and ``autoloader rebuild-ledger``: ask, wait, print, and an exit code that scripts can use."""
+
+import sys
+import time
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from typing import Annotated, Literal, TypeVar
+from uuid import UUID
+
+import typer
+from rich.console import Console
+from rich.table import Table
+
+from client.answers import Audit, Rebuild
+from client.rest import DEFAULT_API_URL, AutoloaderClient
+from libs.common.contracts.reports import AuditReport, Findings, RebuildReport
+from libs.common.errors import AutoloaderError, Permanent, Temporary
+
+FOUND, TROUBLE = 1, 2
+POLL_S = 0.5
+
+Asked = TypeVar("Asked", Audit, Rebuild)
+Ingestion = Annotated[UUID, typer.Argument(help="The ingestion's id.", metavar="INGESTION")]
+Api = Annotated[str, typer.Option(help="The API's address.", envvar="AUTOLOADER_API_URL")]
+Json = Annotated[bool, typer.Option("--json", help="Print the report as JSON.")]
+Wait = Annotated[float, typer.Option(help="Seconds to wait for the report.")]
+
+
+def audit(ingestion: Ingestion, api: Api = DEFAULT_API_URL, as_json: Json = False, wait_s: Wait = 600) -> None:
+    """Hold bucket, ledger and table against each other. Changes nothing.
+
+    Exit code 0: they agree. 1: something is missing, duplicated or orphaned. 2: it could not be told.
+    """
+    with _told(), AutoloaderClient(api) as client:
+        audit_id = client.request_audit(ingestion)
+        report = _awaited(lambda: client.audit(ingestion, audit_id), wait_s).report
+        assert report is not None
+        if as_json:
+            sys.stdout.write(report.model_dump_json(indent=2) + "\n")
+        else:
+            print_audit(report, Console())
+    raise typer.Exit(0 if report.clean else FOUND)
+
+
+def rebuild_ledger(
+    ingestion: Ingestion,
+    api: Api = DEFAULT_API_URL,
+    as_json: Json = False,
+    wait_s: Wait = 600,
+    yes: Annotated[bool, typer.Option("--yes", help="Do not ask.")] = False,
+    dry_run: Annotated[bool, typer.Option("--dry-run", help="Say what it would write; write nothing.")] = False,
+    unproven: Annotated[
+        Literal["committed", "new"] | None,
+        typer.Option(help="Files that may have been loaded before the table's oldest snapshot: are they?"),
+    ] = None,
+    from_ingestion: Annotated[
+        UUID | None, typer.Option(help="The id under which the table was loaded, if the ingestion was created again.")
+    ] = None,
+) -> None:
+    """Bring the ledger up to what the table's snapshots and the bucket prove, and let loading go on.
+
+    For a database that was lost, or restored from an older backup. May be repeated. Exit code 2: it was refused.
+    """
+    if not (yes or dry_run):
+        typer.confirm(f"Rewrite what the ledger says of ingestion {ingestion}?", abort=True)
+    with _told(), AutoloaderClient(api) as client:
+        rebuild_id = client.request_rebuild(
+            ingestion, dry_run=dry_run, unproven=unproven, from_ingestion=from_ingestion
+        )
+        report = _awaited(lambda: client.rebuild(ingestion, rebuild_id), wait_s).report
+        assert report is not None
+        if as_json:
+            sys.stdout.write(report.model_dump_json(indent=2) + "\n")
+        else:
+            print_rebuild(report, Console())
+
+
+def print_audit(report: AuditReport, console: Console) -> None:
+    """For people: the three sides, what was found, what is worth knowing."""
+    sides = Table("", "batches", "files", "rows")
+    for name, side in (("bucket", report.sides.bucket), ("ledger", report.sides.ledger), ("table", report.sides.table)):
+        sides.add_row(name, *("" if n is None else f"{n:,}" for n in (side.batches, side.files, side.rows)))
+    console.print(sides)
+    kinds = {
+        "missing": report.missing,
+        "duplicated": report.duplicated,
+        "orphaned": report.orphaned,
+        "miscounted": report.miscounted,
+    }
+    for word, findings in kinds.items():
+        if findings.count:
+            console.print(_listed(word, findings))
+    for note in report.notes:
+        console.print(f"note: {note}", markup=False)
+    found = ", ".join(f"{word} {findings.count:,}" for word, findings in kinds.items())
+    console.print("bucket, ledger and table agree" if report.clean else found, markup=False)
+
+
+def print_rebuild(report: RebuildReport, console: Console) -> None:
+    """For people: one line per number."""
+    numbers = Table("what", "number", title="would be written" if report.dry_run else "written")
+    for what, number in (
+        ("batches restored from the table", report.batches_restored),
+        ("batches withdrawn that left the table", report.batches_withdrawn),
+        ("files proved to be loaded", report.files_committed),
+        ("files taken as loaded without proof", report.files_taken_on_trust),
+        ("files that the next run loads", report.files_new),
+    ):
+        numbers.add_row(what, f"{number:,}")
+    console.print(numbers)
+    for note in report.notes:
+        console.print(f"note: {note}", markup=False)
+
+
+def _listed(word: str, findings: Findings) -> Table:
+    more = findings.count - len(findings.examples)
+    table = Table("name", "reason", title=f"{word}: {findings.count:,}", caption=f"and {more:,} more" if more else None)
+    for found in findings.examples:
+        table.add_row(found.name, found.reason)
+    return table
+
+
+@contextmanager
+def _told() -> Iterator[None]:
+    """Trouble becomes one line and its exit code."""
+    try:
+        yield
+    except AutoloaderError as e:
+        sys.stderr.write(f"{e}{f'. {e.hint}' if e.hint and e.hint not in str(e) else ''}\n")
+        raise typer.Exit(TROUBLE) from e
+    except KeyboardInterrupt:
+        sys.stderr.write("stopped waiting; what was asked for goes on\n")
+        raise typer.Exit(130) from None
+
+
+def _awaited(look: Callable[[], Asked], wait_s: float) -> Asked:
+    """The answer, when it is done.
+
+    Raises:
+        Permanent: it could not be done. Temporary: not within ``wait_s``.
+    """
+    until = time.monotonic() + wait_s
+    while (answer := look()).status not in ("done", "failed"):
+        if time.monotonic() > until:
+            raise Temporary(
+                f"no report within {wait_s:g} seconds ({answer.status})",
+                code="report_late",
+                hint="is an executor running? The request stays, and is answered when one takes it",
+            )
+        time.sleep(POLL_S)
+    if answer.problem is not None:
+        raise Permanent(answer.problem.message, code=answer.problem.error_type, hint=answer.problem.hint)
+    return answer

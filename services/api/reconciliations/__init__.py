@@ -1,0 +1,1 @@
+"""Audits of an ingestion, and rebuilds of its ledger."""

@@ -1,0 +1,50 @@
+"""``/ingestions/{id}/audit``, ``/audits``, ``/rebuild-ledger`` and ``/rebuilds``."""
+
+from uuid import UUID
+
+from fastapi import APIRouter, Response
+
+from services.api.caller import Caller
+from services.api.docs import OnceHeader, errors_for
+from services.api.reconciliations.handlers import Reconciliations
+from services.api.reconciliations.schemas import AuditAccepted, AuditOut, RebuildAccepted, RebuildIn, RebuildOut
+
+
+def router(reconciliations: Reconciliations, caller: Caller) -> APIRouter:
+    routes = APIRouter(prefix="/ingestions/{ingestion_id}", tags=["audits"])
+
+    @routes.post(
+        "/audit",
+        status_code=202,
+        response_model=AuditAccepted,
+        summary="Hold bucket, ledger and table against each other",
+        description="Finds what is missing, duplicated or orphaned, and changes nothing. The report is at the address "
+        "in `Location`.",
+        responses=errors_for(404, 422),
+    )
+    async def request_audit(ingestion_id: UUID, once: OnceHeader) -> Response:
+        answer = await reconciliations.request_audit(caller, ingestion_id, once)
+        return answer.response({"Location": f"/api/v1/ingestions/{ingestion_id}/audits/{answer.body['audit_id']}"})
+
+    @routes.get("/audits/{audit_id}", summary="One audit and its report", responses=errors_for(404, 422))
+    async def get_audit(ingestion_id: UUID, audit_id: UUID) -> AuditOut:
+        return await reconciliations.audit(caller, ingestion_id, audit_id)
+
+    @routes.post(
+        "/rebuild-ledger",
+        status_code=202,
+        response_model=RebuildAccepted,
+        summary="Bring the ledger up to what the table proves",
+        description="For a ledger that was lost, or restored from an older backup. Ends a halt. The report is at the "
+        "address in `Location`.",
+        responses=errors_for(404, 409, 422),
+    )
+    async def request_rebuild(ingestion_id: UUID, wanted: RebuildIn, once: OnceHeader) -> Response:
+        answer = await reconciliations.request_rebuild(caller, ingestion_id, wanted, once)
+        return answer.response({"Location": f"/api/v1/ingestions/{ingestion_id}/rebuilds/{answer.body['rebuild_id']}"})
+
+    @routes.get("/rebuilds/{rebuild_id}", summary="One rebuild and its report", responses=errors_for(404, 422))
+    async def get_rebuild(ingestion_id: UUID, rebuild_id: UUID) -> RebuildOut:
+        return await reconciliations.rebuild(caller, ingestion_id, rebuild_id)
+
+    return routes

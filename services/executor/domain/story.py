@@ -1,0 +1,108 @@
+"""What a table's snapshots tell: which batches its rows came from, and how far back one can see."""
+
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass
+from datetime import datetime
+
+from services.executor.domain import evidence
+
+
+@dataclass(frozen=True, slots=True)
+class Snapshot:
+    """One snapshot, as the table lists it. ``wap_id``, ``files`` and ``run_id`` are its own, or its source's if it was
+    picked; None where nobody wrote them, or where they were expired."""
+
+    id: int
+    parent_id: int | None
+    committed_at: datetime
+    wap_id: str | None
+    is_burn: bool
+    rows: int
+    size_bytes: int
+    run_id: str | None = None
+    files: str | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class TableBatch:
+    """A batch that entered the table. ``files`` are the numbers of its file versions, None if nothing names them."""
+
+    batch_id: str
+    ingestion_id: str
+    generation: int
+    snapshot_id: int
+    committed_at: datetime
+    is_burn: bool
+    rows: int
+    size_bytes: int
+    run_id: str | None
+    files: tuple[int, ...] | None
+
+
+@dataclass(frozen=True, slots=True)
+class TableStory:
+    """The table's side of an audit. ``batches`` are in its ancestry, oldest first; ``snapshots`` are all that it still
+    has. ``is_cut``: the ancestry once went further back than ``since``; its beginning was expired."""
+
+    batches: tuple[TableBatch, ...] = ()
+    snapshots: frozenset[int] = frozenset()
+    is_cut: bool = False
+    since: datetime | None = None
+    data_files: int = 0
+    data_files_twice: tuple[str, ...] = ()
+
+
+def tell(
+    snapshots: Iterable[Snapshot], current: int | None, *, data_files: int = 0, data_files_twice: tuple[str, ...] = ()
+) -> TableStory:
+    """The story of the snapshots from ``current`` back."""
+    by_id = {s.id: s for s in snapshots}
+    ancestry: list[Snapshot] = []
+    at = current
+    while at is not None and at in by_id:
+        ancestry.append(by_id[at])
+        at = by_id[at].parent_id
+    ancestry.reverse()
+    batches = [found for s in ancestry if (found := _batch_of(s)) is not None]
+    return TableStory(
+        batches=tuple(batches),
+        snapshots=frozenset(by_id),
+        is_cut=at is not None,
+        since=ancestry[0].committed_at if ancestry else None,
+        data_files=data_files,
+        data_files_twice=data_files_twice,
+    )
+
+
+def ingestions_in(story: TableStory) -> Mapping[str, int]:
+    """How many batches with data each ingestion has in the table."""
+    counts: dict[str, int] = {}
+    for b in story.batches:
+        if not b.is_burn:
+            counts[b.ingestion_id] = counts.get(b.ingestion_id, 0) + 1
+    return counts
+
+
+def _batch_of(snapshot: Snapshot) -> TableBatch | None:
+    parts = (snapshot.wap_id or "").split(":")
+    if len(parts) != 4 or parts[0] != "al1" or not parts[2].isdecimal():
+        return None
+    return TableBatch(
+        batch_id=parts[3],
+        ingestion_id=parts[1],
+        generation=int(parts[2]),
+        snapshot_id=snapshot.id,
+        committed_at=snapshot.committed_at,
+        is_burn=snapshot.is_burn,
+        rows=snapshot.rows,
+        size_bytes=snapshot.size_bytes,
+        run_id=snapshot.run_id,
+        files=_numbers(snapshot.files),
+    )
+
+
+def _numbers(text: str | None) -> tuple[int, ...] | None:
+    try:
+        return None if text is None else evidence.read(text)
+    except ValueError:
+        return None

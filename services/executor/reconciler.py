@@ -1,0 +1,146 @@
+"""Audits and rebuilds: bucket, ledger and table are read side by side, and the report goes into the ledger.
+
+A request that stops half-way is begun again by whoever takes it next; every step may be repeated.
+"""
+
+import asyncio
+from collections.abc import AsyncIterator, Mapping, Sequence
+from datetime import timedelta
+from typing import Any, Protocol
+from uuid import UUID
+
+from libs.common.contracts.codec import Envelope
+from libs.common.contracts.events import AuditIngestion, Problem, RebuildLedger
+from libs.common.errors import AutoloaderError, Fenced, Permanent, Temporary
+from libs.common.heartbeat import holding
+from libs.common.ledger.model import FileVersion
+from libs.common.ledger.reconciliations import ReconciliationClaim, Reconciliations
+from libs.common.logs import get_logger
+from libs.common.objects.pattern import Pattern
+from libs.common.objects.ports import ObjectStore
+from libs.common.storage.definitions import RunDefinition, RunDefinitions
+from services.executor.domain.reconcile import Comparison, LedgerSide, settled
+from services.executor.domain.story import TableStory
+
+ATTEMPTS_MAX = 5
+"""A request that met passing trouble this often is failed, with the latest reason."""
+AT_ONCE = 2
+_log = get_logger(__name__)
+
+
+class Tables(Protocol):
+    """The destination tables of ingestions. ``story`` tells what the snapshots know; None if there is no table."""
+
+    async def story(self, order: RunDefinition) -> TableStory | None: ...
+
+
+class Reconciler:
+    """Handles audits and rebuilds. One instance per process."""
+
+    def __init__(
+        self,
+        requests: Reconciliations,
+        definitions: RunDefinitions,
+        tables: Tables,
+        objects: ObjectStore,
+        *,
+        heartbeat: timedelta,
+        sweep_interval: timedelta,
+    ) -> None:
+        self._requests = requests
+        self._definitions = definitions
+        self._tables = tables
+        self._objects = objects
+        self._heartbeat = heartbeat
+        self._sweep_interval = sweep_interval
+
+    async def on_command(self, envelope: Envelope) -> None:
+        command = envelope.message
+        assert isinstance(command, AuditIngestion | RebuildLedger)
+        await self.work_on(command.request_id)
+
+    async def sweep(self) -> None:
+        """Takes over what nobody works on, for ever; ends only by cancellation."""
+        while True:
+            await asyncio.sleep(self._sweep_interval.total_seconds())
+            try:
+                waiting = await self._requests.waiting(asked_before=self._sweep_interval, limit=AT_ONCE)
+                for request_id in waiting:
+                    await self.work_on(request_id)
+            except AutoloaderError as error:
+                _log.warning("sweep.failed", code=error.code, problem=error.message)
+            except Exception:  # noqa: BLE001 - our bug in one request must not end the process
+                _log.exception("sweep.bug")
+
+    async def work_on(self, request_id: UUID) -> None:
+        """Sees a request to its end, unless somebody else has it or it is over.
+
+        Raises:
+            Fenced: another executor took over.
+            Temporary: the database is away.
+        """
+        claim = await self._requests.claim(request_id)
+        if claim is None:
+            return
+        log = _log.bind(request_id=str(request_id), ingestion_id=str(claim.ingestion_id), kind=claim.kind)
+        try:
+            async with holding(lambda: self._requests.extend(claim), every=self._heartbeat):
+                report = await self._report(claim)
+                await self._requests.done(claim, report)
+            log.info("reconciliation.done")
+        except Fenced:
+            log.warning("reconciliation.fenced")
+            raise
+        except Temporary as error:
+            log.warning("reconciliation.left", code=error.code, problem=error.message, attempt=claim.attempt)
+            if error.code == "database_unavailable":
+                raise
+            if claim.attempt >= ATTEMPTS_MAX:
+                await self._fail(claim, error)
+            # Otherwise the lease runs out, and a sweeper tries again: that long a pause is about right.
+        except Permanent as error:
+            log.warning("reconciliation.failed", code=error.code, problem=error.message)
+            await self._fail(claim, error)
+        except Exception:
+            if claim.attempt >= ATTEMPTS_MAX:
+                await self._requests.failed(claim, _internal_error(claim))
+            raise
+
+    async def _report(self, claim: ReconciliationClaim) -> Mapping[str, Any]:
+        order = await self._definitions.of_reconciliation(claim.id)
+        if claim.kind != "audit":
+            raise Permanent("this executor rebuilds no ledgers yet", code="unsupported", hint="update the executor")
+        return await self._audit(claim, order)
+
+    async def _audit(self, claim: ReconciliationClaim, order: RunDefinition) -> Mapping[str, Any]:
+        before = await self._requests.batches(claim.ingestion_id)
+        story = await self._tables.story(order)
+        ledger = LedgerSide(
+            batches=settled(before, await self._requests.batches(claim.ingestion_id)),
+            files_committed=await self._requests.files_committed(claim.ingestion_id, claim.generation),
+        )
+        comparison = Comparison(str(claim.ingestion_id), claim.generation, ledger, story or TableStory())
+        async for page in self._bucket(order):
+            digests = [f.digest for f in page]
+            comparison.page(page, await self._requests.versions(claim.ingestion_id, claim.generation, digests))
+        return comparison.report().model_dump(mode="json")
+
+    async def _bucket(self, order: RunDefinition) -> AsyncIterator[Sequence[FileVersion]]:
+        """The source's files as the scanner would see them, page by page."""
+        source = order.definition.source
+        pattern = Pattern(source.file_pattern)
+        async for page in self._objects.pages(source.bucket, source.prefix, order.credentials):
+            wanted = [f for f in page if not f.is_folder_marker and pattern.matches(f.key, source.prefix)]
+            if wanted:
+                yield wanted
+
+    async def _fail(self, claim: ReconciliationClaim, error: AutoloaderError) -> None:
+        await self._requests.failed(claim, Problem(error_type=error.code, message=error.message, hint=error.hint))
+
+
+def _internal_error(claim: ReconciliationClaim) -> Problem:
+    return Problem(
+        error_type="internal_error",
+        message=f"an unexpected error stopped this {claim.kind}",
+        hint=f"look for request {claim.id} in the executor's log, and report it",
+    )

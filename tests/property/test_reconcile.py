@@ -1,0 +1,190 @@
+"""An audit finds what is wrong, and nothing else. A world that agrees is broken in one place at a time."""
+
+from dataclasses import replace
+from datetime import UTC, datetime
+
+from hypothesis import given
+from hypothesis import strategies as st
+
+from libs.common.contracts.reports import AuditReport
+from libs.common.ledger.model import BatchRow, FileVersion, VersionRow
+from libs.common.ledger.states import BatchState, FileState
+from services.executor.domain.evidence import written
+from services.executor.domain.reconcile import Comparison, LedgerSide, settled
+from services.executor.domain.story import Snapshot, tell
+
+ME, OTHER = "00000000-0000-4000-8000-00000000000a", "00000000-0000-4000-8000-00000000000b"
+NOW = datetime(2025, 1, 7, tzinfo=UTC)
+
+
+def file(number: int, etag: str = "e") -> FileVersion:
+    return FileVersion("landing", f"data/{number}.json", etag, 10, NOW)
+
+
+class World:
+    """Batches of files, loaded one after the other; ``audit`` looks at what is left of them."""
+
+    def __init__(self, sizes: list[int]) -> None:
+        self.bucket: dict[str, FileVersion] = {}
+        self.batches: dict[str, BatchRow] = {}
+        self.files: dict[bytes, VersionRow] = {}
+        self.snapshots: list[Snapshot] = []
+        self.generation = 1
+        for number, size in enumerate(sizes):
+            self.load(f"b{number}", [file(100 * number + n) for n in range(size)])
+
+    def load(self, name: str, files: list[FileVersion], *, ingestion: str = ME, generation: int = 1) -> None:
+        """As the executor does."""
+        for f in files:
+            self.bucket[f.key] = f
+            self.files[f.digest] = VersionRow(f.version_tag, FileState.COMMITTED, name)
+        self.append(
+            Snapshot(0, None, NOW, f"al1:{ingestion}:{generation}:{name}", False, len(files), 1, files=written(files))
+        )
+        rows = self.snapshots[-1].rows
+        self.batches[name] = BatchRow(name, generation, BatchState.PUBLISHED, self.snapshots[-1].id, rows)
+
+    def append(self, snapshot: Snapshot) -> None:
+        parent = self.snapshots[-1].id if self.snapshots else None
+        self.snapshots.append(replace(snapshot, id=1000 + len(self.snapshots), parent_id=parent))
+
+    def audit(self, pages_of: int = 3) -> AuditReport:
+        current = self.snapshots[-1].id if self.snapshots else None
+        committed = sum(v.state is FileState.COMMITTED for v in self.files.values())
+        ledger = LedgerSide(tuple(self.batches.values()), committed)
+        comparison = Comparison(ME, self.generation, ledger, tell(self.snapshots, current))
+        files = list(self.bucket.values())
+        for start in range(0, len(files), pages_of):
+            page = files[start : start + pages_of]
+            comparison.page(page, {f.digest: [self.files[f.digest]] for f in page if f.digest in self.files})
+        return comparison.report()
+
+
+worlds = st.builds(World, st.lists(st.integers(0, 5), min_size=1, max_size=5))
+full_worlds = st.builds(World, st.lists(st.integers(1, 5), min_size=2, max_size=5))
+
+
+def found(report: AuditReport) -> tuple[int, int, int, int]:
+    """Missing, duplicated, orphaned, miscounted."""
+    return report.missing.count, report.duplicated.count, report.orphaned.count, report.miscounted.count
+
+
+@given(worlds, st.integers(1, 7))
+def test_a_world_that_agrees_is_clean(world: World, pages_of: int) -> None:
+    """However the listing is cut into pages; the three sides count alike."""
+    report = world.audit(pages_of)
+    assert report.clean
+    assert (0, 0, 0, 0) == found(report)
+    sides = report.sides
+    assert len(world.bucket) == sides.bucket.files == sides.ledger.files == sides.table.files
+    assert (sides.ledger.batches, sides.ledger.rows) == (sides.table.batches, sides.table.rows)
+
+
+@given(full_worlds, st.data())
+def test_a_file_that_nobody_loaded_is_missing(world: World, data: st.DataObject) -> None:
+    """Unknown to the ledger, or seen and still waiting."""
+    f = file(999)
+    world.bucket[f.key] = f
+    if data.draw(st.booleans()):
+        world.files[f.digest] = VersionRow(f.version_tag, FileState.DISCOVERED, None)
+    report = world.audit()
+    assert (1, 0, 0, 0) == found(report)
+    assert f.uri == report.missing.examples[0].name
+    assert not report.clean
+
+
+@given(full_worlds)
+def test_rows_that_left_the_table_are_missing_and_their_batch_an_orphan(world: World) -> None:
+    """The table was rolled back; its snapshot is still there, out of sight."""
+    lost = world.snapshots[-1]
+    size = sum(v.batch_id == f"b{len(world.snapshots) - 1}" for v in world.files.values())
+    world.snapshots = [replace(lost, id=1), *world.snapshots[:-1]]
+    assert (size, 0, 1, 0) == found(world.audit())
+
+
+@given(full_worlds, st.booleans())
+def test_a_batch_that_the_ledger_lost_is_an_orphan(world: World, with_files: bool) -> None:
+    """Its files are in the table, so they are not missing: the evidence says so."""
+    name = next(iter(world.batches))
+    del world.batches[name]
+    if with_files:
+        world.files = {d: v for d, v in world.files.items() if v.batch_id != name}
+    missing, duplicated, orphaned, _ = found(world.audit())
+    assert (0, 0, 1) == (missing, duplicated, orphaned)
+
+
+@given(full_worlds)
+def test_a_batch_that_is_in_the_table_twice_is_duplicated(world: World) -> None:
+    """What a plain append does after a crash."""
+    world.append(world.snapshots[0])
+    assert 1 == world.audit().duplicated.count
+
+
+@given(full_worlds)
+def test_a_file_version_in_two_batches_is_duplicated_and_named(world: World) -> None:
+    """A ledger that forgot, and loaded on."""
+    f = file(0)
+    world.load("again", [f])
+    report = world.audit()
+    assert 1 == report.duplicated.count
+    assert f.uri == report.duplicated.examples[0].name
+
+
+@given(full_worlds)
+def test_a_version_in_two_batches_whose_key_is_gone_is_still_counted(world: World) -> None:
+    """Nobody can name it any more."""
+    f = file(0)
+    world.load("again", [f])
+    del world.bucket[f.key]
+    assert 1 == world.audit().duplicated.count
+
+
+@given(full_worlds, st.integers(1, 10))
+def test_rows_that_differ_are_told(world: World, off: int) -> None:
+    """I7: what the ledger recorded is what the snapshot added."""
+    name, row = next(iter(world.batches.items()))
+    world.batches[name] = replace(row, rows=row.rows + off)
+    assert (0, 0, 0, 1) == found(world.audit())
+
+
+@given(full_worlds)
+def test_other_writers_are_none_of_our_business(world: World) -> None:
+    """A foreign append, and another ingestion into the same table."""
+    world.append(Snapshot(0, None, NOW, None, False, 7, 1))
+    world.append(Snapshot(0, None, NOW, f"al1:{OTHER}:1:x", False, 7, 1, files=written([file(0)])))
+    assert world.audit().clean
+
+
+@given(full_worlds)
+def test_what_was_expired_cannot_be_called_wrong(world: World) -> None:
+    """The oldest snapshots are gone, and their batches are only noted."""
+    del world.snapshots[0]
+    report = world.audit()
+    assert report.clean
+    assert report.notes
+
+
+@given(full_worlds)
+def test_a_committed_file_that_left_the_bucket_is_only_noted(world: World) -> None:
+    """Its rows are in the table; what becomes of the file is its owner's choice."""
+    del world.bucket[next(iter(world.bucket))]
+    report = world.audit()
+    assert report.clean
+    assert report.notes
+
+
+@given(full_worlds)
+def test_a_committed_file_that_its_snapshot_does_not_name_is_missing(world: World) -> None:
+    """The ledger says more than the table."""
+    f = file(999)
+    world.bucket[f.key] = f
+    world.files[f.digest] = VersionRow(f.version_tag, FileState.COMMITTED, "b0")
+    assert (1, 0, 0, 0) == found(world.audit())
+
+
+def test_what_is_published_while_one_looks_is_on_its_way() -> None:
+    """The table was read between the two looks at the ledger; the story may lack the second batch."""
+    one = BatchRow("one", 1, BatchState.PUBLISHED, 1, 1)
+    two = BatchRow("two", 1, BatchState.PUBLISHED, 2, 1)
+    before = [one, replace(two, state=BatchState.PUBLISHING)]
+    assert (one, replace(two, state=BatchState.PUBLISHING)) == settled(before, [one, two])
