@@ -16,11 +16,12 @@ import signal
 import socket
 import sys
 from asyncio.subprocess import PIPE, Process
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Mapping
 from contextlib import AsyncExitStack, asynccontextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
+from urllib.parse import urlsplit
 
 import httpx
 
@@ -113,10 +114,19 @@ class Installation:
 
 
 @asynccontextmanager
-async def installation() -> AsyncIterator[Installation]:
-    """An Autoloader with its API running, and short leases."""
+async def installation(
+    *, postgres_at: str | None = None, settings: Mapping[str, str] | None = None
+) -> AsyncIterator[Installation]:
+    """An Autoloader with its API running, and short leases.
+
+    ``postgres_at`` (host:port) is a proxy that its services reach Postgres through; ``settings`` are environment
+    variables that win over ours (``AUTOLOADER_CLUSTERS`` with a proxy before Spark, for example).
+    """
     async with AsyncExitStack() as stack:
         database_url = await stack.enter_async_context(fresh_database_url())
+        if postgres_at is not None:
+            url = urlsplit(database_url)
+            database_url = url._replace(netloc=f"{url.username}:{url.password}@{postgres_at}").geturl()
         prefix = await stack.enter_async_context(own_topics())
         port = free_port()
         client = await stack.enter_async_context(
@@ -138,6 +148,7 @@ async def installation() -> AsyncIterator[Installation]:
                 "AUTOLOADER_S3_SECRET_ACCESS_KEY": os.environ.get("TEST_MINIO_SECRET_KEY", "minioadmin"),
                 "AUTOLOADER_LEASE_TTL_S": str(LEASE_S),
                 "AUTOLOADER_SWEEP_INTERVAL_S": str(SWEEP_S),
+                **(settings or {}),
             },
             client,
         )

@@ -34,6 +34,15 @@ class SlowDown:
 
 
 @dataclass(frozen=True, slots=True)
+class Denied:
+    """403 AccessDenied for objects, as if their access had been revoked after the listing."""
+
+    share: float = 1.0
+    on: str = r"^(GET|HEAD) /[^/?]+/[^?]+"
+    times: int | None = None
+
+
+@dataclass(frozen=True, slots=True)
 class Reset:
     """The connection is reset when so many bytes of the body have gone out."""
 
@@ -82,7 +91,7 @@ class EmptyLastPage:
     times: int | None = None
 
 
-Fault = SlowDown | Reset | Truncated | Trickle | FailPage | EmptyLastPage
+Fault = SlowDown | Denied | Reset | Truncated | Trickle | FailPage | EmptyLastPage
 
 
 @dataclass(frozen=True, slots=True)
@@ -159,6 +168,10 @@ class S3Proxy:
         match fault:
             case SlowDown():
                 return _refusal(503, "SlowDown", "Please reduce your request rate.")
+            case Denied() if request.asked.startswith("HEAD "):
+                return _Message(b"HTTP/1.1 403 Forbidden\r\nContent-Length: 0\r\n\r\n")
+            case Denied():
+                return _refusal(403, "AccessDenied", "Access Denied.")
             case FailPage():
                 return _refusal(500, "InternalError", "We encountered an internal error. Please try again.")
             case EmptyLastPage() if f"continuation-token={_EMPTY_PAGE}" in request.asked:

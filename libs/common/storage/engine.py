@@ -26,6 +26,10 @@ IDLE_IN_TRANSACTION_S = 15.0
 so its locks (a batch's row, the relay's turn) would stay for as long as it is frozen; the server ends it instead.
 Longer than the relay may wait for Kafka, which is the longest that a transaction of ours waits for anything."""
 
+COMMAND_S = 20.0
+"""How long one statement may take. A server that froze, or a network that drops packets without a word, must not hold a
+caller for ever. Longer than ``IDLE_IN_TRANSACTION_S``, since a statement may wait for a lock of a frozen process."""
+
 
 def async_url(database_url: str) -> str:
     """``postgresql://…`` as users write it, with the asyncpg driver named."""
@@ -55,6 +59,7 @@ class Database:
             pool_pre_ping=True,
             connect_args={
                 "timeout": connect_timeout_s,
+                "command_timeout": COMMAND_S,
                 "server_settings": {
                     "timezone": "UTC",
                     "idle_in_transaction_session_timeout": f"{round(idle_in_transaction_s * 1000)}ms",

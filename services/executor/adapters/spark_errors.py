@@ -28,6 +28,7 @@ _NOT_WHOLE = re.compile(
     r"corrupt|malformed|[\w ]*CRC)[^\n]{0,200})",
     re.IGNORECASE,
 )
+_GRPC_DETAILS = re.compile(r'^\s*details = "([^\n]+)"$', re.MULTILINE)
 _READ_FILE = re.compile(r"Encountered error while reading file (\S+?)\.?(?:\s|$)")
 
 
@@ -98,6 +99,9 @@ def is_change_refused(error: BaseException) -> bool:
 
 
 def first_line(text: str) -> str:
+    """What happened, in one line. gRPC's own errors begin with the name of a Python class and say it further down."""
+    if (details := _GRPC_DETAILS.search(text)) is not None:
+        text = details[1]
     return (text.strip().splitlines() or ["no message"])[0][:300]
 
 

@@ -107,6 +107,12 @@ def test_an_error_of_ours_passes_as_it_is() -> None:
     assert translate(ours, url=URL, table="t") is ours
 
 
+def test_what_grpc_says_is_found_in_its_small_print() -> None:
+    """Not the name of the class that says it."""
+    said = '<_InactiveRpcError of RPC that terminated with:\n\tstatus = INTERNAL\n\tdetails = "Message too big!"\n>'
+    assert "Message too big!" in translate(UnknownException(said), url=URL, table=TO.identifier).message
+
+
 def test_a_missing_table_is_no_error() -> None:
     """It is the answer to a question."""
     assert is_table_missing(condition("TABLE_OR_VIEW_NOT_FOUND"))

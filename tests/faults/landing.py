@@ -1,0 +1,161 @@
+"""Files that land, the table that they are loaded into, and the one question: is every row in it once?"""
+
+import asyncio
+import json
+import os
+from collections.abc import AsyncIterator, Iterable
+from contextlib import asynccontextmanager, suppress
+from dataclasses import dataclass, field
+from typing import Any
+from uuid import uuid4
+
+import boto3
+from botocore.config import Config
+from pyspark.sql.connect.session import SparkSession
+
+from tests.support.eventually import eventually
+from tests.support.installation import Installation
+
+BUCKET = "autoloader-faults"
+RECOVERY_S = 120.0
+FINAL = ("success", "partial", "failed", "cancelled")
+ACCESS_KEY = os.environ.get("TEST_MINIO_ACCESS_KEY", "minioadmin")
+SECRET = os.environ.get("TEST_MINIO_SECRET_KEY", "minioadmin")
+MINIO = os.environ.get("TEST_MINIO_ENDPOINT", "http://localhost:9000")
+SPARK = os.environ.get("TEST_SPARK_CONNECT_URL", "sc://localhost:15002")
+
+
+@dataclass
+class Landing:
+    """One ingestion. ``ids`` are the rows that its files hold; each of them should be in the table once."""
+
+    autoloader: Installation
+    s3: Any
+    spark: Any
+    name: str
+    ids: set[int] = field(default_factory=set)
+    keys: set[str] = field(default_factory=set)
+    ingestion_id: str = ""
+
+    @property
+    def table(self) -> str:
+        return f"test_catalog.faults.{self.name}"
+
+    async def put(self, name: str, body: bytes, ids: Iterable[int] = ()) -> str:
+        """Lands a file; ``ids`` are those of its rows that the table should have. Returns its address."""
+        key = f"{self.name}/{name}"
+        # An empty Body makes botocore promise bytes that never come.
+        await asyncio.to_thread(self.s3.put_object, Bucket=BUCKET, Key=key, **({"Body": body} if body else {}))
+        self.keys.add(key)
+        self.ids.update(ids)
+        return f"s3://{BUCKET}/{key}"
+
+    async def put_rows(self, name: str, first: int, count: int, filler: str = "") -> str:
+        """Lands a good file with so many rows, numbered from ``first``."""
+        ids = range(first, first + count)
+        return await self.put(name, lines(*({"id": i, "text": f"row {i}{filler}"} for i in ids)), ids)
+
+    async def begin(self, endpoint_url: str | None = None, **source: Any) -> str:
+        """Creates the ingestion if there is none, and asks for a run. ``endpoint_url``: its own way to the store."""
+        if not self.ingestion_id:
+            await self.create(endpoint_url, **source)
+        run_id: str = (await self.autoloader.post(f"/{self.ingestion_id}/run"))["run_id"]
+        return run_id
+
+    async def create(self, endpoint_url: str | None = None, secret: str = SECRET, **source: Any) -> None:
+        access = {
+            "aws_access_key_id": ACCESS_KEY,
+            "aws_secret_access_key": secret,
+            "endpoint_url": endpoint_url,
+        }
+        created = await self.autoloader.post(
+            "",
+            name=self.name,
+            cluster_id="local",
+            source={
+                "path": f"s3://{BUCKET}/{self.name}/",
+                **({"credentials": access} if endpoint_url else {}),
+                **source,
+            },
+            destination={"catalog": "test_catalog", "database": "faults", "table": self.name},
+        )
+        self.ingestion_id = created["id"]
+
+    async def end_of(self, run_id: str, within_s: float = RECOVERY_S) -> dict[str, Any]:
+        """The run, once it has ended by itself."""
+        latest: dict[str, Any] = {}
+
+        async def is_over() -> bool:
+            latest.update(await self.autoloader.run_of(self.ingestion_id, run_id))
+            return latest["status"] in FINAL
+
+        await eventually(is_over, within_s, what=f"the run of {self.name} ends")
+        return latest
+
+    async def run(self, status: str = "success", **options: Any) -> dict[str, Any]:
+        """A run from its request to its end, which is ``status``."""
+        ended = await self.end_of(await self.begin(**options))
+        assert status == ended["status"], self.story_of(ended)
+        return ended
+
+    def story_of(self, run: dict[str, Any]) -> str:
+        return "\n".join([json.dumps(run, indent=1), *self.autoloader.complaints()])
+
+    async def check(self) -> None:
+        """Every row once, none besides; no data file twice in the table; no secret in a log."""
+        rows = await asyncio.to_thread(lambda: self.spark.sql(f"SELECT id FROM {self.table}").collect())
+        found = [row["id"] for row in rows]
+        assert (len(self.ids), 0, 0) == (len(found), len(self.ids - set(found)), len(set(found) - self.ids))
+        query = f"SELECT count(*) AS entries, count(DISTINCT file_path) AS files FROM {self.table}.files"
+        [files] = await asyncio.to_thread(lambda: self.spark.sql(query).collect())
+        assert files["entries"] == files["files"]
+        self.check_logs()
+
+    def check_logs(self, *secrets: str) -> None:
+        """The stack's own secret is its user's name as well, so only the others can be looked for."""
+        for secret in (*secrets, "test_password"):
+            told = [line for service in self.autoloader.running for line in service.log if secret in line]
+            assert [] == told
+
+    def clean(self) -> None:
+        with suppress(Exception):  # the case may have ended before there was a table
+            self.spark.sql(f"DROP TABLE IF EXISTS {self.table} PURGE").collect()
+        keys = sorted(self.keys)
+        for at in range(0, len(keys), 1000):
+            self.s3.delete_objects(Bucket=BUCKET, Delete={"Objects": [{"Key": key} for key in keys[at : at + 1000]]})
+
+
+@asynccontextmanager
+async def landing(autoloader: Installation, spark: Any) -> AsyncIterator[Landing]:
+    """A place for the files of one case, with its table, both gone at the end."""
+    place = Landing(autoloader, storage(), spark, f"fault_{uuid4().hex[:10]}")
+    try:
+        yield place
+    finally:
+        await asyncio.to_thread(place.clean)
+        place.s3.close()
+
+
+def storage(endpoint_url: str = MINIO) -> Any:
+    """The store itself, with the bucket of these tests."""
+    client = boto3.client(
+        "s3",
+        endpoint_url=endpoint_url,
+        aws_access_key_id=ACCESS_KEY,
+        aws_secret_access_key=SECRET,
+        region_name="us-east-1",
+        config=Config(s3={"addressing_style": "path"}),
+    )
+    with suppress(client.exceptions.BucketAlreadyOwnedByYou):
+        client.create_bucket(Bucket=BUCKET)
+    return client
+
+
+def spark_session(url: str = SPARK) -> Any:
+    """To look at tables with, never through a proxy."""
+    return SparkSession.builder.remote(url).create()
+
+
+def lines(*rows: object) -> bytes:
+    """Newline-delimited JSON."""
+    return b"".join(json.dumps(row).encode() + b"\n" for row in rows)
