@@ -10,7 +10,8 @@ import httpx
 import pytest
 import pytest_asyncio
 
-from tests.faults.landing import Landing, landing, spark_session
+from tests.faults.landing import Landing, landing
+from tests.faults.tally import Faults
 from tests.support.databases import server_url
 from tests.support.eventually import eventually
 from tests.support.installation import Installation, installation
@@ -47,16 +48,9 @@ async def world() -> AsyncIterator[World]:
         yield World(autoloader, postgres)
 
 
-@pytest.fixture(scope="module")
-def spark() -> Any:
-    session = spark_session()
-    yield session
-    session.stop()
-
-
 @pytest_asyncio.fixture(loop_scope="module")
-async def files(world: World, spark: Any) -> AsyncIterator[Landing]:
-    async with landing(world.autoloader, spark) as place:
+async def files(world: World, spark: Any, faults: Faults) -> AsyncIterator[Landing]:
+    async with landing(world.autoloader, spark, faults) as place:
         for file in range(4):
             await place.put_rows(f"{file}.json", file * 50, 50)
         yield place
@@ -67,18 +61,26 @@ async def is_ready(client: httpx.AsyncClient) -> bool:
     return (await client.get("/health/ready")).status_code == 200
 
 
-@pytest.mark.parametrize("when", ["before", "answered"])
+@pytest.mark.parametrize(
+    "when",
+    [
+        pytest.param("before", marks=pytest.mark.fault("F36", "connections cut before COMMIT, ten times")),
+        pytest.param("answered", marks=pytest.mark.fault("F36", "connections cut after COMMIT, ten times")),
+    ],
+)
 async def test_connections_cut_on_commit_all_through_a_run(world: World, files: Landing, when: Any) -> None:
     """Every third COMMIT of all services is cut, before it took effect or after it; the run ends by itself."""
     run_id = await files.begin(max_files_per_trigger=1)
     for _ in range(10):
         await world.one_more_cut(CutOn(b"COMMIT", when=when, nth=3))
+        files.faults.inject()
     run = await files.end_of(run_id)
     assert "success" == run["status"], files.story_of(run)
     assert (4, 200) == (run["metrics"]["files_processed"], run["metrics"]["records_ingested"])
     await files.check()
 
 
+@pytest.mark.fault("F36", "the COMMIT of a request is cut, and the request repeated")
 async def test_a_request_whose_commit_was_cut_is_answered_503_and_may_be_sent_again(
     world: World, files: Landing
 ) -> None:
@@ -94,6 +96,7 @@ async def test_a_request_whose_commit_was_cut_is_answered_503_and_may_be_sent_ag
         world.postgres.fault = CutOn(b"COMMIT", when="answered")
         refused = await asked(attempt)
         if refused.status_code == 503:
+            files.faults.inject()
             break
     world.postgres.fault = Healthy()
     assert (503, "database_unavailable") == (refused.status_code, refused.json()["code"])
@@ -110,12 +113,13 @@ async def test_a_request_whose_commit_was_cut_is_answered_503_and_may_be_sent_ag
     await files.check()
 
 
+@pytest.mark.fault("F36", "Postgres goes away and comes back", quick=True)
 async def test_postgres_is_away_in_the_middle_of_a_run_and_comes_back(world: World, files: Landing) -> None:
     """Meanwhile the API says 503 with Retry-After, and that it is not ready; afterwards the run ends by itself."""
     client = world.autoloader.client
     run_id = await files.begin(max_files_per_trigger=1)
     world.postgres.fault = Refuse()
-    world.postgres.cut()
+    files.faults.inject(world.postgres.cut())
 
     answer = await client.get(f"/api/v1/ingestions/{files.ingestion_id}")
     assert (503, "database_unavailable") == (answer.status_code, answer.json()["code"])
@@ -130,11 +134,13 @@ async def test_postgres_is_away_in_the_middle_of_a_run_and_comes_back(world: Wor
     await files.check()
 
 
+@pytest.mark.fault("F36", "Postgres freezes, and pools run empty")
 async def test_postgres_that_accepts_and_says_nothing(world: World, files: Landing) -> None:
     """The pool of every service runs empty on it: the API answers all the same, and all of them recover."""
     client = world.autoloader.client
     run_id = await files.begin(max_files_per_trigger=1)
     world.postgres.fault = Freeze()
+    files.faults.inject()
     answers = await asyncio.gather(
         *(client.get(f"/api/v1/ingestions/{files.ingestion_id}", timeout=60) for _ in range(15))
     )

@@ -10,7 +10,8 @@ from typing import Any
 import pytest
 import pytest_asyncio
 
-from tests.faults.landing import Landing, landing, lines, spark_session
+from tests.faults.landing import Landing, landing, lines
+from tests.faults.tally import Faults
 from tests.support.installation import Installation, installation
 
 pytestmark = [pytest.mark.faults, pytest.mark.asyncio(loop_scope="module")]
@@ -26,16 +27,9 @@ async def autoloader() -> AsyncIterator[Installation]:
         yield started
 
 
-@pytest.fixture(scope="module")
-def spark() -> Any:
-    session = spark_session()
-    yield session
-    session.stop()
-
-
 @pytest_asyncio.fixture(loop_scope="module")
-async def files(autoloader: Installation, spark: Any) -> AsyncIterator[Landing]:
-    async with landing(autoloader, spark) as place:
+async def files(autoloader: Installation, spark: Any, faults: Faults) -> AsyncIterator[Landing]:
+    async with landing(autoloader, spark, faults) as place:
         await place.put_rows("good.json", 1000, GOOD_ROWS)
         yield place
 
@@ -47,6 +41,7 @@ def nested(depth: int) -> Any:
 
 async def load(files: Landing, refused: dict[str, int | None]) -> dict[str, Any]:
     """A run that sets exactly these aside, by address, with the line if it is known; then the oracle."""
+    files.faults.inject(len(files.keys) - 1)  # the good one is no fault
     run = await files.run("partial" if refused else "success")
     assert refused == {error["file"]: error["line"] for error in run["errors"]}, files.story_of(run)
     assert all(error["message"] for error in run["errors"])
@@ -58,6 +53,7 @@ async def load(files: Landing, refused: dict[str, int | None]) -> dict[str, Any]
     return run
 
 
+@pytest.mark.fault("F43", "bad lines first, in the middle, last, and nothing else", quick=True)
 async def test_a_bad_line_is_named_wherever_it_is(files: Landing) -> None:
     """First, in the middle, last; and a file that has nothing else (F43)."""
     good = [{"id": i, "text": f"row {i}"} for i in range(9)]
@@ -69,6 +65,7 @@ async def test_a_bad_line_is_named_wherever_it_is(files: Landing) -> None:
     await load(files, refused)
 
 
+@pytest.mark.fault("F44", "archives that break off or are none")
 async def test_an_archive_that_is_not_whole_or_not_what_it_says(files: Landing) -> None:
     """A gzip that breaks off, a gzip named .json, plain text named .gz; a whole one beside them loads (F44)."""
     packed = gzip.compress(lines(*({"id": i, "text": "x" * 200} for i in range(200))))
@@ -81,6 +78,7 @@ async def test_an_archive_that_is_not_whole_or_not_what_it_says(files: Landing) 
     await load(files, refused)
 
 
+@pytest.mark.fault("F44", "an archive that grows two hundredfold (40 MB, scaled down)")
 async def test_an_archive_that_grows_a_thousandfold(files: Landing) -> None:
     """40 MB of rows in 200 KB (F44, scaled down): it is one file like any other."""
     ids = range(10_000, 50_000)
@@ -89,6 +87,7 @@ async def test_an_archive_that_grows_a_thousandfold(files: Landing) -> None:
     await load(files, {})
 
 
+@pytest.mark.fault("F45", "0 bytes, a newline, blanks", quick=True)
 async def test_files_with_hardly_anything_in_them(files: Landing) -> None:
     """0 bytes, a newline, only blanks: no rows, and no errors (F45)."""
     for name, body in {"empty": b"", "newline": b"\n", "blanks": b"  \n\t\r\n\n"}.items():
@@ -97,6 +96,7 @@ async def test_files_with_hardly_anything_in_them(files: Landing) -> None:
     assert 4 == run["metrics"]["files_processed"]
 
 
+@pytest.mark.fault("F45", "CRLF, no last newline, a byte order mark")
 async def test_line_ends_and_marks_that_editors_leave(files: Landing) -> None:
     """CRLF, no last newline, a byte order mark: the rows are all there, and no column is named after the mark (F45)."""
     await files.put("crlf.json", b'{"id": 1, "text": "a"}\r\n{"id": 2, "text": "b"}\r\n', [1, 2])
@@ -107,6 +107,7 @@ async def test_line_ends_and_marks_that_editors_leave(files: Landing) -> None:
     assert ["id", "text"] == columns
 
 
+@pytest.mark.fault("F45", "UTF-16, Latin-1, NUL")
 async def test_other_encodings_are_set_aside(files: Landing) -> None:
     """UTF-16, Latin-1, NUL bytes: never rows with other letters than the file's (F45)."""
     text = '{"id": 1, "text": "é"}\n'
@@ -118,6 +119,7 @@ async def test_other_encodings_are_set_aside(files: Landing) -> None:
     await load(files, refused)
 
 
+@pytest.mark.fault("F46", "a line of 10 MB, a row of 200 columns (scaled down)")
 async def test_large_lines_and_wide_rows(files: Landing) -> None:
     """A line of 10 MB, and one of 200 columns (F46, the columns scaled down from 2,000)."""
     await files.put("long.json", lines({"id": 1, "text": "x" * 10_000_000}), [1])
@@ -125,15 +127,18 @@ async def test_large_lines_and_wide_rows(files: Landing) -> None:
     await load(files, {})
 
 
+@pytest.mark.fault("F46", "objects nested 20 and 500 deep")
 async def test_deep_nesting_is_loaded_or_refused_by_name(files: Landing) -> None:
     """Objects in objects: 20 deep is loaded; 500 deep is more than Spark Connect can describe, and named (F46)."""
     await files.put("deep.json", lines({"id": 1, "deep": nested(20)}), [1])
     too_deep = await files.put("too_deep.json", lines({"id": 2, "chain": nested(500)}))
+    files.faults.inject()
     run = await files.run("partial")
     assert [too_deep] == [error["file"] for error in run["errors"]], files.story_of(run)
     await files.check()
 
 
+@pytest.mark.fault("F47", "keys with every odd character", quick=True)
 async def test_strange_keys_are_loaded_under_their_exact_names(files: Landing) -> None:
     """Whatever a key may hold that Spark or a URL would read as something else; each of them once (F47)."""
     names = [
@@ -148,6 +153,7 @@ async def test_strange_keys_are_loaded_under_their_exact_names(files: Landing) -
     assert len(names) + 1 == run["metrics"]["files_processed"]
 
 
+@pytest.mark.fault("F47", "keys that Spark would skip")
 async def test_keys_that_spark_would_skip_are_refused_by_name(files: Landing) -> None:
     """Hidden names, half-copied names, a control character: never skipped in silence (F47)."""
     names = ["_hidden.json", ".hidden.json", "sub/_SUCCESS", "a.json._COPYING_", "a\nb.json"]
@@ -155,6 +161,7 @@ async def test_keys_that_spark_would_skip_are_refused_by_name(files: Landing) ->
     await load(files, refused)
 
 
+@pytest.mark.fault("F48", "columns new, missing, in another order")
 async def test_columns_come_and_go(files: Landing) -> None:
     """A file with a new column, one without an old one, one whose fields come in another order (F48)."""
     await files.put("new.json", lines({"id": 1, "text": "a", "more": 1.5}), [1])
@@ -165,6 +172,7 @@ async def test_columns_come_and_go(files: Landing) -> None:
     assert [("a", 1.5), (None, None), ("c", None)] == [(row["text"], row["more"]) for row in rows]
 
 
+@pytest.mark.fault("F48", "types that do not fit, names that differ in case")
 async def test_types_that_do_not_fit_are_set_aside_and_change_nothing(files: Landing) -> None:
     """A text where the table has numbers, an object where it has texts; the table keeps its columns (F48)."""
     await files.run("success")
@@ -174,6 +182,7 @@ async def test_types_that_do_not_fit_are_set_aside_and_change_nothing(files: Lan
         await files.put("text_to_object.json", lines({"id": "x", "text": {"a": 1}})): 1,
         await files.put("case_only.json", lines({"id": 3, "text": "a", "TEXT": "b"})): None,
     }
+    files.faults.inject(len(refused))
     run = await files.run("failed")
     assert set(refused) == {error["file"] for error in run["errors"]}, files.story_of(run)
     await files.check()
@@ -181,6 +190,7 @@ async def test_types_that_do_not_fit_are_set_aside_and_change_nothing(files: Lan
     assert json.dumps(before) == json.dumps(after)
 
 
+@pytest.mark.fault("F48", "a JSON key twice in one object")
 async def test_a_key_twice_in_one_object_is_one_value(files: Landing) -> None:
     """The row is there once, and so is its column (F48)."""
     await files.put("doubled.json", b'{"id": 1, "id": 1, "text": "a"}\n', [1])
