@@ -4,6 +4,7 @@ from datetime import timedelta
 
 from libs.common.backbone import Backbone, default_access
 from libs.common.ledger.batches import BatchLedger
+from libs.common.ledger.rebuilds import LedgerRebuild
 from libs.common.ledger.reconciliations import Reconciliations
 from libs.common.objects.s3 import S3Objects
 from libs.common.secrets import SecretBox
@@ -13,6 +14,7 @@ from services.executor.adapters.spark_sessions import SparkSessions
 from services.executor.adapters.spark_table import SparkTables
 from services.executor.commit import CommitProtocol
 from services.executor.handlers import Batches, Patience
+from services.executor.rebuild import Rebuilds
 from services.executor.reconciler import Reconciler
 from services.executor.settings import ExecutorSettings
 from services.executor.subscriptions import subscriptions
@@ -61,6 +63,7 @@ def build_service(settings: ExecutorSettings) -> Service:
         definitions,
         tables,
         objects,
+        Rebuilds(requests, LedgerRebuild(backbone.database, requests)),
         heartbeat=lease / 3,
         sweep_interval=timedelta(seconds=settings.sweep_interval_s),
     )

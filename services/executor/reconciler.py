@@ -21,6 +21,7 @@ from libs.common.objects.ports import ObjectStore
 from libs.common.storage.definitions import RunDefinition, RunDefinitions
 from services.executor.domain.reconcile import Comparison, LedgerSide, settled
 from services.executor.domain.story import TableStory
+from services.executor.rebuild import Rebuilds
 
 ATTEMPTS_MAX = 5
 """A request that met passing trouble this often is failed, with the latest reason."""
@@ -43,6 +44,7 @@ class Reconciler:
         definitions: RunDefinitions,
         tables: Tables,
         objects: ObjectStore,
+        rebuilds: Rebuilds,
         *,
         heartbeat: timedelta,
         sweep_interval: timedelta,
@@ -51,6 +53,7 @@ class Reconciler:
         self._definitions = definitions
         self._tables = tables
         self._objects = objects
+        self._rebuilds = rebuilds
         self._heartbeat = heartbeat
         self._sweep_interval = sweep_interval
 
@@ -85,8 +88,7 @@ class Reconciler:
         log = _log.bind(request_id=str(request_id), ingestion_id=str(claim.ingestion_id), kind=claim.kind)
         try:
             async with holding(lambda: self._requests.extend(claim), every=self._heartbeat):
-                report = await self._report(claim)
-                await self._requests.done(claim, report)
+                await self._see_through(claim)
             log.info("reconciliation.done")
         except Fenced:
             log.warning("reconciliation.fenced")
@@ -103,14 +105,20 @@ class Reconciler:
             await self._fail(claim, error)
         except Exception:
             if claim.attempt >= ATTEMPTS_MAX:
-                await self._requests.failed(claim, _internal_error(claim))
+                await self._rebuilds.give_up(claim, _internal_error(claim))
             raise
 
-    async def _report(self, claim: ReconciliationClaim) -> Mapping[str, Any]:
+    async def _see_through(self, claim: ReconciliationClaim) -> None:
         order = await self._definitions.of_reconciliation(claim.id)
-        if claim.kind != "audit":
-            raise Permanent("this executor rebuilds no ledgers yet", code="unsupported", hint="update the executor")
-        return await self._audit(claim, order)
+        if claim.kind == "audit":
+            await self._requests.done(claim, await self._audit(claim, order))
+        else:
+            await self._rebuilds.rebuild(
+                claim,
+                order.definition.destination.identifier,
+                lambda: self._tables.story(order),
+                lambda: self._bucket(order),
+            )
 
     async def _audit(self, claim: ReconciliationClaim, order: RunDefinition) -> Mapping[str, Any]:
         before = await self._requests.batches(claim.ingestion_id)
@@ -135,7 +143,7 @@ class Reconciler:
                 yield wanted
 
     async def _fail(self, claim: ReconciliationClaim, error: AutoloaderError) -> None:
-        await self._requests.failed(claim, Problem(error_type=error.code, message=error.message, hint=error.hint))
+        await self._rebuilds.give_up(claim, Problem(error_type=error.code, message=error.message, hint=error.hint))
 
 
 def _internal_error(claim: ReconciliationClaim) -> Problem:

@@ -211,3 +211,15 @@ class VersionRow:
     version_tag: str
     state: FileState
     batch_id: str | None
+
+
+@dataclass(frozen=True, slots=True)
+class RestoredBatch:
+    """A batch that the table holds, on its way back into the ledger. ``run_id`` is None where nothing tells it."""
+
+    id: str
+    run_id: str | None
+    snapshot_id: int
+    rows: int
+    bytes_written: int
+    files: int

@@ -13,7 +13,6 @@ from sqlalchemy import and_, func, or_, select, update
 from sqlalchemy.dialects.postgresql import insert
 from sqlalchemy.ext.asyncio import AsyncConnection
 
-from libs.common.contracts.events import Problem
 from libs.common.errors import Fenced
 from libs.common.ids import IngestionId
 from libs.common.ledger.model import BatchRow, VersionRow
@@ -103,17 +102,6 @@ class Reconciliations:
         """It ended with this report."""
         async with self._database.begin() as connection:
             await self.hold(connection, claim, state=DONE, report=dict(report), ended_at=func.clock_timestamp())
-
-    async def failed(self, claim: ReconciliationClaim, problem: Problem) -> None:
-        """It cannot be done, for this reason."""
-        async with self._database.begin() as connection:
-            await self.hold(
-                connection,
-                claim,
-                state=FAILED,
-                problem=problem.model_dump(mode="json"),
-                ended_at=func.clock_timestamp(),
-            )
 
     async def hold(self, connection: AsyncConnection, claim: ReconciliationClaim, **values: Any) -> None:
         """The guarded UPDATE that every write of a claim's holder begins with, in the same transaction.

@@ -1,0 +1,205 @@
+"""Writing back into the ledger what the table proves. While it goes on, loading is halted.
+
+Every step is one transaction that holds the rebuild's claim, and may be repeated: a rebuild that was killed half-way
+is begun again, and ends the same.
+"""
+
+from collections.abc import Collection, Mapping, Sequence
+from typing import Any
+from uuid import UUID
+
+from sqlalchemy import and_, func, select, tuple_, update
+from sqlalchemy.dialects.postgresql import insert
+from sqlalchemy.ext.asyncio import AsyncConnection
+
+from libs.common.contracts.events import Problem, Totals
+from libs.common.errors import Permanent
+from libs.common.ledger.ingestions import halt, halt_of, hold_generation, lift_halt
+from libs.common.ledger.model import FileVersion, RestoredBatch
+from libs.common.ledger.reconciliations import DONE, FAILED, ReconciliationClaim, Reconciliations
+from libs.common.ledger.states import FINAL_BATCH_STATES, BatchState, FileState, ScanState
+from libs.common.ledger.tables import batch, file, scan, storable
+from libs.common.storage.engine import Database
+
+REBUILDING = "rebuilding"
+_PAGE = 1000
+
+
+class LedgerRebuild:
+    """The writing side of rebuilds."""
+
+    def __init__(self, database: Database, requests: Reconciliations) -> None:
+        self._database = database
+        self._requests = requests
+
+    async def begin(self, claim: ReconciliationClaim) -> None:
+        """From here on nothing is loaded for the ingestion."""
+        async with self._database.begin() as connection:
+            await self._requests.hold(connection, claim)
+            await hold_generation(connection, claim.ingestion_id, claim.generation)
+            words = "its ledger is being rebuilt"
+            await halt(
+                connection, claim.ingestion_id, Problem(error_type=REBUILDING, message=words, hint="wait for it")
+            )
+
+    async def is_busy(self, claim: ReconciliationClaim) -> bool:
+        """Whether a listing or a batch of the ingestion is not over yet."""
+        batches = select(batch.c.id).where(
+            batch.c.ingestion_id == claim.ingestion_id, batch.c.state.not_in(FINAL_BATCH_STATES)
+        )
+        scans = select(scan.c.run_id).where(scan.c.ingestion_id == claim.ingestion_id, scan.c.state != ScanState.ENDED)
+        async with self._database.read() as connection:
+            return any([(await connection.execute(q.limit(1))).first() is not None for q in (batches, scans)])
+
+    async def restore(self, claim: ReconciliationClaim, batches: Sequence[RestoredBatch]) -> None:
+        """These are published.
+
+        Raises:
+            Permanent: code ``batches_of_another``: the ledger has one of them under another ingestion.
+        """
+        async with self._database.begin() as connection:
+            await self._requests.hold(connection, claim)
+            for b in batches:
+                await self._restore(connection, claim, b)
+
+    async def _restore(self, connection: AsyncConnection, claim: ReconciliationClaim, b: RestoredBatch) -> None:
+        run_id = UUID(b.run_id) if b.run_id else claim.id
+        first = insert(scan).values(
+            run_id=run_id,
+            ingestion_id=claim.ingestion_id,
+            generation=claim.generation,
+            state=ScanState.ENDED,
+            totals=Totals().model_dump(),
+            ended_at=func.clock_timestamp(),
+        )
+        await connection.execute(first.on_conflict_do_nothing())
+        told = {
+            "state": BatchState.PUBLISHED,
+            "snapshot_id": b.snapshot_id,
+            "row_count": b.rows,
+            "bytes_written": b.bytes_written,
+        }
+        row = insert(batch).values(
+            id=UUID(b.id),
+            run_id=run_id,
+            ingestion_id=claim.ingestion_id,
+            generation=claim.generation,
+            file_count=b.files,
+            size_bytes=0,
+            may_be_staged=True,
+            **told,
+        )
+        written = await connection.execute(
+            row.on_conflict_do_update(
+                index_elements=[batch.c.id], set_=told, where=batch.c.ingestion_id == claim.ingestion_id
+            )
+        )
+        if written.rowcount == 0:
+            raise Permanent(
+                f"the ledger has batch {b.id} under another ingestion",
+                code="batches_of_another",
+                hint="that ingestion is still there: use it instead",
+            )
+
+    async def withdraw(self, claim: ReconciliationClaim, batch_ids: Collection[str]) -> None:
+        """These left the table: their files wait for the next run."""
+        ids = [UUID(b) for b in batch_ids]
+        async with self._database.begin() as connection:
+            await self._requests.hold(connection, claim)
+            await connection.execute(
+                update(batch).where(batch.c.id == func.any(ids)).values(state=BatchState.BURNED, updated_at=func.now())
+            )
+            await connection.execute(
+                update(file)
+                .where(file.c.batch_id == func.any(ids), file.c.state == FileState.COMMITTED)
+                .values(state=FileState.DISCOVERED, batch_id=None, row_count=None, updated_at=func.now())
+            )
+
+    async def loaded(self, claim: ReconciliationClaim, files: Sequence[tuple[FileVersion, str | None]]) -> None:
+        """These are in the table: with the batch that proves it, or (None) because somebody said so."""
+        async with self._database.begin() as connection:
+            await self._requests.hold(connection, claim)
+            digests = [f.digest for f, _ in files]
+            versions = [(f.digest, f.version_tag) for f, _ in files]
+            # A key has one live version: one that only waited makes room.
+            await connection.execute(
+                update(file)
+                .where(
+                    file.c.ingestion_id == claim.ingestion_id,
+                    file.c.generation == claim.generation,
+                    file.c.key_digest == func.any(digests),
+                    file.c.state == FileState.DISCOVERED,
+                    tuple_(file.c.key_digest, file.c.version_tag).not_in(versions),
+                )
+                .values(state=FileState.SUPERSEDED, updated_at=func.now())
+            )
+            row = insert(file).values([_row(claim, f, batch_id) for f, batch_id in files])
+            told = ("state", "batch_id", "error_type", "error_message")
+            await connection.execute(
+                row.on_conflict_do_update(
+                    index_elements=["ingestion_id", "generation", "key_digest", "version_tag"],
+                    set_={**{name: row.excluded[name] for name in told}, "updated_at": func.now()},
+                )
+            )
+
+    async def waiting(self, claim: ReconciliationClaim, after: FileVersion | None) -> list[FileVersion]:
+        """The next versions, in the ledger's order, that it has seen and not loaded."""
+        at = (after.digest, after.version_tag) if after else (b"", "")
+        query = (
+            select(file)
+            .where(
+                file.c.ingestion_id == claim.ingestion_id,
+                file.c.generation == claim.generation,
+                tuple_(file.c.key_digest, file.c.version_tag) > at,
+                file.c.state.not_in([FileState.COMMITTED, FileState.BASELINE]),
+            )
+            .order_by(file.c.key_digest, file.c.version_tag)
+            .limit(_PAGE)
+        )
+        async with self._database.read() as connection:
+            rows = await connection.execute(query)
+            return [FileVersion(r.bucket, r.key, r.etag, r.size_bytes, r.last_modified) for r in rows]
+
+    async def done(self, claim: ReconciliationClaim, report: Mapping[str, Any]) -> None:
+        """Loading goes on, and the request has its report."""
+        sizes = (
+            select(func.coalesce(func.sum(file.c.size_bytes), 0)).where(file.c.batch_id == batch.c.id).scalar_subquery()
+        )
+        async with self._database.begin() as connection:
+            await self._requests.hold(
+                connection, claim, state=DONE, report=dict(report), ended_at=func.clock_timestamp()
+            )
+            await connection.execute(
+                update(batch)
+                .where(and_(batch.c.ingestion_id == claim.ingestion_id, batch.c.size_bytes == 0))
+                .values(size_bytes=sizes)
+            )
+            await lift_halt(connection, claim.ingestion_id)
+
+    async def failed(self, claim: ReconciliationClaim, problem: Problem) -> None:
+        """It cannot be done. A halt that was there before stays."""
+        async with self._database.begin() as connection:
+            told = problem.model_dump(mode="json")
+            await self._requests.hold(connection, claim, state=FAILED, problem=told, ended_at=func.clock_timestamp())
+            reason = await halt_of(connection, claim.ingestion_id)
+            if claim.kind == "rebuild" and reason is not None and reason.error_type == REBUILDING:
+                await lift_halt(connection, claim.ingestion_id)
+
+
+def _row(claim: ReconciliationClaim, f: FileVersion, batch_id: str | None) -> dict[str, Any]:
+    return {
+        "ingestion_id": claim.ingestion_id,
+        "generation": claim.generation,
+        "key_digest": f.digest,
+        "version_tag": f.version_tag,
+        "bucket": f.bucket,
+        "key": storable(f.key),
+        "etag": f.etag,
+        "size_bytes": f.size_bytes,
+        "last_modified": f.last_modified,
+        "state": FileState.COMMITTED if batch_id else FileState.BASELINE,
+        "run_id": claim.id,
+        "batch_id": UUID(batch_id) if batch_id else None,
+        "error_type": None,
+        "error_message": None,
+    }

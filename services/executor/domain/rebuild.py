@@ -1,0 +1,121 @@
+"""What a ledger should say, told from the table's snapshots: which batches are published, and which files they hold.
+
+The table has the last word. What it cannot prove any more is for the user to decide.
+"""
+
+from collections.abc import Collection, Sequence
+from datetime import datetime, timedelta
+from enum import Enum, auto
+
+from libs.common.errors import Permanent
+from libs.common.ledger.model import BatchRow, FileVersion, RestoredBatch, VersionRow
+from libs.common.ledger.states import BatchState, FileState
+from services.executor.domain.reconcile import NamedFiles, is_unproven
+from services.executor.domain.story import TableBatch, TableStory, ingestions_in
+
+CLOCKS_DIFFER = timedelta(minutes=10)
+"""How much later than the store's clock the catalog's may be."""
+_OPEN = frozenset({FileState.DISCOVERED, FileState.BATCHED, FileState.SUPERSEDED, FileState.MISSING})
+
+
+class Verdict(Enum):
+    """What a rebuild makes of a file version."""
+
+    KEPT = auto()
+    """The ledger says something about it that stays."""
+    PROVED = auto()
+    """A snapshot names it: committed."""
+    UNPROVEN = auto()
+    """It may have been loaded in a part of the history that is gone."""
+    NEW = auto()
+    """It was not loaded: the next run does."""
+
+
+class Rebuilding:
+    """The decisions of one rebuild."""
+
+    def __init__(self, sources: Collection[str], batches: Sequence[BatchRow], story: TableStory) -> None:
+        """``sources`` are the ids of the ingestions under which the table was loaded."""
+        in_ledger = {b.id: b for b in batches}
+        held = {
+            b.batch_id: b
+            for b in story.batches
+            if not b.is_burn and (b.ingestion_id in sources or b.batch_id in in_ledger)
+        }
+        self.held = tuple(held.values())
+        self.restored = tuple(
+            b for b in self.held if b.batch_id not in in_ledger or not _is_published(in_ledger[b.batch_id])
+        )
+        self.withdrawn = frozenset(
+            b.id for b in batches if _is_published(b) and b.id not in held and not is_unproven(b, story)
+        )
+        self._named = NamedFiles(self.held)
+        self._horizon = _horizon(self.held, story)
+
+    def look_at(self, f: FileVersion, versions: Sequence[VersionRow]) -> tuple[Verdict, str | None]:
+        """The verdict, and the batch that proves it. ``versions`` is all that the ledger has of the key."""
+        mine = next((v for v in versions if v.version_tag == f.version_tag), None)
+        is_loaded = any(
+            v.state is FileState.BASELINE or (v.state is FileState.COMMITTED and v.batch_id not in self.withdrawn)
+            for v in versions
+        )
+        if is_loaded:
+            return Verdict.KEPT, None
+        if (batch := self._named.batch_of(f)) is not None:
+            return Verdict.PROVED, batch.batch_id
+        if mine is not None and mine.state not in _OPEN and mine.state is not FileState.COMMITTED:
+            return Verdict.KEPT, None
+        was_withdrawn = mine is not None and mine.state is FileState.COMMITTED
+        if not was_withdrawn and self._horizon is not None and f.last_modified <= self._horizon + CLOCKS_DIFFER:
+            return Verdict.UNPROVEN, None
+        return Verdict.NEW, None
+
+    def batch_of(self, batch: TableBatch) -> RestoredBatch:
+        """A batch of the table, as the ledger keeps it."""
+        return RestoredBatch(
+            id=batch.batch_id,
+            run_id=batch.run_id,
+            snapshot_id=batch.snapshot_id,
+            rows=batch.rows,
+            bytes_written=batch.size_bytes,
+            files=len(batch.files or ()),
+        )
+
+
+def check(table: str, sources: Collection[str], plan: Rebuilding, story: TableStory | None) -> None:
+    """
+    Raises:
+        Permanent: codes ``table_missing``, ``loaded_under_another_id``: there is nothing to rebuild from.
+    """
+    if story is None:
+        raise Permanent(f"table {table} does not exist", code="table_missing", hint="bring the table back first")
+    others = {one: count for one, count in ingestions_in(story).items() if one not in sources}
+    if not plan.held and others:
+        named = ", ".join(f"{one} ({count} batches)" for one, count in sorted(others.items())[:10])
+        raise Permanent(
+            f"{table} holds no batch of this ingestion; it was loaded by {named}",
+            code="loaded_under_another_id",
+            hint="if the ingestion was created again, repeat with --from-ingestion and its old id",
+        )
+
+
+def refusal(table: str, unproven: int, example: str) -> Permanent:
+    """Files may have been loaded before the table's oldest snapshot, and nobody said what to make of them."""
+    return Permanent(
+        f"{unproven:,} files may have been loaded into {table} in a part of its history that was expired, {example} "
+        "among them: nothing proves it, and nothing proves the opposite",
+        code="history_expired",
+        hint="look for their rows in the table, then repeat with --unproven committed (take them as loaded) or "
+        "--unproven new (load them)",
+    )
+
+
+def _is_published(batch: BatchRow) -> bool:
+    return batch.state is BatchState.PUBLISHED
+
+
+def _horizon(held: Sequence[TableBatch], story: TableStory) -> datetime | None:
+    """What landed later than this was loaded, if at all, by a batch that names its files."""
+    mute = [b.committed_at for b in held if b.files is None]
+    cut = [story.since] if story.is_cut and story.since is not None else []
+    return max([*mute, *cut], default=None)

@@ -1,0 +1,129 @@
+"""What a rebuild decides: what the table proves is committed, what it cannot have is new, and nothing is guessed."""
+
+from dataclasses import replace
+from datetime import UTC, datetime, timedelta
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from libs.common.errors import Permanent
+from libs.common.ledger.model import BatchRow, FileVersion, VersionRow
+from libs.common.ledger.states import BatchState, FileState
+from services.executor.domain.evidence import written
+from services.executor.domain.rebuild import CLOCKS_DIFFER, Rebuilding, Verdict, check
+from services.executor.domain.story import Snapshot, TableStory, tell
+
+ME, OTHER = "00000000-0000-4000-8000-00000000000a", "00000000-0000-4000-8000-00000000000b"
+NOW = datetime(2025, 1, 7, tzinfo=UTC)
+LATER = NOW + timedelta(days=1)
+
+
+def file(number: int, at: datetime = NOW) -> FileVersion:
+    return FileVersion("landing", f"data/{number}.json", "e", 10, at)
+
+
+def snapshots(*batches: list[FileVersion], ingestion: str = ME) -> list[Snapshot]:
+    """One after the other, as b0, b1, …"""
+    return [
+        Snapshot(
+            1000 + n,
+            999 + n if n else None,
+            NOW,
+            f"al1:{ingestion}:1:b{n}",
+            False,
+            len(files),
+            1,
+            files=written(files),
+        )
+        for n, files in enumerate(batches)
+    ]
+
+
+def told(found: list[Snapshot]) -> TableStory:
+    return tell(found, found[-1].id if found else None)
+
+
+sizes = st.lists(st.integers(1, 4), min_size=1, max_size=4)
+
+
+@given(sizes, st.integers(1, 5))
+def test_an_empty_ledger_gets_what_the_table_proves_and_no_more(loaded: list[int], more: int) -> None:
+    """Every file that was loaded is proved by its own batch; every other one is new."""
+    batches = [[file(100 * n + m) for m in range(size)] for n, size in enumerate(loaded)]
+    plan = Rebuilding({ME}, [], told(snapshots(*batches)))
+    assert [f"b{n}" for n in range(len(loaded))] == [b.batch_id for b in plan.restored]
+    for n, files in enumerate(batches):
+        assert all(plan.look_at(f, ()) == (Verdict.PROVED, f"b{n}") for f in files)
+    assert all(plan.look_at(file(9000 + n), ()) == (Verdict.NEW, None) for n in range(more))
+
+
+@given(sizes)
+def test_a_rebuild_after_a_rebuild_has_nothing_to_do(loaded: list[int]) -> None:
+    batches = [[file(100 * n + m) for m in range(size)] for n, size in enumerate(loaded)]
+    story = told(snapshots(*batches))
+    rows = [BatchRow(b.batch_id, 1, BatchState.PUBLISHED, b.snapshot_id, b.rows) for b in story.batches]
+    plan = Rebuilding({ME}, rows, story)
+    assert (0, 0) == (len(plan.restored), len(plan.withdrawn))
+    for n, files in enumerate(batches):
+        known = [VersionRow(f.version_tag, FileState.COMMITTED, f"b{n}") for f in files]
+        assert all(plan.look_at(f, [v]) == (Verdict.KEPT, None) for f, v in zip(files, known, strict=True))
+
+
+@pytest.mark.parametrize("state", [FileState.DISCOVERED, FileState.FAILED, FileState.SUPERSEDED, FileState.MISSING])
+def test_the_table_has_the_last_word(state: FileState) -> None:
+    """An older backup says that a file waits, or failed; a snapshot names it."""
+    plan = Rebuilding({ME}, [], told(snapshots([file(1)])))
+    known = [VersionRow(file(1).version_tag, state, None)]
+    assert (Verdict.PROVED, "b0") == plan.look_at(file(1), known)
+
+
+def test_a_batch_that_was_rolled_back_is_withdrawn_and_its_files_are_new() -> None:
+    """The ledger calls it published; the table still has its snapshot, out of sight."""
+    [lost] = snapshots([file(1)])
+    story = tell([lost], None)
+    plan = Rebuilding({ME}, [BatchRow("b0", 1, BatchState.PUBLISHED, lost.id, 1)], story)
+    assert frozenset({"b0"}) == plan.withdrawn
+    known = [VersionRow(file(1).version_tag, FileState.COMMITTED, "b0")]
+    assert (Verdict.NEW, None) == plan.look_at(file(1), known)
+
+
+def test_what_may_have_been_expired_is_unproven_and_what_came_later_is_new() -> None:
+    """The oldest snapshot had a parent. Nothing that landed after it can have been in there."""
+    story = told(snapshots([file(1)], [file(2)])[1:])
+    plan = Rebuilding({ME}, [], story)
+    assert (Verdict.PROVED, "b1") == plan.look_at(file(2), ())
+    assert (Verdict.UNPROVEN, None) == plan.look_at(file(1), ())
+    assert (Verdict.NEW, None) == plan.look_at(file(3, NOW + CLOCKS_DIFFER + timedelta(seconds=1)), ())
+
+
+def test_a_published_batch_that_was_expired_stays_published() -> None:
+    """Its rows are in the table; only its snapshot went."""
+    story = told(snapshots([file(1)], [file(2)])[1:])
+    plan = Rebuilding({ME}, [BatchRow("b0", 1, BatchState.PUBLISHED, 1000, 1)], story)
+    assert frozenset() == plan.withdrawn
+    known = [VersionRow(file(1).version_tag, FileState.COMMITTED, "b0")]
+    assert (Verdict.KEPT, None) == plan.look_at(file(1), known)
+
+
+def test_a_batch_that_names_no_files_proves_none() -> None:
+    """A picked snapshot whose source was expired: what landed before it is unproven."""
+    [mute] = [replace(s, files=None) for s in snapshots([file(1)])]
+    plan = Rebuilding({ME}, [], told([mute]))
+    assert (Verdict.UNPROVEN, None) == plan.look_at(file(1), ())
+    assert (Verdict.NEW, None) == plan.look_at(file(2, LATER), ())
+
+
+def test_a_table_that_others_loaded_is_not_taken_over_silently() -> None:
+    """The ids that the table knows are in the message."""
+    story = told(snapshots([file(1)], ingestion=OTHER))
+    with pytest.raises(Permanent, match=OTHER) as refused:
+        check("t", {ME}, Rebuilding({ME}, [], story), story)
+    assert "loaded_under_another_id" == refused.value.code
+    check("t", {ME, OTHER}, Rebuilding({ME, OTHER}, [], story), story)
+
+
+def test_a_table_that_is_gone_proves_nothing() -> None:
+    with pytest.raises(Permanent) as refused:
+        check("t", {ME}, Rebuilding({ME}, [], TableStory()), None)
+    assert "table_missing" == refused.value.code
