@@ -45,7 +45,7 @@ test: setup ## Run all tests on the real stack (ARGS="..." for pytest); stops on
 	@$(DEV) run --services -- $(PY) -m pytest -n 2 --dist loadfile $(ARGS)
 
 faults: setup ## The whole fault catalogue on real processes (NEGATIVE=1: prove that it sees duplicates; ARGS="..." for pytest)
-	@$(DEV) run --services -- $(PY) -m tests.faults $(if $(NEGATIVE),--negative) $(ARGS)
+	@$(DEV) run -- $(PY) -m tests.faults $(if $(NEGATIVE),--negative) $(ARGS)
 
 check: lint types imports verify ## All checks that need no running stack
 
