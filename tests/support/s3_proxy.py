@@ -109,6 +109,10 @@ class _Message:
     def asked(self) -> str:
         return self.line.rsplit(" ", 1)[0]
 
+    @property
+    def is_head(self) -> bool:
+        return self.asked.startswith("HEAD ")
+
     def header(self, name: str) -> str:
         found = re.search(rb"\r\n" + name.encode() + rb":\s*([^\r]*)", self.head, re.IGNORECASE)
         return found[1].decode("latin-1") if found else ""
@@ -167,18 +171,16 @@ class S3Proxy:
     ) -> _Message:
         match fault:
             case SlowDown():
-                return _refusal(503, "SlowDown", "Please reduce your request rate.")
-            case Denied() if request.asked.startswith("HEAD "):
-                return _Message(b"HTTP/1.1 403 Forbidden\r\nContent-Length: 0\r\n\r\n")
+                return _refusal(request, 503, "SlowDown")
             case Denied():
-                return _refusal(403, "AccessDenied", "Access Denied.")
+                return _refusal(request, 403, "AccessDenied")
             case FailPage():
-                return _refusal(500, "InternalError", "We encountered an internal error. Please try again.")
+                return _refusal(request, 500, "InternalError")
             case EmptyLastPage() if f"continuation-token={_EMPTY_PAGE}" in request.asked:
                 return _xml(200, "<ListBucketResult><IsTruncated>false</IsTruncated></ListBucketResult>")
         writer.write(request.head + request.body)
         await writer.drain()
-        answer = await _response(reader, bodyless=request.asked.startswith("HEAD "))
+        answer = await _response(reader, bodyless=request.is_head)
         return _one_more_page(answer) if isinstance(fault, EmptyLastPage) else answer
 
     def _fault_for(self, request: _Message) -> Fault | None:
@@ -283,8 +285,11 @@ def _one_more_page(answer: _Message) -> _Message:
     return _xml(200, answer.body.replace(last, more.encode()).decode())
 
 
-def _refusal(status: int, code: str, message: str) -> _Message:
-    return _xml(status, f"<Error><Code>{code}</Code><Message>{message}</Message></Error>")
+def _refusal(request: _Message, status: int, code: str) -> _Message:
+    """An answer to HEAD has no body: a client would take it for the next answer."""
+    if request.is_head:
+        return _Message(b"HTTP/1.1 %d Spoiled\r\nContent-Length: 0\r\n\r\n" % status)
+    return _xml(status, f"<Error><Code>{code}</Code><Message>Spoiled on purpose.</Message></Error>")
 
 
 def _xml(status: int, text: str) -> _Message:

@@ -39,7 +39,7 @@ class SparkServer:
             self.process = await asyncio.create_subprocess_exec(
                 *map(str, launch.command), cwd=launch.directory, env=launch.environment, stdout=log, stderr=log
             )
-        await eventually(part.check, START_S, what="Spark answers")
+        await eventually(part.check, 2 * START_S, what="Spark answers")
 
     async def kill(self) -> None:
         """kill -9, and gone."""

@@ -9,7 +9,17 @@ import pytest
 import pytest_asyncio
 
 from tests.support.proxy import serving
-from tests.support.s3_proxy import EmptyLastPage, FailPage, Reset, S3Proxy, SlowDown, Trickle, Truncated, s3_proxy
+from tests.support.s3_proxy import (
+    Denied,
+    EmptyLastPage,
+    FailPage,
+    Reset,
+    S3Proxy,
+    SlowDown,
+    Trickle,
+    Truncated,
+    s3_proxy,
+)
 
 BODY = b"0123456789" * 20
 LISTING = b"<ListBucketResult><IsTruncated>false</IsTruncated><Contents><Key>a</Key></Contents></ListBucketResult>"
@@ -67,6 +77,13 @@ async def test_a_share_of_the_answers_is_503_and_the_seed_says_which(client: htt
     assert first == second
     assert 10 < first.count(503) < 30
     assert first.count(503) == proxy.struck
+
+
+async def test_a_refusal_is_nothing_but_an_answer(client: httpx.AsyncClient, proxy: S3Proxy) -> None:
+    """To HEAD it has no body, so the next answer on the connection is the next answer."""
+    proxy.faults = [SlowDown(times=1), Denied(times=1)]
+    assert [503, 403, 200] == [(await client.head("/bucket/key")).status_code for _ in range(3)]
+    assert BODY == (await client.get("/bucket/key")).content
 
 
 @pytest.mark.parametrize("fault", [Reset(after_bytes=50, times=1), Truncated(after_bytes=50, times=1)])
