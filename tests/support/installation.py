@@ -115,19 +115,25 @@ class Installation:
 
 @asynccontextmanager
 async def installation(
-    *, postgres_at: str | None = None, settings: Mapping[str, str] | None = None
+    *,
+    postgres_at: str | None = None,
+    kafka: str | None = None,
+    modules: Mapping[str, str] | None = None,
+    settings: Mapping[str, str] | None = None,
 ) -> AsyncIterator[Installation]:
     """An Autoloader with its API running, and short leases.
 
-    ``postgres_at`` (host:port) is a proxy that its services reach Postgres through; ``settings`` are environment
-    variables that win over ours (``AUTOLOADER_CLUSTERS`` with a proxy before Spark, for example).
+    ``postgres_at`` (host:port) is a proxy that its services reach Postgres through; ``kafka`` (host:port) is a broker of
+    the test's own, on which nothing is cleaned up; ``modules`` names what is started instead of ``services.<name>``;
+    ``settings`` are environment variables that win over ours (``AUTOLOADER_CLUSTERS`` with a proxy before Spark, for
+    example).
     """
     async with AsyncExitStack() as stack:
         database_url = await stack.enter_async_context(fresh_database_url())
         if postgres_at is not None:
             url = urlsplit(database_url)
             database_url = url._replace(netloc=f"{url.username}:{url.password}@{postgres_at}").geturl()
-        prefix = await stack.enter_async_context(own_topics())
+        prefix = "test" if kafka else await stack.enter_async_context(own_topics())
         port = free_port()
         client = await stack.enter_async_context(
             httpx.AsyncClient(base_url=f"http://127.0.0.1:{port}", timeout=15, trust_env=False)
@@ -138,7 +144,7 @@ async def installation(
             {
                 "DATABASE_URL": database_url,
                 "AUTOLOADER_DATABASE_URL": database_url,
-                "AUTOLOADER_KAFKA_BOOTSTRAP": kafka_bootstrap(),
+                "AUTOLOADER_KAFKA_BOOTSTRAP": kafka or kafka_bootstrap(),
                 "AUTOLOADER_TOPIC_PREFIX": prefix,
                 "AUTOLOADER_SECRET_KEY": base64.b64encode(bytes(range(32))).decode(),
                 "AUTOLOADER_API_PORT": str(port),
@@ -151,6 +157,7 @@ async def installation(
                 **(settings or {}),
             },
             client,
+            modules=dict(modules or {}),
         )
         try:
             await autoloader.start("api")

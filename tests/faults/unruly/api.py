@@ -1,0 +1,9 @@
+"""``python -m tests.faults.unruly.api``."""
+
+from runpy import run_module
+
+from tests.faults.unruly import be_unruly
+
+if __name__ == "__main__":
+    be_unruly()
+    run_module("services.api", run_name="__main__")
