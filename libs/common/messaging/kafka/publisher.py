@@ -1,9 +1,9 @@
 """Sending to Kafka: acks=all, idempotent, and known within seconds when the broker is away.
 
 An idempotent producer never gives a message up: it would retry for ever, silently. So each send has a deadline of
-our own, and a producer that missed one is thrown away: its numbering may have a hole, and what it still holds must
-not be sent much later, after newer messages. A message that is stored in spite of that comes twice; consumers
-deduplicate by event id.
+our own, and a producer that missed one, or had a message refused, is thrown away: its numbering may have a hole, and
+what it still holds must not be sent much later, after newer messages. A message that is stored in spite of that comes
+twice; consumers deduplicate by event id.
 """
 
 import asyncio
@@ -13,7 +13,7 @@ from contextlib import suppress
 from aiokafka import AIOKafkaProducer
 
 from libs.common.contracts.topics import MESSAGE_BYTES_MAX
-from libs.common.errors import Permanent, Temporary
+from libs.common.errors import Permanent
 from libs.common.logs import get_logger
 from libs.common.messaging.kafka.errors import VENDOR, to_ours
 from libs.common.messaging.ports import NO_HEADERS, Outgoing
@@ -86,7 +86,7 @@ class KafkaPublisher:
                 await asyncio.gather(*acks)
         except VENDOR as error:
             ours = to_ours(error, f"sending to {', '.join(sorted({m.topic for m in messages}))}")
-            if producer is not None and isinstance(ours, Temporary):
+            if producer is not None:  # also after a refusal for good: it has counted what the broker has not taken
                 self._discard(producer)
             raise ours from error
         finally:
