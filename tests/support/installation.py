@@ -123,10 +123,10 @@ async def installation(
 ) -> AsyncIterator[Installation]:
     """An Autoloader with its API running, and short leases.
 
-    ``postgres_at`` (host:port) is a proxy that its services reach Postgres through; ``kafka`` (host:port) is a broker of
-    the test's own, on which nothing is cleaned up; ``modules`` names what is started instead of ``services.<name>``;
-    ``settings`` are environment variables that win over ours (``AUTOLOADER_CLUSTERS`` with a proxy before Spark, for
-    example).
+    ``postgres_at`` (host:port) is a proxy that its services reach Postgres through; ``kafka`` (host:port) is a broker
+    of the test's own, on which nothing is cleaned up; ``modules`` names what is started instead of
+    ``services.<name>``; ``settings`` are environment variables that win over ours (``AUTOLOADER_CLUSTERS`` with a proxy
+    before Spark, for example).
     """
     async with AsyncExitStack() as stack:
         database_url = await stack.enter_async_context(fresh_database_url())
