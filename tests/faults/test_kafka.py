@@ -118,7 +118,7 @@ async def test_messages_that_come_three_times_change_nothing(s3: Any, spark: Any
         assert before["metrics"] == after["metrics"]
 
 
-@pytest.mark.fault("F22", "30 % of the batch messages are lost", quick=True)
+@pytest.mark.fault("F22", "30 % of the batch messages are lost")
 async def test_batches_whose_message_was_lost_are_found(s3: Any, spark: Any, faults: Faults) -> None:
     """The sweeper asks Postgres what is unfinished."""
     async with (
