@@ -6,6 +6,7 @@ from uuid import UUID, uuid4
 IngestionId = NewType("IngestionId", UUID)
 RunId = NewType("RunId", UUID)
 BatchId = NewType("BatchId", UUID)
+RefreshId = NewType("RefreshId", UUID)
 EventId = NewType("EventId", UUID)
 TenantId = NewType("TenantId", str)
 
@@ -20,6 +21,10 @@ def new_run_id() -> RunId:
 
 def new_batch_id() -> BatchId:
     return BatchId(uuid4())
+
+
+def new_refresh_id() -> RefreshId:
+    return RefreshId(uuid4())
 
 
 def new_event_id() -> EventId:

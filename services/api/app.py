@@ -5,9 +5,10 @@ from functools import partial
 
 from fastapi import FastAPI
 
-from libs.common.backbone import Backbone
+from libs.common.backbone import Backbone, default_access
 from libs.common.ids import TenantId
 from libs.common.messaging.kafka import ping
+from libs.common.objects.ports import ObjectStore
 from libs.common.secrets import SecretBox
 from libs.common.service import Service
 from libs.common.storage.migrate import newest_revision
@@ -17,6 +18,11 @@ from services.api.health.checks import database_check
 from services.api.http import HttpServer, build_http
 from services.api.ingestions.handlers import Ingestions
 from services.api.reconciliations.handlers import Reconciliations
+from services.api.refresh.handlers import Refreshes
+from services.api.refresh.impact import Impacts
+from services.api.refresh.listing import LateObjects
+from services.api.refresh.projector import RefreshProjector
+from services.api.refresh.reminder import RefreshReminder
 from services.api.runs.handlers import Runs
 from services.api.runs.projector import CONSUMER, Projector
 from services.api.runs.sweeper import Sweeper
@@ -26,15 +32,16 @@ from services.api.subscriptions import subscriptions
 PROJECTOR_CONCURRENCY = 8
 
 
-def build_rest(settings: ApiSettings, backbone: Backbone) -> FastAPI:
+def build_rest(settings: ApiSettings, backbone: Backbone, objects: ObjectStore) -> FastAPI:
     """The HTTP side: nouns, health and metrics. Nothing is connected yet.
 
     Raises:
         Permanent: codes ``no_secret_key``, ``bad_secret_key``.
     """
     clusters = Clusters(settings.clusters)
+    box = SecretBox(settings.require_secret_key())
     return build_http(
-        ingestions=Ingestions(backbone.database, SecretBox(settings.require_secret_key()), clusters),
+        ingestions=Ingestions(backbone.database, box, clusters),
         runs=Runs(
             backbone.database,
             clusters,
@@ -44,6 +51,14 @@ def build_rest(settings: ApiSettings, backbone: Backbone) -> FastAPI:
             broker=settings.kafka_bootstrap,
         ),
         reconciliations=Reconciliations(backbone.database, clusters, backbone.outbox),
+        refreshes=Refreshes(
+            backbone.database,
+            box,
+            clusters,
+            backbone.outbox,
+            Impacts(backbone.database, objects),
+            wait=timedelta(seconds=settings.refresh_wait_s),
+        ),
         clusters=clusters,
         checks={
             "postgres": database_check(backbone.database, newest_revision()),
@@ -60,7 +75,8 @@ def build_service(settings: ApiSettings) -> Service:
         Permanent: as ``build_rest``.
     """
     backbone = Backbone.build("api", settings, pool_size=settings.database_pool_size)
-    server = HttpServer(build_rest(settings, backbone), host=settings.api_host, port=settings.api_port)
+    objects = LateObjects(lambda: _s3(settings))
+    server = HttpServer(build_rest(settings, backbone, objects), host=settings.api_host, port=settings.api_port)
     projector = Projector(backbone.database, backbone.outbox)
     sweeper = Sweeper(
         backbone.database,
@@ -69,11 +85,27 @@ def build_service(settings: ApiSettings) -> Service:
         topic_prefix=settings.topic_prefix,
     )
 
+    reminder = RefreshReminder(
+        backbone.database, backbone.outbox, interval=timedelta(seconds=settings.sweep_interval_s)
+    )
+    refreshes = RefreshProjector(backbone.database, backbone.outbox)
+
     service = Service("api")
+    service.add_resource("objects", stop=objects.close)
     backbone.attach(service)
     service.add_resource("http", start=server.start, stop=server.stop)
     service.add_task("sweeper", sweeper.run)
-    backbone.subscribe(service, subscriptions(projector), consumer=CONSUMER, concurrency=PROJECTOR_CONCURRENCY)
+    service.add_task("refresh reminder", reminder.run)
+    service.add_task("listing", objects.keep_open)
+    backbone.subscribe(
+        service, subscriptions(projector, refreshes), consumer=CONSUMER, concurrency=PROJECTOR_CONCURRENCY
+    )
     # Last, so that it stops first: no request is accepted that nobody would announce.
     service.add_task("serving", server.run, request_stop=server.request_stop)
     return service
+
+
+def _s3(settings: ApiSettings) -> ObjectStore:
+    from libs.common.objects.s3 import S3Objects
+
+    return S3Objects(default_access(settings))

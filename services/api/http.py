@@ -21,6 +21,8 @@ from services.api.ingestions import routes as ingestions_routes
 from services.api.ingestions.handlers import Ingestions
 from services.api.reconciliations import routes as reconciliations_routes
 from services.api.reconciliations.handlers import Reconciliations
+from services.api.refresh import routes as refresh_routes
+from services.api.refresh.handlers import Refreshes
 from services.api.requests import RequestScope
 from services.api.runs import routes as runs_routes
 from services.api.runs.handlers import Runs
@@ -40,6 +42,7 @@ def build_http(
     ingestions: Ingestions,
     runs: Runs,
     reconciliations: Reconciliations,
+    refreshes: Refreshes,
     clusters: Clusters,
     checks: Mapping[str, Check],
     caller: Caller,
@@ -50,6 +53,7 @@ def build_http(
     versioned.include_router(ingestions_routes.router(ingestions, caller))
     versioned.include_router(runs_routes.router(runs, caller))
     versioned.include_router(reconciliations_routes.router(reconciliations, caller))
+    versioned.include_router(refresh_routes.router(refreshes, caller))
     versioned.include_router(clusters_routes.router(clusters))
     health = health_routes.router(checks)
     versioned.include_router(health)

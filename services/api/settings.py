@@ -13,4 +13,7 @@ class ApiSettings(CommonSettings):
     tenant_id: str = Field(
         default="default", min_length=1, description="Whose ingestions these are, as long as nobody has to log in."
     )
+    refresh_wait_s: float = Field(
+        default=20, ge=0, description="Seconds that the answer to a refresh waits for the executor's word, at most."
+    )
     database_pool_size: int = Field(default=10, ge=2, description="Connections to Postgres, at most.")

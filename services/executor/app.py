@@ -6,6 +6,7 @@ from libs.common.backbone import Backbone, default_access
 from libs.common.ledger.batches import BatchLedger
 from libs.common.ledger.rebuilds import LedgerRebuild
 from libs.common.ledger.reconciliations import Reconciliations
+from libs.common.ledger.refreshes import RefreshLedger
 from libs.common.objects.s3 import S3Objects
 from libs.common.secrets import SecretBox
 from libs.common.service import Service
@@ -16,6 +17,7 @@ from services.executor.commit import CommitProtocol
 from services.executor.handlers import Batches, Patience
 from services.executor.rebuild import Rebuilds
 from services.executor.reconciler import Reconciler
+from services.executor.refresh import Refreshes, RefreshSweeper
 from services.executor.settings import ExecutorSettings
 from services.executor.subscriptions import subscriptions
 from services.executor.sweeper import BatchSweeper
@@ -25,7 +27,7 @@ CONSUMER = "executor"
 
 
 def build_service(settings: ExecutorSettings) -> Service:
-    """One process: the consumer of planned batches, the sweeper, and the relay.
+    """One process: the consumers of planned batches and of table commands, the sweepers, and the relay.
 
     Raises:
         Permanent: codes ``no_secret_key``, ``bad_secret_key``.
@@ -37,16 +39,17 @@ def build_service(settings: ExecutorSettings) -> Service:
     objects = S3Objects(default_access(settings))
     sessions = SparkSessions(
         # A retired session is stopped in a thread too, and must not take one away from a batch.
-        threads=2 * settings.batches_at_once + 2,
+        threads=2 * settings.batches_at_once + 4,
         idle_max=settings.batches_at_once,
         call_timeout_s=settings.spark_call_timeout_s,
     )
     tables = SparkTables(sessions, settings.clusters)
+    protocol = CommitProtocol(ledger, objects, TableLanes())
     batches = Batches(
         ledger,
         definitions,
         tables,
-        CommitProtocol(ledger, objects, TableLanes()),
+        protocol,
         heartbeat=lease / 3,
         patience=Patience(settings.attempts_max, settings.takeovers_max),
     )
@@ -56,6 +59,9 @@ def build_service(settings: ExecutorSettings) -> Service:
         interval=timedelta(seconds=settings.sweep_interval_s),
         at_once=settings.batches_at_once,
     )
+    refresh_ledger = RefreshLedger(backbone.database, backbone.outbox, owner=settings.instance_id, lease=lease)
+    refreshes = Refreshes(refresh_ledger, ledger, definitions, tables, protocol, heartbeat=lease / 3)
+    refresh_sweeper = RefreshSweeper(refresh_ledger, refreshes, interval=timedelta(seconds=settings.sweep_interval_s))
 
     requests = Reconciliations(backbone.database, owner=settings.instance_id, lease=lease)
     reconciler = Reconciler(
@@ -74,7 +80,11 @@ def build_service(settings: ExecutorSettings) -> Service:
     backbone.attach(service)
     service.add_task("sweeper", sweeper.run)
     service.add_task("reconciliation sweeper", reconciler.sweep)
+    service.add_task("refresh sweeper", refresh_sweeper.run)
     backbone.subscribe(
-        service, subscriptions(batches, reconciler), consumer=CONSUMER, concurrency=settings.batches_at_once
+        service,
+        subscriptions(batches, refreshes, reconciler),
+        consumer=CONSUMER,
+        concurrency=settings.batches_at_once,
     )
     return service

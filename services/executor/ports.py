@@ -139,3 +139,29 @@ class Table(Protocol):
     async def first_bad_line(self, file: FileVersion, schema: Struct) -> int | None:
         """Reads one file alone to find its first line that does not fit, 1-based; None if it cannot be told."""
         ...
+
+
+@dataclass(frozen=True, slots=True)
+class TableFound:
+    """A table as it stands under some name. ``metadata_location`` is its latest metadata file."""
+
+    schema: Struct
+    location: str
+    metadata_location: str | None
+
+
+class TablePlace(Protocol):
+    """The name that an ingestion's table stands under, for a refresh. Raises as ``Table``."""
+
+    async def look(self, name: str | None = None) -> TableFound | None:
+        """The table under the destination's name, or under another one of the same database; None if there is none."""
+        ...
+
+    async def move_aside(self, name: str) -> None:
+        """Gives the table another name in its database. Refused if that name is taken: so it happens once, however
+        often and by whomever it is asked for. Any exception means *unknown*: ``look``."""
+        ...
+
+    async def create(self, schema: Struct, location: str) -> None:
+        """Creates an empty table under the destination's name, if there is none. Ready for staging."""
+        ...

@@ -1,15 +1,20 @@
 """What happens when a message arrives: topic, message, handler. Nothing is registered anywhere else."""
 
 from libs.common.backbone import Subscriptions
-from libs.common.contracts.events import AuditIngestion, FileBatchPlanned, RebuildLedger
+from libs.common.contracts.events import AuditIngestion, FileBatchPlanned, RebuildLedger, RefreshTable
 from libs.common.contracts.topics import FILE_BATCHES, TABLE_COMMANDS
 from services.executor.handlers import Batches
 from services.executor.reconciler import Reconciler
+from services.executor.refresh import Refreshes
 
 
-def subscriptions(batches: Batches, reconciler: Reconciler) -> Subscriptions:
+def subscriptions(batches: Batches, refreshes: Refreshes, reconciler: Reconciler) -> Subscriptions:
     """The table."""
     return {
         FILE_BATCHES: {FileBatchPlanned: batches.on_file_batch_planned},
-        TABLE_COMMANDS: dict.fromkeys((AuditIngestion, RebuildLedger), reconciler.on_command),
+        TABLE_COMMANDS: {
+            RefreshTable: refreshes.on_refresh_table,
+            AuditIngestion: reconciler.on_command,
+            RebuildLedger: reconciler.on_command,
+        },
     }

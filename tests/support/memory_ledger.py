@@ -236,7 +236,8 @@ class MemoryLedger:
         row = replace(row, totals=totals, seq=row.seq + 1, state=scan_state or row.state)
         self.events.append(fact(self._header(row)))
         if is_over(row.state, totals):
-            end = outcome(totals, scan_failed=row.state is ScanState.BROKEN)
+            is_outlived = self.generations.get(row.ingestion_id, row.generation) > row.generation
+            end = outcome(totals, scan_failed=row.state is ScanState.BROKEN, cancelled=is_outlived)
             row = replace(row, seq=row.seq + 1, state=ScanState.ENDED, outcome=end)
             self.events.append(RunCompleted(**self._header(row).fields(), outcome=end))
         self.scans[run_id] = row

@@ -13,6 +13,9 @@ from pydantic import BaseModel, ConfigDict, Field
 
 RunOutcome = Literal["success", "partial", "failed", "cancelled"]
 Guarantee = Literal["exactly_once", "effectively_once"]
+RefreshMode = Literal["full", "new_only"]
+RefreshPhase = Literal["requested", "fenced", "burned", "dropped", "created", "carried", "ended"]
+"""How far a refresh is; docs/explanation/refresh.md says what is true in each phase."""
 
 
 class Message(BaseModel):
@@ -189,8 +192,59 @@ class RunCompleted(RunFact):
     outcome: RunOutcome
 
 
+# --- autoloader.table-commands ----------------------------------------------------------------------------
+
+
+class RefreshTable(Message):
+    """The API wants this refresh to happen. Repeated until it has ended."""
+
+    wire_type = "table.refresh"
+
+    refresh_id: UUID
+    ingestion_id: UUID
+    mode: RefreshMode
+    from_generation: int
+    to_generation: int
+
+
+# --- autoloader.table-status ------------------------------------------------------------------------------
+
+
+class TableRefreshed(Message):
+    """The new generation's table is ready. Its first run may begin."""
+
+    wire_type = "table.refreshed"
+
+    refresh_id: UUID
+    ingestion_id: UUID
+    from_generation: int
+    to_generation: int
+    occurred_at: datetime
+    kept_as: str | None = Field(description="Where the old table is now; null if there was none.")
+    files_loaded_before: int = Field(description="Files that the old generation had loaded, or had from before.")
+    files_kept: int = Field(
+        description="How many of them count as loaded in the new generation: they are not read again."
+    )
+
+
+class TableRefreshFailed(Message):
+    """A refresh met something that it cannot pass."""
+
+    wire_type = "table.refresh-failed"
+
+    refresh_id: UUID
+    ingestion_id: UUID
+    occurred_at: datetime
+    phase: RefreshPhase = Field(description="How far it is.")
+    problem: Problem
+    is_over: bool = Field(description="True: nothing was changed. False: it is tried again until it succeeds.")
+
+
 RUN_FACTS: tuple[type[RunFact], ...] = (
     ScanStarted, ScanProgress, ScanCompleted, ScanFailed, FileBatchCommitted, FileBatchFailed, RunCompleted,
 )  # fmt: skip
 
-MESSAGES: tuple[type[Message], ...] = (RunRequested, FileBatchPlanned, AuditIngestion, RebuildLedger, *RUN_FACTS)
+MESSAGES: tuple[type[Message], ...] = (
+    RunRequested, FileBatchPlanned, AuditIngestion, RebuildLedger, *RUN_FACTS,
+    RefreshTable, TableRefreshed, TableRefreshFailed,
+)  # fmt: skip

@@ -14,7 +14,10 @@ from libs.common.contracts.events import (
     FileBatchPlanned,
     Message,
     RebuildLedger,
+    RefreshTable,
     RunRequested,
+    TableRefreshed,
+    TableRefreshFailed,
 )
 
 DEFAULT_PREFIX = "autoloader"
@@ -77,7 +80,17 @@ TABLE_COMMANDS = Topic(
     why_that_key="commands on one table are obeyed in the order in which they were given",
     writers=("api",),
     readers=("executor",),
-    messages=(AuditIngestion, RebuildLedger),
+    messages=(AuditIngestion, RebuildLedger, RefreshTable),
+    partitions=6,
+    retention=timedelta(days=7),
+)
+TABLE_STATUS = Topic(
+    suffix="table-status.v1",
+    key="ingestion_id",
+    why_that_key="what became of one table is read in the order in which it became true",
+    writers=("executor",),
+    readers=("api",),
+    messages=(TableRefreshed, TableRefreshFailed),
     partitions=6,
     retention=timedelta(days=7),
 )
@@ -92,4 +105,6 @@ S3_NOTIFICATIONS = Topic(
     retention=timedelta(days=7),
 )
 
-CATALOGUE: tuple[Topic, ...] = (RUN_REQUESTS, FILE_BATCHES, RUN_STATUS, TABLE_COMMANDS, S3_NOTIFICATIONS)
+CATALOGUE: tuple[Topic, ...] = (
+    RUN_REQUESTS, FILE_BATCHES, RUN_STATUS, TABLE_COMMANDS, TABLE_STATUS, S3_NOTIFICATIONS,
+)  # fmt: skip

@@ -19,7 +19,7 @@ from libs.common.contracts.topics import RUN_STATUS
 from libs.common.errors import Fenced
 from libs.common.ids import RunId
 from libs.common.ledger.states import ScanState
-from libs.common.ledger.tables import scan
+from libs.common.ledger.tables import ingestion, scan
 from libs.common.lifecycle.run import outcome
 from libs.common.storage.outbox import Outbox
 
@@ -98,8 +98,18 @@ class RunLog:
         values: dict[str, Any] = {"totals": totals.model_dump(), "seq": seq, "state": state, "updated_at": now}
         if is_over(state, totals):
             seq += 1
-            end = outcome(totals, scan_failed=state is ScanState.BROKEN)
+            end = outcome(
+                totals,
+                scan_failed=state is ScanState.BROKEN,
+                cancelled=await _is_outlived(connection, row.ingestion_id, row.generation),
+            )
             await self._outbox.enqueue(connection, RUN_STATUS, RunCompleted(**header(seq).fields(), outcome=end))
             values |= {"seq": seq, "state": ScanState.ENDED, "outcome": end, "ended_at": now}
         await connection.execute(update(scan).where(scan.c.run_id == run_id).values(**values))
         return totals
+
+
+async def _is_outlived(connection: AsyncConnection, ingestion_id: UUID, generation: int) -> bool:
+    """Whether a refresh has begun a newer generation: what was under way in this one was stopped on request."""
+    live = select(ingestion.c.generation).where(ingestion.c.ingestion_id == ingestion_id)
+    return (await connection.scalar(live) or generation) > generation

@@ -175,6 +175,30 @@ audit = Table(
     comment="Audits and rebuilds of the ledger: who works on them, and what they found.",
 )
 
+refresh = Table(
+    "refresh",
+    metadata,
+    Column("id", Uuid, primary_key=True),
+    Column("ingestion_id", Uuid, nullable=False),
+    Column("mode", Text, nullable=False),
+    Column("from_generation", Integer, nullable=False),
+    Column("to_generation", Integer, nullable=False),
+    Column("phase", Text, nullable=False, comment="contracts.events.RefreshPhase"),
+    Column("token", BigInteger, nullable=False, server_default="0"),
+    Column("owner", Text),
+    Column("lease_until", DateTime(timezone=True)),
+    Column("attempts", Integer, nullable=False, server_default="0"),
+    Column("kept_as", Text, comment="where the old table is now; null if there was none"),
+    Column("metadata_location", Text, comment="of the old table, from which it can be registered again"),
+    Column("told_problem", Text, comment="code of the problem that was told last"),
+    Column("last_error", Text),
+    Column("created_at", DateTime(timezone=True), nullable=False, server_default=func.now()),
+    Column("updated_at", DateTime(timezone=True), nullable=False, server_default=func.now()),
+    Index("ix_refresh_unfinished", "lease_until", postgresql_where=text("phase <> 'ended'")),
+    schema=SCHEMA,
+    comment="The executor's side of a refresh: who works on it, and how far it is.",
+)
+
 
 def storable(words: str) -> str:
     """``words`` without NUL, which Postgres keeps in no text. A key's identity is its digest, never this."""

@@ -88,6 +88,32 @@ run = Table(
     schema=SCHEMA,
 )
 
+refresh = Table(
+    "refresh",
+    metadata,
+    Column("id", Uuid, primary_key=True),
+    Column("ingestion_id", Uuid, ForeignKey("control.ingestion.id"), nullable=False),
+    Column("mode", Text, nullable=False, comment="full or new_only"),
+    Column("auto_run", Boolean, nullable=False),
+    Column("status", Text, nullable=False, server_default="accepted", comment="accepted, success or failed"),
+    Column("from_generation", Integer, nullable=False),
+    Column("to_generation", Integer, nullable=False),
+    Column("definition", JSONB, nullable=False, comment="frozen when the refresh was accepted"),
+    Column("impact", JSONB, nullable=False, comment="as estimated then"),
+    Column("notes", ARRAY(Text), nullable=False, server_default=text("'{}'::text[]")),
+    Column("phase", Text, nullable=False, server_default="requested", comment="how far it was when it last failed"),
+    Column("problem", JSONB, comment="contracts.events.Problem: why it is not done"),
+    Column("kept_as", Text, comment="where the old table is now"),
+    Column("files_loaded_before", Integer),
+    Column("files_kept", Integer),
+    Column("run_id", Uuid, ForeignKey("control.run.id"), comment="the run that it asked for"),
+    Column("created_at", DateTime(timezone=True), nullable=False, server_default=func.now()),
+    Column("told_at", DateTime(timezone=True), comment="when the executor said what is known of it"),
+    Column("ended_at", DateTime(timezone=True)),
+    Index("uq_refresh_active", "ingestion_id", unique=True, postgresql_where=text("ended_at IS NULL")),
+    schema=SCHEMA,
+)
+
 run_error = Table(
     "run_error",
     metadata,

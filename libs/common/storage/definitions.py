@@ -12,9 +12,9 @@ from sqlalchemy import select
 
 from libs.common.contracts.definition import Credentials, Definition
 from libs.common.errors import Permanent
-from libs.common.ids import IngestionId, RunId, TenantId
+from libs.common.ids import IngestionId, RefreshId, RunId, TenantId
 from libs.common.secrets import SecretBox
-from libs.common.storage.control import reconciliation, run, secret
+from libs.common.storage.control import ingestion, reconciliation, refresh, run, secret
 from libs.common.storage.engine import Database
 
 
@@ -84,6 +84,41 @@ class RunDefinitions:
             tenant_id=TenantId(row.tenant_id),
             generation=row.generation,
             trigger=row.kind,
+            definition=Definition.model_validate(row.definition),
+            credentials=open_credentials(self._box, row.ingestion_id, row.sealed),
+        )
+
+    async def of_refresh(self, refresh_id: RefreshId) -> RunDefinition:
+        """The orders of a refresh, in the shape of a run's; ``run_id`` is the refresh's own id.
+
+        Raises:
+            Permanent: code ``unknown_refresh``; ``secret_unreadable`` as above.
+            Temporary: code ``database_unavailable``.
+        """
+        query = (
+            select(
+                refresh.c.ingestion_id, ingestion.c.tenant_id, refresh.c.to_generation, refresh.c.definition,
+                secret.c.sealed,
+            )
+            .select_from(
+                refresh.join(ingestion, ingestion.c.id == refresh.c.ingestion_id).outerjoin(
+                    secret, secret.c.ingestion_id == refresh.c.ingestion_id
+                )
+            )
+            .where(refresh.c.id == refresh_id)
+        )  # fmt: skip
+        async with self._database.read() as connection:
+            row = (await connection.execute(query)).one_or_none()
+        if row is None:
+            raise Permanent(
+                f"no refresh has the id {refresh_id}", code="unknown_refresh", hint="it was never accepted by the API"
+            )
+        return RunDefinition(
+            run_id=RunId(refresh_id),
+            ingestion_id=IngestionId(row.ingestion_id),
+            tenant_id=TenantId(row.tenant_id),
+            generation=row.to_generation,
+            trigger="refresh",
             definition=Definition.model_validate(row.definition),
             credentials=open_credentials(self._box, row.ingestion_id, row.sealed),
         )

@@ -23,6 +23,7 @@ from services.api.ingestions import repository
 from services.api.ingestions.changes import check_identity, patched
 from services.api.ingestions.schemas import Halt, IngestionIn, IngestionMetadata, IngestionOut, Resumed
 from services.api.pages import Page
+from services.api.refresh import repository as refreshes
 
 
 class Ingestions:
@@ -126,7 +127,7 @@ class Ingestions:
         """Forgets the ingestion and its credentials. The table, and the history of its runs, stay.
 
         Raises:
-            NotFound, Conflict (``run_active``).
+            NotFound, Conflict (``run_active``, ``refresh_active``).
         """
         failpoint("api.before_tx")
         async with self._database.begin() as connection:
@@ -138,6 +139,7 @@ class Ingestions:
                     code="run_active",
                     hint=f"wait for it: GET /api/v1/ingestions/{ingestion_id}/runs/{run_id}; then delete again",
                 )
+            await refreshes.refuse_while_under_way(connection, ingestion_id)
             await repository.mark_deleted(connection, ingestion_id)
             await repository.remove_secret(connection, ingestion_id)
             await audit.record(connection, caller, "ingestion.deleted", ingestion_id, destructive=True)

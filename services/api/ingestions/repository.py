@@ -14,7 +14,7 @@ from libs.common.ids import TenantId
 from libs.common.ledger.states import BatchState
 from libs.common.ledger.tables import batch, schema_version
 from libs.common.ledger.tables import ingestion as ledger_ingestion
-from libs.common.storage.control import ingestion, run, secret
+from libs.common.storage.control import ingestion, refresh, run, secret
 from services.api.caller import Caller
 from services.api.pages import Page
 
@@ -114,7 +114,8 @@ async def is_bound(connection: AsyncConnection, ingestion_id: UUID, generation: 
         batch.c.state == BatchState.PUBLISHED,
     )
     unfinished = exists().where(run.c.ingestion_id == ingestion_id, run.c.ended_at.is_(None))
-    return bool(await connection.scalar(select(or_(published, unfinished))))
+    refreshing = exists().where(refresh.c.ingestion_id == ingestion_id, refresh.c.ended_at.is_(None))
+    return bool(await connection.scalar(select(or_(published, unfinished, refreshing))))
 
 
 async def unfinished_run(connection: AsyncConnection, ingestion_id: UUID) -> UUID | None:

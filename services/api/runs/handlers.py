@@ -18,6 +18,7 @@ from services.api.clusters.registry import Clusters
 from services.api.idempotency import Answer, Once, at_most_once
 from services.api.ingestions import repository as ingestions
 from services.api.pages import Page
+from services.api.refresh import repository as refreshes
 from services.api.runs import repository
 from services.api.runs.schemas import RunAccepted, RunOut
 from services.api.runs.views import RunViews
@@ -57,8 +58,8 @@ class Runs:
         One run of an ingestion is active and one waits at most: whatever a third would find, the waiting one finds.
 
         Raises:
-            NotFound: the ingestion. Conflict: code ``ingestion_halted``.
-            Invalid: codes ``unknown_cluster``, ``idempotency_key_reused``.
+            NotFound: the ingestion. Conflict: codes ``ingestion_halted``, ``refresh_active``. Invalid: codes
+                ``unknown_cluster``, ``idempotency_key_reused``.
         """
         failpoint("api.before_tx")
         async with self._database.begin() as connection:
@@ -74,6 +75,7 @@ class Runs:
         self._clusters.url_of(wanted.definition["cluster_id"])
         if (halt := await halt_of(connection, ingestion_id)) is not None:
             raise Conflict(f"this ingestion is halted: {halt.message}", code="ingestion_halted", hint=halt.hint)
+        await refreshes.refuse_while_under_way(connection, ingestion_id)
         active, queued = await repository.unfinished(connection, ingestion_id)
         if queued is not None:
             return _accepted(queued, queued=True)

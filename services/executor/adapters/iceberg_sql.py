@@ -24,13 +24,27 @@ def create_namespace(to: Destination) -> str:
     return f"CREATE NAMESPACE IF NOT EXISTS {to.catalog}.{to.database}"
 
 
-def create_table(to: Destination, schema: Struct) -> str:
+def create_table(to: Destination, schema: Struct, *, location: str | None = None) -> str:
     """Format v2: what every engine of today reads. Staging is on from the first commit."""
+    where = f"LOCATION {literal(location)} " if location else ""
     columns = ", ".join(f"{quoted(f.name)} {sql(f.type)}{' NOT NULL' if f.required else ''}" for f in schema.fields)
     return (
-        f"CREATE TABLE IF NOT EXISTS {to.identifier} {f'({columns})' if columns else ''} USING iceberg "
+        f"CREATE TABLE IF NOT EXISTS {to.identifier} {f'({columns})' if columns else ''} USING iceberg {where}"
         f"TBLPROPERTIES ('{WAP_ENABLED}'='true', 'format-version'='2')"
     )
+
+
+def rename_table(to: Destination, name: str) -> str:
+    """A rename's target is written without its catalog."""
+    return f"ALTER TABLE {to.identifier} RENAME TO {to.database}.{name}"
+
+
+def describe_table(identifier: str) -> str:
+    return f"DESCRIBE TABLE EXTENDED {identifier}"
+
+
+def latest_metadata(identifier: str) -> str:
+    return f"SELECT file FROM {identifier}.metadata_log_entries ORDER BY timestamp DESC LIMIT 1"
 
 
 def enable_wap(to: Destination) -> str:

@@ -27,11 +27,12 @@ from services.executor.adapters.spark_errors import (
     translate,
 )
 from services.executor.adapters.spark_sessions import BatchSession, SessionKey, SparkSessions
+from services.executor.adapters.spark_table_place import SparkTablePlace
 from services.executor.domain.audit import Staged
 from services.executor.domain.schema import Struct, sql, struct_from_json
 from services.executor.domain.schema_change import Addition, lacking
 from services.executor.domain.story import Snapshot, TableStory, tell
-from services.executor.ports import FilesUnreadable, History, Published, Table
+from services.executor.ports import FilesUnreadable, History, Published, Table, TablePlace
 
 T = TypeVar("T")
 _log = get_logger(__name__)
@@ -64,16 +65,22 @@ class SparkTables:
             Permanent: ``unknown_cluster``.
             Temporary: ``spark_unreachable``.
         """
-        async with self._hold(order) as table:
-            yield table
+        async with self._borrow(order) as (session, url):
+            yield SparkTable(session, url, order.definition.destination)
+
+    @asynccontextmanager
+    async def open_place(self, order: RunDefinition) -> AsyncIterator[TablePlace]:
+        """The name under which the table stands. Raises as ``open``."""
+        async with self._borrow(order) as (session, url):
+            yield SparkTablePlace(session, url, order.definition.destination)
 
     async def story(self, order: RunDefinition) -> TableStory | None:
         """What the destination table's snapshots tell; None if there is no table. Raises as ``open``."""
-        async with self._hold(order) as table:
-            return await table.story()
+        async with self._borrow(order) as (session, url):
+            return await SparkTable(session, url, order.definition.destination).story()
 
     @asynccontextmanager
-    async def _hold(self, order: RunDefinition) -> AsyncIterator["SparkTable"]:
+    async def _borrow(self, order: RunDefinition) -> AsyncIterator[tuple[BatchSession, str]]:
         url = self._clusters.get(order.definition.cluster_id)
         if url is None:
             raise Permanent(
@@ -83,7 +90,7 @@ class SparkTables:
             )
         key = SessionKey(url, order.definition.source.bucket, order.credentials)
         async with self._sessions.borrow(key) as session:
-            yield SparkTable(session, url, order.definition.destination)
+            yield session, url
 
 
 class SparkTable:

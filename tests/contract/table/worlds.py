@@ -13,6 +13,7 @@ from libs.common.contracts.definition import Destination
 from libs.common.ledger.model import FileVersion
 from services.executor.adapters.spark_sessions import BatchSession, SessionKey, open_session
 from services.executor.adapters.spark_table import SparkTable
+from services.executor.adapters.spark_table_place import SparkTablePlace
 from services.executor.domain.audit import FileRead, Staged
 from services.executor.domain.schema import Field, Struct
 from services.executor.ports import Table
@@ -88,6 +89,10 @@ class Spark:
     def hold(self, to: Destination, session: int = 0) -> SparkTable:
         loan = BatchSession(self.sessions[session], self._threads, 120, self._key.scheme)
         return SparkTable(loan, self._key.url, to)
+
+    def place(self, to: Destination, session: int = 0) -> SparkTablePlace:
+        loan = BatchSession(self.sessions[session], self._threads, 120, self._key.scheme)
+        return SparkTablePlace(loan, self._key.url, to)
 
     def sql(self, statement: str, session: int = 0) -> list[Any]:
         return list(self.sessions[session].sql(statement).collect())

@@ -25,9 +25,14 @@ from services.api.health.checks import Check
 from services.api.http import build_http
 from services.api.ingestions.handlers import Ingestions
 from services.api.reconciliations.handlers import Reconciliations
+from services.api.refresh.handlers import Refreshes
+from services.api.refresh.impact import Impacts
+from services.api.refresh.projector import RefreshProjector
+from services.api.refresh.reminder import RefreshReminder
 from services.api.runs.handlers import Runs
 from services.api.runs.projector import Projector
 from services.api.runs.sweeper import Sweeper
+from tests.support.memory_objects import MemoryObjects
 
 INGESTIONS = "/api/v1/ingestions"
 START = datetime(2025, 1, 7, 12, 34, 56, tzinfo=UTC)
@@ -71,6 +76,9 @@ class ApiUnderTest:
     relay: NotedRelay
     projector: Projector
     sweeper: Sweeper
+    refreshes: RefreshProjector
+    reminder: RefreshReminder
+    objects: MemoryObjects
     checks: dict[str, Check] = field(default_factory=dict)
 
     async def create(self, **changes: Any) -> dict[str, Any]:
@@ -148,12 +156,14 @@ async def api_under_test(
     """The API of one tenant."""
     relay = NotedRelay()
     box = SecretBox(secret_key)
+    objects = MemoryObjects()
     clusters = Clusters({"local": "sc://localhost:15002", "big": "sc://big:15002/;token=topsecret"})
     messages = Outbox(source="autoloader/api", wake=relay.poke)
     app = build_http(
         ingestions=Ingestions(database, box, clusters),
         runs=Runs(database, clusters, messages, relay, topic_prefix="autoloader", broker="kafka:9092"),
         reconciliations=Reconciliations(database, clusters, messages),
+        refreshes=Refreshes(database, box, clusters, messages, Impacts(database, objects), wait=timedelta(seconds=1)),
         clusters=clusters,
         checks=checks or {},
         caller=Caller(TenantId(tenant_id), actor="tester"),
@@ -167,4 +177,7 @@ async def api_under_test(
             relay=relay,
             projector=Projector(database, messages),
             sweeper=Sweeper(database, messages, interval=timedelta(0)),
+            refreshes=RefreshProjector(database, messages),
+            reminder=RefreshReminder(database, messages, interval=timedelta(0)),
+            objects=objects,
         )

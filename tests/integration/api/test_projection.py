@@ -221,7 +221,7 @@ async def test_a_fact_of_a_run_that_nobody_asked_for_is_set_aside(api: ApiUnderT
 
 async def test_every_fact_has_its_handler(api: ApiUnderTest) -> None:
     """The table of subscriptions covers the run-status topic, and nothing that the API does not read."""
-    for topic, handlers in subscriptions(api.projector).items():
+    for topic, handlers in subscriptions(api.projector, api.refreshes).items():
         assert set(topic.messages) == handlers.keys()
         assert "api" in topic.readers
     request = RunRequested(run_id=uuid4(), ingestion_id=uuid4(), generation=1, tenant_id="t", trigger="manual")

@@ -12,12 +12,13 @@ from pydantic import SecretStr
 from libs.common.backbone import Backbone
 from services.api.app import build_rest
 from services.api.settings import ApiSettings
+from tests.support.memory_objects import MemoryObjects
 
 
 @pytest.fixture(scope="module")
 def described() -> dict[str, Any]:
     settings = ApiSettings(secret_key=SecretStr(base64.b64encode(bytes(32)).decode()))
-    return build_rest(settings, Backbone.build("api", settings)).openapi()
+    return build_rest(settings, Backbone.build("api", settings), MemoryObjects()).openapi()
 
 
 def operations(described: dict[str, Any]) -> list[tuple[str, dict[str, Any]]]:
@@ -39,6 +40,8 @@ def test_it_is_openapi_3_1_with_the_paths_of_the_contract(described: dict[str, A
         f"PUT {one}",
         f"PATCH {one}",
         f"DELETE {one}",
+        f"POST {one}/refresh/full",
+        f"POST {one}/refresh/new-only",
         f"POST {one}/run",
         f"POST {one}/resume",
         f"POST {one}/audit",

@@ -1,0 +1,98 @@
+"""Takes in what the executor says of refreshes: one transaction per fact.
+
+The fact that the new table is ready moves the ingestion to its new generation, ends the runs of the old one that
+nobody will ever begin, and asks for the refresh's run: all of it or nothing. The same fact twice changes nothing.
+"""
+
+from typing import Any
+
+from sqlalchemy.ext.asyncio import AsyncConnection
+
+from libs.common.contracts.codec import Envelope
+from libs.common.contracts.events import Problem, RunCompleted, TableRefreshed, TableRefreshFailed, Totals
+from libs.common.ids import new_run_id
+from libs.common.logs import get_logger
+from libs.common.storage.engine import Database
+from libs.common.storage.outbox import Outbox
+from services.api.refresh import repository
+from services.api.runs import repository as runs
+from services.api.runs.projector import fold
+
+_log = get_logger(__name__)
+
+
+class RefreshProjector:
+    """Handles the messages of the table-status topic."""
+
+    def __init__(self, database: Database, outbox: Outbox) -> None:
+        self._database = database
+        self._outbox = outbox
+
+    async def on_refreshed(self, envelope: Envelope) -> None:
+        fact = envelope.message
+        assert isinstance(fact, TableRefreshed)
+        async with self._database.begin() as connection:
+            await runs.lock_ingestion(connection, fact.ingestion_id)
+            row = await repository.get(connection, fact.refresh_id)
+            if row is None or row.ended_at is not None:
+                return
+            of = await repository.begin_generation(connection, fact.ingestion_id, fact.to_generation)
+            await self._end_what_never_began(connection, fact)
+            run_id = await self._run(connection, of) if row.auto_run else None
+            await repository.change(
+                connection,
+                fact.refresh_id,
+                status="success",
+                phase="ended",
+                problem=None,
+                kept_as=fact.kept_as,
+                files_loaded_before=fact.files_loaded_before,
+                files_kept=fact.files_kept,
+                run_id=run_id,
+                told_at=fact.occurred_at,
+                ended_at=fact.occurred_at,
+            )
+        _log.info("refresh.ended", refresh_id=str(fact.refresh_id), generation=fact.to_generation)
+
+    async def on_failed(self, envelope: Envelope) -> None:
+        fact = envelope.message
+        assert isinstance(fact, TableRefreshFailed)
+        async with self._database.begin() as connection:
+            values: dict[str, Any] = {
+                "problem": fact.problem.model_dump(mode="json"),
+                "phase": fact.phase,
+                "told_at": fact.occurred_at,
+            }
+            if fact.is_over:
+                values |= {"status": "failed", "ended_at": fact.occurred_at}
+            await repository.change(connection, fact.refresh_id, **values)
+        _log.warning("refresh.failed", refresh_id=str(fact.refresh_id), code=fact.problem.error_type)
+
+    async def _end_what_never_began(self, connection: AsyncConnection, fact: TableRefreshed) -> None:
+        """A scanner that comes for them now is fenced. Those that began are ended by the executor."""
+        for row in await repository.runs_that_never_began(connection, fact.ingestion_id, fact.to_generation):
+            end = RunCompleted(
+                run_id=row.id,
+                ingestion_id=fact.ingestion_id,
+                generation=row.generation,
+                seq=row.seq + 1,
+                occurred_at=fact.occurred_at,
+                totals=Totals(),
+                outcome="cancelled",
+            )
+            await fold(connection, self._outbox, end)
+            reason = Problem(
+                error_type="refreshed",
+                message=f"a refresh began generation {fact.to_generation} of the table before this run began",
+                hint="the run of the refresh loads these files; ask for a run if the refresh did not",
+            )
+            await runs.add_details(connection, row.id, (), (reason,), fact.occurred_at)
+
+    async def _run(self, connection: AsyncConnection, of: Any) -> Any:
+        """The refresh's run. It waits while a run of the old generation is not over."""
+        active, _ = await runs.unfinished(connection, of.id)
+        run_id = new_run_id()
+        await runs.insert_run(connection, run_id=run_id, of=of, trigger="refresh", dispatch=active is None)
+        if active is None:
+            await runs.announce(connection, self._outbox, run_id)
+        return run_id

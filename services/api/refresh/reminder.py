@@ -1,0 +1,42 @@
+"""Repeats the command of every refresh that has not ended: its message, or the answer to it, may be lost."""
+
+import asyncio
+from datetime import timedelta
+
+from libs.common.clock import Clock, utc_now
+from libs.common.errors import Temporary
+from libs.common.logs import get_logger
+from libs.common.storage.engine import Database
+from libs.common.storage.outbox import Outbox
+from services.api.refresh import repository
+from services.api.runs.upkeep import Reminders
+
+_log = get_logger(__name__)
+
+
+class RefreshReminder:
+    """One look every ``interval``; each repetition of one command doubles its pause."""
+
+    def __init__(self, database: Database, outbox: Outbox, *, interval: timedelta, clock: Clock = utc_now) -> None:
+        self._database = database
+        self._outbox = outbox
+        self._interval = interval
+        self._clock = clock
+        self._reminders = Reminders(interval)
+
+    async def run(self) -> None:
+        """For ever; ends only by cancellation. An absent database is waited for, bugs are logged."""
+        while True:
+            await asyncio.sleep(self._interval.total_seconds())
+            try:
+                await self.remind()
+            except Temporary as error:
+                _log.warning("reminder.postponed", code=error.code, problem=error.message)
+            except Exception:  # noqa: BLE001 - loud in the log, and the next look still comes
+                _log.exception("reminder.bug")
+
+    async def remind(self) -> None:
+        """Raises ``Temporary`` when the database is away."""
+        async with self._database.begin() as connection:
+            for refresh_id in self._reminders.due(await repository.unfinished(connection), self._clock()):
+                await repository.announce(connection, self._outbox, refresh_id)

@@ -1,0 +1,100 @@
+"""Rows of refreshes. Statements only."""
+
+from typing import Any
+from uuid import UUID
+
+from sqlalchemy import Row, func, select, update
+from sqlalchemy.ext.asyncio import AsyncConnection
+
+from libs.common.contracts.events import RefreshTable
+from libs.common.contracts.topics import TABLE_COMMANDS
+from libs.common.errors import Conflict
+from libs.common.ledger.tables import scan
+from libs.common.storage.control import ingestion, refresh, run
+from libs.common.storage.outbox import Outbox
+
+
+async def insert(connection: AsyncConnection, of: Row[Any], **values: Any) -> None:
+    """A refresh of the ingestion row ``of``, with its definition frozen."""
+    await connection.execute(
+        refresh.insert().values(
+            ingestion_id=of.id,
+            from_generation=of.generation,
+            to_generation=of.generation + 1,
+            definition=of.definition,
+            **values,
+        )
+    )
+
+
+async def get(connection: AsyncConnection, refresh_id: UUID) -> Row[Any] | None:
+    return (await connection.execute(select(refresh).where(refresh.c.id == refresh_id))).one_or_none()
+
+
+async def refuse_while_under_way(connection: AsyncConnection, ingestion_id: UUID) -> None:
+    """
+    Raises:
+        Conflict: code ``refresh_active``.
+    """
+    query = select(refresh.c.id).where(refresh.c.ingestion_id == ingestion_id, refresh.c.ended_at.is_(None))
+    active = await connection.scalar(query)
+    if active is not None:
+        raise Conflict(
+            f"refresh {active} of this ingestion is under way",
+            code="refresh_active",
+            hint=f"wait until generation in GET /api/v1/ingestions/{ingestion_id} has grown; then try again",
+        )
+
+
+async def announce(connection: AsyncConnection, outbox: Outbox, refresh_id: UUID) -> None:
+    """Wakes an executor for the refresh, once this transaction commits."""
+    row = await get(connection, refresh_id)
+    assert row is not None
+    command = RefreshTable(
+        refresh_id=row.id,
+        ingestion_id=row.ingestion_id,
+        mode=row.mode,
+        from_generation=row.from_generation,
+        to_generation=row.to_generation,
+    )
+    await outbox.enqueue(connection, TABLE_COMMANDS, command)
+
+
+async def unfinished(connection: AsyncConnection) -> dict[UUID, Any]:
+    """Refreshes that have not ended, and when each was asked for."""
+    rows = await connection.execute(select(refresh.c.id, refresh.c.created_at).where(refresh.c.ended_at.is_(None)))
+    return {row.id: row.created_at for row in rows}
+
+
+async def change(connection: AsyncConnection, refresh_id: UUID, **values: Any) -> bool:
+    """Guarded: a refresh that has ended stays as it is. Whether it was changed."""
+    changed = await connection.execute(
+        update(refresh).where(refresh.c.id == refresh_id, refresh.c.ended_at.is_(None)).values(**values)
+    )
+    return changed.rowcount > 0
+
+
+async def begin_generation(connection: AsyncConnection, ingestion_id: UUID, generation: int) -> Row[Any]:
+    """The ingestion's row, with ``generation`` or a later one. The caller holds its lock."""
+    await connection.execute(
+        update(ingestion)
+        .where(ingestion.c.id == ingestion_id, ingestion.c.generation < generation)
+        .values(generation=generation, updated_at=func.now())
+    )
+    return (await connection.execute(select(ingestion).where(ingestion.c.id == ingestion_id))).one()
+
+
+async def runs_that_never_began(connection: AsyncConnection, ingestion_id: UUID, generation: int) -> list[Row[Any]]:
+    """Runs of older generations that have no scan, and will never have one; queued ones first."""
+    rows = await connection.execute(
+        select(run)
+        .outerjoin(scan, scan.c.run_id == run.c.id)
+        .where(
+            run.c.ingestion_id == ingestion_id,
+            run.c.generation < generation,
+            run.c.ended_at.is_(None),
+            scan.c.run_id.is_(None),
+        )
+        .order_by(run.c.dispatched_at.asc().nulls_first())
+    )
+    return list(rows.all())

@@ -1,0 +1,51 @@
+"""``/ingestions/{id}/refresh``."""
+
+from uuid import UUID
+
+from fastapi import APIRouter, Response
+
+from libs.common.contracts.events import RefreshMode
+from services.api.caller import Caller
+from services.api.docs import OnceHeader, errors_for
+from services.api.errors import InvalidBody
+from services.api.refresh.handlers import Refreshes
+from services.api.refresh.schemas import RefreshIn, RefreshOut
+
+_HOW = (
+    "The old table is set aside under another name, and stays readable there. The answer waits for the executor, some "
+    "seconds at most: what is not known then is `pending`. `dry_run` changes nothing. Refused while another refresh of "
+    "the ingestion is under way."
+)
+
+
+def router(refreshes: Refreshes, caller: Caller) -> APIRouter:
+    routes = APIRouter(prefix="/ingestions/{ingestion_id}/refresh", tags=["refresh"])
+
+    @routes.post(
+        "/full",
+        status_code=202,
+        response_model=RefreshOut,
+        summary="Begin the table anew, with all files",
+        description=f"Every file is loaded again. {_HOW}",
+        responses=errors_for(404, 409, 422),
+    )
+    async def refresh_full(ingestion_id: UUID, once: OnceHeader, sent: RefreshIn | None = None) -> Response:
+        return await _answer(ingestion_id, "full", sent, once)
+
+    @routes.post(
+        "/new-only",
+        status_code=202,
+        response_model=RefreshOut,
+        summary="Begin the table anew, with new files only",
+        description=f"Files that were loaded before are not loaded again. {_HOW}",
+        responses=errors_for(404, 409, 422),
+    )
+    async def refresh_new_only(ingestion_id: UUID, once: OnceHeader, sent: RefreshIn | None = None) -> Response:
+        return await _answer(ingestion_id, "new_only", sent, once)
+
+    async def _answer(ingestion_id: UUID, mode: RefreshMode, sent: RefreshIn | None, once: OnceHeader) -> Response:
+        if sent is None:
+            raise InvalidBody([{"type": "missing", "loc": ("confirm",), "msg": "Field required"}])
+        return (await refreshes.request(caller, ingestion_id, mode, sent, once)).response()
+
+    return routes

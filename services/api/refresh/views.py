@@ -1,0 +1,113 @@
+"""Refreshes as clients see them. Pure: rows in, words out; a status says what the executor said, never a guess."""
+
+from collections.abc import Sequence
+from datetime import datetime
+from typing import Any, Literal
+from uuid import UUID
+
+from libs.common.contracts.events import Problem, RefreshMode
+from services.api.refresh.schemas import Impact, NextSteps, Operation, OperationName, PlannedOperation, RefreshOut
+
+_MESSAGES: dict[RefreshMode, str] = {
+    "full": "the table begins anew, and every file is loaded again",
+    "new_only": "the table begins anew, and only files that were never loaded are loaded",
+}
+_WOULD: dict[OperationName, str] = {
+    "table_dropped": "the table is set aside under another name, and an empty one with its columns takes its place",
+    "processed_files_cleared": "no file counts as loaded any more",
+    "run_triggered": "a run loads the new table",
+}
+EMPTY_WARNING = "readers see an empty table until the next run has loaded it"
+
+
+def operations_of(mode: RefreshMode, *, auto_run: bool) -> list[OperationName]:
+    """What a refresh does, in order. New-only keeps the history."""
+    names: list[OperationName] = ["table_dropped"]
+    if mode == "full":
+        names.append("processed_files_cleared")
+    if auto_run:
+        names.append("run_triggered")
+    return names
+
+
+def foretold(
+    ingestion_id: UUID, mode: RefreshMode, *, auto_run: bool, impact: Impact, notes: Sequence[str], now: datetime
+) -> RefreshOut:
+    """The answer to a dry run."""
+    path = f"/api/v1/ingestions/{ingestion_id}/refresh/{mode.replace('_', '-')}"
+    return RefreshOut(
+        status="dry_run",
+        message="nothing was changed",
+        refresh_id=None,
+        ingestion_id=ingestion_id,
+        run_id=None,
+        timestamp=now,
+        mode=mode,
+        operations=[],
+        impact=impact,
+        warnings=[EMPTY_WARNING],
+        notes=list(notes),
+        would_perform=[
+            PlannedOperation(operation=name, details=_WOULD[name]) for name in operations_of(mode, auto_run=auto_run)
+        ],
+        next_steps=NextSteps(
+            to_proceed=f'POST {path} {{"confirm": true, "auto_run": {str(auto_run).lower()}}}',
+            to_cancel="nothing has to be done: a dry run changes nothing",
+        ),
+    )
+
+
+def told(row: Any) -> RefreshOut:
+    """The answer to a refresh, from its row of ``control.refresh``."""
+    problem = None if row.problem is None else Problem.model_validate(row.problem)
+    return RefreshOut(
+        status="accepted" if problem is None else "partial_failure",
+        message=_MESSAGES[row.mode] if problem is None else _failure(row, problem),
+        refresh_id=row.id,
+        ingestion_id=row.ingestion_id,
+        run_id=row.run_id,
+        timestamp=row.created_at,
+        mode=row.mode,
+        operations=[_operation(name, row, problem) for name in operations_of(row.mode, auto_run=row.auto_run)],
+        impact=Impact.model_validate(row.impact),
+        warnings=[EMPTY_WARNING] if row.status == "success" else [],
+        notes=[*row.notes, *_notes(row)],
+    )
+
+
+def _operation(name: OperationName, row: Any, problem: Problem | None) -> Operation:
+    at = row.told_at or row.created_at
+    if problem is not None:
+        if name == "table_dropped":
+            return Operation(
+                operation=name, status="failed", timestamp=at, details=problem.hint, error=problem.message,
+                error_code=problem.error_type,
+            )  # fmt: skip
+        left: Literal["skipped", "pending"] = "pending" if row.ended_at is None else "skipped"
+        return Operation(operation=name, status=left, timestamp=at, details="the table comes first")
+    if row.status != "success":
+        return Operation(operation=name, status="pending", timestamp=at, details="the executor has not said yet")
+    match name:
+        case "table_dropped" if row.kept_as is None:
+            return Operation(operation=name, status="skipped", timestamp=at, details="there was no table")
+        case "table_dropped":
+            details = f"kept as {row.kept_as}"
+        case "processed_files_cleared":
+            details = f"{row.files_loaded_before} files counted as loaded; none does now"
+        case "run_triggered":
+            details = f"run {row.run_id}"
+    return Operation(operation=name, status="success", timestamp=at, details=details)
+
+
+def _failure(row: Any, problem: Problem) -> str:
+    end = "nothing was changed" if row.ended_at is not None else "it is tried again until it succeeds"
+    return f"the refresh is not done: {problem.message}; {end}"
+
+
+def _notes(row: Any) -> list[str]:
+    notes = []
+    if row.kept_as is not None:
+        notes.append(f"the old table can be read as {row.kept_as}; drop it with PURGE when nobody needs it")
+    if row.files_kept:
+        notes.append(f"{row.files_kept} files count as loaded, and are not read again")
+    return notes

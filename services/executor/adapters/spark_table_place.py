@@ -1,0 +1,55 @@
+"""A ``TablePlace`` on Spark Connect and Iceberg: what stands under a table's name, and what is put there."""
+
+from collections.abc import Callable
+from typing import TypeVar
+
+from libs.common.contracts.definition import Destination
+from services.executor.adapters import iceberg_sql
+from services.executor.adapters.spark_errors import is_table_missing, translate
+from services.executor.adapters.spark_sessions import BatchSession
+from services.executor.domain.schema import Struct, struct_from_json
+from services.executor.ports import TableFound
+
+T = TypeVar("T")
+
+
+class SparkTablePlace:
+    """See ``ports.TablePlace``."""
+
+    def __init__(self, session: BatchSession, url: str, destination: Destination) -> None:
+        self._session = session
+        self._spark = session.spark
+        self._url = url
+        self._to = destination
+
+    async def look(self, name: str | None = None) -> TableFound | None:
+        identifier = self._to.identifier if name is None else f"{self._to.catalog}.{self._to.database}.{name}"
+
+        def work() -> TableFound | None:
+            try:
+                described = self._spark.sql(iceberg_sql.describe_table(identifier)).collect()
+                metadata = self._spark.sql(iceberg_sql.latest_metadata(identifier)).collect()
+                schema = struct_from_json(self._spark.table(identifier).schema.jsonValue())
+            except Exception as e:
+                if is_table_missing(e):
+                    return None
+                raise
+            location = next(row["data_type"] for row in described if row["col_name"] == "Location")
+            return TableFound(schema, location, metadata[0]["file"] if metadata else None)
+
+        return await self._run(work)
+
+    async def move_aside(self, name: str) -> None:
+        await self._run(lambda: self._sql(iceberg_sql.rename_table(self._to, name)))
+
+    async def create(self, schema: Struct, location: str) -> None:
+        await self._run(lambda: self._sql(iceberg_sql.create_table(self._to, schema, location=location)))
+
+    def _sql(self, statement: str) -> None:
+        self._spark.sql(statement).collect()
+
+    async def _run(self, work: Callable[[], T]) -> T:
+        try:
+            return await self._session.run(work)
+        except Exception as e:
+            raise translate(e, url=self._url, table=self._to.identifier) from e

@@ -1,0 +1,194 @@
+"""A refresh: the table's next generation, whole or not at all, whatever crashes.
+
+    look ── fence ── burn what was under way ── move the old table aside ── create the new one ── carry ── end
+
+Each step can be done again, and each is followed by a guarded update of the refresh's phase: whoever takes a refresh
+over goes on at the first step that is not recorded. Before the fence a refresh may fail, and has changed nothing;
+after it, it is tried until it succeeds. Why no batch of the old generation can reach the new table, and why a frozen
+executor that wakes up late cannot take the new table away, stands in docs/explanation/refresh.md.
+"""
+
+import asyncio
+import re
+from contextlib import AbstractAsyncContextManager, suppress
+from datetime import timedelta
+from typing import Protocol
+
+from libs.common.contracts.codec import Envelope
+from libs.common.contracts.events import Problem, RefreshTable
+from libs.common.errors import AutoloaderError, Fenced, Permanent, Temporary
+from libs.common.failpoints import failpoint
+from libs.common.heartbeat import holding
+from libs.common.ids import RefreshId
+from libs.common.ledger.batches import BatchLedger
+from libs.common.ledger.refreshes import RefreshClaim, RefreshLedger
+from libs.common.logs import get_logger
+from libs.common.storage.definitions import RunDefinition, RunDefinitions
+from services.executor.commit import CommitProtocol
+from services.executor.ports import Table, TablePlace
+
+_log = get_logger(__name__)
+
+
+class Tables(Protocol):
+    """Opens the destination table of a refresh, and the place where it stands."""
+
+    def open(self, order: RunDefinition) -> AbstractAsyncContextManager[Table]: ...
+    def open_place(self, order: RunDefinition) -> AbstractAsyncContextManager[TablePlace]: ...
+
+
+def aside_name(table: str, claim: RefreshClaim) -> str:
+    """What the old table is called from now on. No other refresh ever uses this name."""
+    return f"{table}__g{claim.from_generation}_{claim.id.hex}"
+
+
+def next_location(location: str, generation: int) -> str:
+    """A folder of the new table's own, beside the old one's: their files must not mix."""
+    return f"{re.sub(r'-g[0-9]+$', '', location.rstrip('/'))}-g{generation}"
+
+
+class Refreshes:
+    """Handles refresh commands. One instance per process."""
+
+    def __init__(
+        self,
+        ledger: RefreshLedger,
+        batches: BatchLedger,
+        definitions: RunDefinitions,
+        tables: Tables,
+        protocol: CommitProtocol,
+        *,
+        heartbeat: timedelta,
+    ) -> None:
+        self._ledger = ledger
+        self._batches = batches
+        self._definitions = definitions
+        self._tables = tables
+        self._protocol = protocol
+        self._heartbeat = heartbeat
+
+    async def on_refresh_table(self, envelope: Envelope) -> None:
+        command = envelope.message
+        assert isinstance(command, RefreshTable)
+        await self._ledger.remember(command)
+        await self.work_on(RefreshId(command.refresh_id))
+
+    async def work_on(self, refresh_id: RefreshId) -> None:
+        """Sees a refresh to its end, unless somebody else has it or it has ended.
+
+        Raises:
+            Fenced: another executor took over.
+            Temporary: the database is away.
+        """
+        claim = await self._ledger.claim(refresh_id)
+        if claim is None:
+            return
+        log = _log.bind(refresh_id=str(refresh_id), ingestion_id=str(claim.ingestion_id), attempt=claim.attempt)
+        try:
+            async with holding(lambda: self._ledger.extend(claim), every=self._heartbeat):
+                await self._see_through(claim)
+            log.info("refresh.done")
+        except Fenced:
+            log.warning("refresh.fenced")
+            raise
+        except (Temporary, Permanent) as error:
+            log.warning("refresh.left", code=error.code, problem=error.message)
+            if error.code == "database_unavailable":
+                raise
+            await self._ledger.tell(claim, Problem(error_type=error.code, message=error.message, hint=error.hint))
+        except asyncio.CancelledError:
+            with suppress(AutoloaderError):
+                await self._ledger.release(claim)
+            raise
+
+    async def _see_through(self, claim: RefreshClaim) -> None:
+        order = await self._definitions.of_refresh(claim.id)
+        aside = aside_name(order.definition.destination.table, claim)
+        phase = await self._ledger.phase(claim)
+        if phase == "requested":
+            # What cannot work is found out here, while there is nothing to repair.
+            async with self._tables.open_place(order) as place:
+                await place.look()
+            await self._ledger.fence(claim)
+            failpoint("refresh.after_generation")
+            phase = "fenced"
+        if phase == "fenced":
+            await self._ledger.break_off_scans(claim)
+            await self._burn_what_is_under_way(claim, order)
+            await self._ledger.reached(claim, "burned")
+            phase = "burned"
+        if phase == "burned":
+            await self._move_aside(claim, order, aside)
+            phase = "dropped"
+        if phase == "dropped":
+            async with self._tables.open_place(order) as place:
+                old = await place.look(aside)
+                if old is not None:
+                    await place.create(old.schema, next_location(old.location, claim.to_generation))
+            failpoint("refresh.after_create")
+            await self._ledger.reached(claim, "created")
+            phase = "created"
+        if phase == "created":
+            await self._ledger.carry_history(claim)
+        failpoint("refresh.before_active")
+        await self._ledger.end(claim)
+
+    async def _burn_what_is_under_way(self, claim: RefreshClaim, order: RunDefinition) -> None:
+        """Afterwards the old table and the old generation's ledger agree, and stay as they are."""
+        while (taken := await self._ledger.seize(claim)) is not None:
+            async with holding(lambda: self._batches.extend(taken), every=self._heartbeat):
+                if not (await self._batches.standing(taken)).may_be_staged:
+                    await self._protocol.give_up(taken, None, claim.reason)
+                    continue
+                async with self._tables.open(order) as table:
+                    await self._protocol.give_up(taken, table, claim.reason)
+
+    async def _move_aside(self, claim: RefreshClaim, order: RunDefinition, aside: str) -> None:
+        async with self._tables.open_place(order) as place:
+            failure: AutoloaderError | None = None
+            if await place.look(aside) is None and await place.look() is not None:
+                try:
+                    await place.move_aside(aside)
+                except (Temporary, Permanent) as e:
+                    failure = e
+            # Whatever the answer was, the catalog has the last word.
+            old = await place.look(aside)
+            if old is None and failure is not None:
+                raise failure
+        failpoint("refresh.after_drop")
+        to = order.definition.destination
+        await self._ledger.reached(
+            claim,
+            "dropped",
+            kept_as=None if old is None else f"{to.catalog}.{to.database}.{aside}",
+            metadata_location=None if old is None else old.metadata_location,
+        )
+
+
+class RefreshSweeper:
+    """Takes over refreshes that nobody works on, and tries those again that met trouble. Every executor sweeps."""
+
+    def __init__(self, ledger: RefreshLedger, refreshes: Refreshes, *, interval: timedelta) -> None:
+        self._ledger = ledger
+        self._refreshes = refreshes
+        self._interval = interval
+
+    async def run(self) -> None:
+        """Sweeps for ever; ends only by cancellation."""
+        while True:
+            await asyncio.sleep(self._interval.total_seconds())
+            try:
+                for refresh_id in await self._ledger.claimable(limit=10):
+                    await self._take(refresh_id)
+            except AutoloaderError as error:
+                _log.warning("sweep.failed", code=error.code, problem=error.message)
+
+    async def _take(self, refresh_id: RefreshId) -> None:
+        try:
+            await self._refreshes.work_on(refresh_id)
+        except Fenced:
+            return
+        except AutoloaderError as error:
+            _log.warning("sweep.failed", refresh_id=str(refresh_id), code=error.code, problem=error.message)
+        except Exception:  # noqa: BLE001 - our bug in one refresh must not end the sweeping of the others
+            _log.exception("sweep.failed", refresh_id=str(refresh_id))
