@@ -200,7 +200,8 @@ async def _broken_in(database: Database, ingestion_id: str) -> list[str]:
         "FROM ledger.file f LEFT JOIN ledger.batch b ON b.id = f.batch_id WHERE f.ingestion_id = :ingestion "
         "AND (f.state = 'committed') <> (coalesce(b.state, 'none') = 'published') "
         # I7, per batch
-        "UNION ALL SELECT 'I7: batch ' || b.id || ' has ' || b.row_count || ' rows, its files ' || sum(f.row_count) "
+        "UNION ALL SELECT 'I7: batch ' || b.id || ' has ' || b.row_count || ' rows, its files ' || "
+        "coalesce(sum(f.row_count)::text, 'nobody knows how many') "
         "FROM ledger.batch b JOIN ledger.file f ON f.batch_id = b.id "
         "WHERE b.ingestion_id = :ingestion AND b.state = 'published' "
         "GROUP BY b.id, b.row_count HAVING b.row_count IS DISTINCT FROM sum(f.row_count) "
