@@ -11,6 +11,7 @@ cannot pass because of a typing mistake. Without the variable a call costs two l
 import os
 import signal
 import time
+from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Literal, cast, get_args
 
@@ -53,6 +54,7 @@ class _Armed:
     nth: int
     action: Action
     passes: int = 0
+    error: Callable[[str], BaseException] = FailpointReached
 
 
 def failpoint(name: str) -> None:
@@ -71,7 +73,7 @@ def failpoint(name: str) -> None:
         case "stop":
             os.kill(os.getpid(), signal.SIGSTOP)
         case "raise":
-            raise FailpointReached(name)
+            raise armed.error(name)
         case "sleep":
             time.sleep(SLEEP_S)  # blocks the whole process on purpose, as a long collection or a swap storm would
 
@@ -100,10 +102,16 @@ def parse(text: str) -> _Armed:
     return _Armed(name, nth, cast("Action", action))
 
 
-def arm(text: str | None) -> None:
-    """Arms one point for this process, or none. For tests that run in the same process."""
+def arm(text: str | None, *, error: Callable[[str], BaseException] = FailpointReached) -> None:
+    """Arms one point for this process, or none. For tests that run in the same process.
+
+    ``error`` makes what ``raise`` raises, from the point's name: a test that plays several processes in one gives
+    something that no handler catches, as none survives a kill.
+    """
     global _armed
     _armed = parse(text) if text else None
+    if _armed is not None:
+        _armed.error = error
 
 
 _armed: _Armed | None = None

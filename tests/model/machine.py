@@ -1,0 +1,236 @@
+"""Everything that can happen to Autoloader, as rules; Hypothesis tells stories made of them, and looks for a bad end.
+
+A story puts files, asks for runs, and lets messages come late, twice, or never. Processes stand still between any two
+calls; some die there, some at a named failpoint, some wake up as zombies when another one has their work. Rules that
+name somebody take a number: it counts from the newest.
+"""
+
+from collections import Counter
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+from enum import StrEnum
+from typing import ClassVar, TypeVar
+
+from hypothesis import strategies as st
+from hypothesis.stateful import RuleBasedStateMachine, initialize, invariant, precondition, rule
+
+from tests.model.invariants import check_always, check_at_rest
+from tests.model.process import Mishap, Process
+from tests.model.world import World
+from tests.support.memory_table import MemoryTable, PlainAppendTable
+
+T = TypeVar("T")
+
+KEYS = st.sampled_from(["a.json", "b.json", "c.json", "d.json", "e.json"])
+SOMEBODY = st.integers(0, 5)
+A_WHILE = st.integers(0, 40)
+"""Places to stand at; a batch without trouble has about 40."""
+FAILPOINTS = (
+    "api.before_tx",
+    "api.after_tx",
+    "relay.after_send",
+    "scan.mid_listing",
+    "scan.after_page",
+    "scan.before_done",
+    "exec.after_claim",
+    "exec.during_stage",
+    "exec.after_stage",
+    "exec.after_audit",
+    "exec.before_publish",
+    "exec.during_publish",
+    "exec.after_publish",
+    "exec.after_finalise",
+)
+"""Where processes of this world can be made to die. The API's two stand in the world's own API; all others in the
+services' code."""
+
+
+class Content(StrEnum):
+    """What a file holds."""
+
+    ROWS = "two rows"
+    NEW_COLUMN = "two rows that have a column of their own"
+    BROKEN = "two rows, and a line that is not JSON"
+
+
+@dataclass
+class Tally:
+    """What all stories of a machine had in them."""
+
+    stories: int = 0
+    steps: int = 0
+    struck: Counter[str] = field(default_factory=Counter)
+
+
+class Autoloader(RuleBasedStateMachine):
+    """One ingestion, with as many scanners and executors as the story makes."""
+
+    table_type: ClassVar[type[MemoryTable]] = MemoryTable
+    tally: ClassVar[Tally] = Tally()
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.world = World(self.table_type)
+        self.tally.stories += 1
+        self._is_sound = True
+
+    # --- files land -----------------------------------------------------------------------------------------------
+
+    @initialize(keys=st.lists(KEYS, min_size=1, unique=True))
+    def once_upon_a_time(self, keys: list[str]) -> None:
+        """Some files are there, and somebody wants them in a table."""
+        for key in keys:
+            self.world.put(key, rows=1)
+        self.ask_for_a_run()
+
+    @rule(key=KEYS, content=st.sampled_from(Content))
+    def put(self, key: str, content: Content) -> None:
+        """Writes a file, or overwrites one."""
+        self.world.put(
+            key, rows=2, has_new_column=content is Content.NEW_COLUMN, has_broken_line=content is Content.BROKEN
+        )
+
+    @rule(key=KEYS)
+    def delete(self, key: str) -> None:
+        self.world.delete(key)
+
+    # --- runs and messages ----------------------------------------------------------------------------------------
+
+    @rule()
+    def ask_for_a_run(self) -> None:
+        self.world.request_run()
+        self.world.relay()
+
+    @precondition(lambda self: self.world.outbox.rows)
+    @rule()
+    def relay(self) -> None:
+        self.world.relay()
+
+    @precondition(lambda self: self.world.unheard(self.world.wake_ups()))
+    @rule(which=SOMEBODY, how_far=A_WHILE)
+    def deliver(self, which: int, how_far: int) -> None:
+        """A run request to a scanner, or a batch to an executor; in any order."""
+        self._work(self.world.deliver(_picked(self.world.unheard(self.world.wake_ups()), which)), how_far)
+
+    @precondition(lambda self: self.world.wake_ups())
+    @rule(which=SOMEBODY, how_far=A_WHILE)
+    def deliver_again(self, which: int, how_far: int) -> None:
+        """As Kafka does whenever an offset was not committed."""
+        self._work(self.world.deliver(_picked(self.world.wake_ups(), which)), how_far)
+
+    @precondition(lambda self: self.world.unheard(self.world.wake_ups()))
+    @rule(which=SOMEBODY)
+    def drop(self, which: int) -> None:
+        """Topics that only wake may lose anything."""
+        self.world.drop(_picked(self.world.unheard(self.world.wake_ups()), which))
+
+    @precondition(lambda self: self.world.facts())
+    @rule(newest_first=st.booleans(), again=st.booleans())
+    def tell_the_api(self, newest_first: bool, again: bool) -> None:
+        """What happened to its runs, in some order, some of it twice."""
+        facts = self.world.facts() if again else self.world.unheard(self.world.facts())
+        for fact in reversed(facts) if newest_first else facts:
+            self.world.deliver(fact)
+
+    # --- processes ------------------------------------------------------------------------------------------------
+
+    @precondition(lambda self: self.world.processes)
+    @rule(who=SOMEBODY, how_far=A_WHILE)
+    def go_on(self, who: int, how_far: int) -> None:
+        """Also a zombie."""
+        self.world.go_on(self._process(who), how_far)
+
+    @precondition(lambda self: self.world.processes)
+    @rule(who=SOMEBODY, call=st.sampled_from(["record", "stage", "staged", "publishing", "publish", "published"]))
+    def go_on_to(self, who: int, call: str) -> None:
+        """Up to where it is about to make this call, or to its end."""
+        process = self._process(who)
+        self.world.go_on(process, 1)
+        while not process.is_over and process.stands_before != call:
+            self.world.go_on(process, 1)
+
+    @precondition(lambda self: self.world.processes)
+    @rule(who=SOMEBODY)
+    def see_it_through(self, who: int) -> None:
+        self.world.see_through(self._process(who))
+        self.world.relay()
+
+    @precondition(lambda self: self.world.processes)
+    @rule(who=SOMEBODY, politely=st.booleans())
+    def stop(self, who: int, politely: bool) -> None:
+        """SIGTERM, after which it may still give back its lease; or SIGKILL."""
+        process = self._process(who)
+        self.world.move(process, process.ask_to_stop if politely else process.kill)
+
+    @precondition(lambda self: self.world.processes)
+    @rule(who=SOMEBODY, mishap=st.sampled_from(Mishap))
+    def mishap(self, who: int, mishap: Mishap) -> None:
+        self._process(who).mishap = mishap
+
+    @rule(failpoint=st.sampled_from(FAILPOINTS))
+    def die_at(self, failpoint: str) -> None:
+        """Whoever passes there next."""
+        self.world.arm(failpoint)
+
+    # --- time, sweepers, strangers --------------------------------------------------------------------------------
+
+    @rule()
+    def leases_run_out(self) -> None:
+        self.world.expire_leases()
+
+    @rule(how_far=A_WHILE)
+    def sweep(self, how_far: int) -> None:
+        self.world.ask_again()
+        for process in self.world.sweep():
+            self._work(process, how_far)
+
+    @precondition(lambda self: self.world.processes)
+    @rule()
+    def others_take_over(self) -> None:
+        """All processes are frozen for longer than their leases; others do their work meanwhile."""
+        self.world.expire_leases()
+        for process in self.world.sweep():
+            self.world.see_through(process)
+        self.world.relay()
+
+    @rule()
+    def somebody_else_appends(self) -> None:
+        self.world.append_foreign_rows()
+
+    # --- what must be true ----------------------------------------------------------------------------------------
+
+    @invariant()
+    def the_invariants_hold(self) -> None:
+        self.tally.steps += 1
+        self._is_sound = False
+        check_always(self.world)
+        self._is_sound = True
+
+    def teardown(self) -> None:
+        try:
+            if self._is_sound:
+                self.world.bring_to_rest()
+                check_at_rest(self.world)
+        finally:
+            self.tally.struck += self.world.struck
+            self.world.close()
+
+    def _process(self, who: int) -> Process:
+        return _picked(self.world.processes, who)
+
+    def _work(self, process: Process | None, how_far: int) -> None:
+        """And what it enqueued is sent."""
+        if process is not None:
+            self.world.go_on(process, how_far)
+        self.world.relay()
+
+
+class PlainAppend(Autoloader):
+    """The negative control: a publish that only appends."""
+
+    table_type = PlainAppendTable
+    tally = Tally()
+
+
+def _picked(things: Sequence[T], number: int) -> T:
+    return things[-1 - number % len(things)]

@@ -1,0 +1,356 @@
+"""The protocol's world in memory: bucket, ledger, table, broker, and processes that run the real services' code.
+
+What is real: the scanner's and the executor's handlers, the commit protocol, the relay, the run lifecycle, the
+messages' encoding. In memory: what they speak to. The API is three verbs of this class: it stores a run with its
+request, folds facts into runs, and asks again for runs that have no scan.
+"""
+
+import json
+from collections import Counter
+from collections.abc import AsyncIterator, Callable, Coroutine, Iterable, Sequence
+from contextlib import asynccontextmanager, suppress
+from dataclasses import dataclass, field
+from datetime import UTC, datetime, timedelta
+from functools import partial
+from typing import Any, cast
+from uuid import UUID
+
+from libs.common import failpoints
+from libs.common.contracts.codec import Envelope, decode
+from libs.common.contracts.definition import Definition, Destination, Source
+from libs.common.contracts.events import FileBatchPlanned, RunFact, RunRequested
+from libs.common.contracts.topics import FILE_BATCHES, RUN_REQUESTS, RUN_STATUS
+from libs.common.failpoints import failpoint
+from libs.common.ids import BatchId, IngestionId, RunId, TenantId, new_ingestion_id, new_run_id
+from libs.common.ledger.batches import BatchLedger
+from libs.common.ledger.model import FileVersion
+from libs.common.ledger.scans import ScanLedger
+from libs.common.ledger.states import FINAL_BATCH_STATES, ScanState
+from libs.common.lifecycle.run import FINAL, Run, advance
+from libs.common.messaging.ports import Incoming
+from libs.common.storage.definitions import RunDefinition, RunDefinitions
+from libs.common.storage.engine import Database
+from libs.common.storage.relay import OutboxRelay
+from services.executor.commit import CommitProtocol
+from services.executor.handlers import Batches, Patience
+from services.executor.ports import Table
+from services.executor.table_lanes import TableLanes
+from services.scanner.handlers import Scans
+from tests.model.outbox import MemoryOutbox
+from tests.model.process import Process
+from tests.model.time import StoryLoop
+from tests.support.crash import Crash
+from tests.support.memory_broker import MemoryBroker
+from tests.support.memory_ledger import LEASE, MemoryLedger
+from tests.support.memory_objects import MemoryObjects
+from tests.support.memory_table import MemoryTable, Warehouse
+
+BUCKET = "landing"
+TO = Destination(catalog="lake", database="demo", table="t")
+FILES_IN_A_BATCH = 2
+KEYS_ON_A_PAGE = 2
+SWEEP_INTERVAL = timedelta(seconds=10)
+NEVER = timedelta(days=365)
+"""Heartbeats: a process that stands still does not beat either, and one that goes on renews its lease by each write."""
+ROUNDS_MAX = 20
+
+_DEFINITION = Definition(
+    name="model",
+    cluster_id="local",
+    source=Source(path=f"s3://{BUCKET}/data/", max_files_per_trigger=FILES_IN_A_BATCH),
+    destination=TO,
+)
+
+
+@dataclass(frozen=True, slots=True)
+class Body:
+    """What a file version holds: the ids of its rows; a file that is not valid is never loaded."""
+
+    ids: tuple[int, ...]
+    is_valid: bool
+
+
+@dataclass
+class World:
+    """``struck`` counts the failpoints at which something died."""
+
+    table_type: type[MemoryTable] = MemoryTable
+    now: datetime = datetime(2025, 1, 7, tzinfo=UTC)
+    bodies: dict[tuple[str, str], Body] = field(default_factory=dict)
+    runs: dict[RunId, Run] = field(default_factory=dict)
+    processes: list[Process] = field(default_factory=list)
+    struck: Counter[str] = field(default_factory=Counter)
+    bugs: list[BaseException] = field(default_factory=list)
+
+    def __post_init__(self) -> None:
+        self.loop = StoryLoop()
+        self.ledger = MemoryLedger(lambda: self.now)
+        self.objects = MemoryObjects(page_size=KEYS_ON_A_PAGE)
+        self.objects.create_bucket(BUCKET)
+        self.warehouse = Warehouse()
+        self.ingestion_id: IngestionId = new_ingestion_id()
+        self._orders: dict[RunId, RunDefinition] = {}
+        self._broker = MemoryBroker()
+        for topic in (RUN_REQUESTS, FILE_BATCHES, RUN_STATUS):
+            self._broker.create_topic(topic.name(), partitions=1)
+        self.outbox = MemoryOutbox(self.ledger)
+        self._relay = OutboxRelay(cast("Database", self.outbox), self._broker.publisher())
+        self._handled: set[tuple[str, int]] = set()
+        self._moving: Process | None = None
+        self._rows_written = 0
+        self._processes_begun = 0
+
+    # --- the source -----------------------------------------------------------------------------------------------
+
+    def put(self, key: str, *, rows: int, has_new_column: bool = False, has_broken_line: bool = False) -> None:
+        """Writes a file, over the one that is there. No two rows have the same id."""
+        ids = tuple(range(self._rows_written, self._rows_written + rows))
+        self._rows_written += rows
+        values: list[dict[str, object]] = [{"id": i, "new": "x"} if has_new_column else {"id": i} for i in ids]
+        body = "".join(json.dumps(value) + "\n" for value in values) + ("{broken\n" if has_broken_line else "")
+        version = self.objects.put(BUCKET, f"data/{key}", body.encode())
+        self.bodies[version.key, version.version_tag] = Body(ids, is_valid=not has_broken_line)
+
+    def delete(self, key: str) -> None:
+        self.objects.delete(BUCKET, f"data/{key}")
+
+    def current_files(self) -> Iterable[FileVersion]:
+        return self.objects.buckets[BUCKET].values()
+
+    def rows(self) -> list[str]:
+        """What a reader of the table sees."""
+        return self.warehouse.rows(TO)
+
+    # --- the API --------------------------------------------------------------------------------------------------
+
+    def request_run(self) -> None:
+        """Stores a run and its request in one transaction, unless a run is active."""
+        if all(run.status in FINAL for run in self.runs.values()):
+            self._play(self._request_run())
+
+    async def _request_run(self) -> None:
+        failpoint("api.before_tx")
+        run_id = new_run_id()
+        async with self.ledger.transaction():
+            self._orders[run_id] = RunDefinition(
+                run_id=run_id,
+                ingestion_id=self.ingestion_id,
+                tenant_id=TenantId("t"),
+                generation=1,
+                trigger="manual",
+                definition=_DEFINITION,
+                credentials=None,
+            )
+            self.runs[run_id] = Run()
+            self.ledger.events.append(self._request_of(run_id))
+        failpoint("api.after_tx")
+
+    def ask_again(self) -> None:
+        """As the API's sweeper: a request that was lost is sent anew."""
+        self.ledger.events += [self._request_of(run_id) for run_id in self.runs if run_id not in self.ledger.scans]
+
+    def _request_of(self, run_id: RunId) -> RunRequested:
+        return RunRequested(
+            run_id=run_id, ingestion_id=self.ingestion_id, generation=1, tenant_id="t", trigger="manual"
+        )
+
+    # --- the broker -----------------------------------------------------------------------------------------------
+
+    def relay(self) -> None:
+        """The relay sends what the outbox holds, and deletes it."""
+        if self.outbox.rows:
+            self._play(self._relay.round())
+
+    def wake_ups(self) -> list[Incoming]:
+        """Run requests and batches, oldest first. Such messages may be lost: sweepers find the work."""
+        return [message for topic in (RUN_REQUESTS, FILE_BATCHES) for message in self._broker.records(topic.name())]
+
+    def facts(self) -> list[Incoming]:
+        """What was told of runs, oldest first."""
+        return self._broker.records(RUN_STATUS.name())
+
+    def unheard(self, messages: Sequence[Incoming]) -> list[Incoming]:
+        """Those that nobody has had yet."""
+        return [m for m in messages if (m.topic, m.offset) not in self._handled]
+
+    def drop(self, message: Incoming) -> None:
+        self._handled.add((message.topic, message.offset))
+
+    def deliver(self, message: Incoming) -> Process | None:
+        """Hands a message to a service, whether or not another one had it: a process that begins to work on it."""
+        self._handled.add((message.topic, message.offset))
+        envelope = decode(message.value)
+        match envelope.message:
+            case RunRequested(run_id=run_id):
+                return self._begin(f"scanner of run {run_id}", partial(self._scan, envelope))
+            case FileBatchPlanned(batch_id=batch_id):
+                return self._begin(f"executor of batch {batch_id}", partial(self._load, envelope))
+            case RunFact(run_id=run_id) as fact:
+                before = self.runs[RunId(run_id)]
+                self.runs[RunId(run_id)] = advance(before, fact)
+                return None
+            case _:
+                raise AssertionError(f"nobody reads {envelope.message}")
+
+    # --- scanners and executors -------------------------------------------------------------------------------------
+
+    def sweep(self) -> list[Process]:
+        """What the sweepers of scanner and executor find, each taken up by a process of its own."""
+        scans = self.loop.run_until_complete(self.ledger.scanner().abandoned(limit=4))
+        batches = self.loop.run_until_complete(self.ledger.executor().claimable(planned_before=SWEEP_INTERVAL, limit=4))
+        return [
+            *(self._begin(f"scanner taking over run {scan[0]}", partial(self._scan_again, scan)) for scan in scans),
+            *(self._begin(f"executor taking over batch {id_}", partial(self._load_again, id_)) for id_ in batches),
+        ]
+
+    async def _scan(self, envelope: Envelope, process: Process) -> None:
+        await self._scans(process).on_run_requested(envelope)
+
+    async def _scan_again(self, scan: tuple[RunId, IngestionId, int], process: Process) -> None:
+        await self._scans(process).scan(*scan)
+
+    async def _load(self, envelope: Envelope, process: Process) -> None:
+        await self._batches(process).on_file_batch_planned(envelope)
+
+    async def _load_again(self, batch_id: BatchId, process: Process) -> None:
+        await self._batches(process).work_on(batch_id)
+
+    def _scans(self, process: Process) -> Scans:
+        return Scans(
+            cast("ScanLedger", process.around_ledger(self.ledger.scanner(owner=process.name))),
+            cast("RunDefinitions", process.around_ledger(self)),
+            process.around_objects(self.objects),
+            heartbeat=NEVER,
+        )
+
+    def _batches(self, process: Process) -> Batches:
+        ledger = process.around_ledger(self.ledger.executor(owner=process.name))
+        return Batches(
+            cast("BatchLedger", ledger),
+            cast("RunDefinitions", process.around_ledger(self)),
+            _Tables(self, process),
+            CommitProtocol(ledger, process.around_objects(self.objects), TableLanes()),
+            heartbeat=NEVER,
+            patience=Patience(),
+        )
+
+    async def of(self, run_id: UUID) -> RunDefinition:
+        """As ``RunDefinitions.of``."""
+        return self._orders[RunId(run_id)]
+
+    def _begin(self, name: str, work: Callable[[Process], Coroutine[Any, Any, None]]) -> Process:
+        self._processes_begun += 1
+        process = Process(self.loop, f"{self._processes_begun}: {name}")
+        self.processes.append(process)
+        self.move(process, lambda: process.begin(work(process)))
+        return process
+
+    # --- time and fate ----------------------------------------------------------------------------------------------
+
+    def move(self, process: Process, how: Callable[[], None]) -> None:
+        """Every move of a process goes through here, so that a failpoint knows whom it strikes."""
+        self._moving = process
+        try:
+            how()
+        finally:
+            self._moving = None
+        if process.is_over:
+            self.bugs += process.bugs
+            self.processes.remove(process)
+
+    def go_on(self, process: Process, how_far: int) -> None:
+        for _ in range(how_far):
+            if process.is_over:
+                return
+            self.move(process, process.step)
+
+    def see_through(self, process: Process) -> None:
+        while not process.is_over:
+            self.move(process, process.step)
+
+    def expire_leases(self) -> None:
+        self.now += LEASE + timedelta(seconds=1)
+
+    def append_foreign_rows(self) -> None:
+        """Another writer commits to the table, if it is there: staged snapshots are not on top of it any more."""
+        if (table := self.warehouse.tables.get(TO.identifier)) is not None:
+            table.append([])
+
+    def arm(self, name: str | None) -> None:
+        """Whoever passes this failpoint next dies there."""
+        failpoints.arm(f"{name}:raise" if name else None, error=self._strike)
+
+    def _strike(self, name: str) -> BaseException:
+        self.struck[name] += 1
+        if self._moving is not None:
+            self._moving.is_dead = True
+        return Crash(name)
+
+    def _play(self, step: Coroutine[Any, Any, object]) -> None:
+        """A step that nobody can interrupt, but for a failpoint in it."""
+        with suppress(Crash):
+            self.loop.run_until_complete(step)
+
+    # --- the end ----------------------------------------------------------------------------------------------------
+
+    def bring_to_rest(self) -> None:
+        """Nothing goes wrong any more. Services finish everything, zombies wake up, and a last run finds the rest."""
+        self.arm(None)
+        zombies = list(self.processes)
+        for zombie in zombies:
+            zombie.mishap = None
+        self._settle()
+        for zombie in zombies:
+            self.see_through(zombie)
+        self._settle()
+        for _ in range(ROUNDS_MAX):
+            files_before = [row.state for row in self.ledger.files.values()]
+            self.request_run()
+            self._settle()
+            if files_before == [row.state for row in self.ledger.files.values()]:
+                return
+        raise AssertionError("runs find new files for ever")
+
+    def _settle(self) -> None:
+        for _ in range(ROUNDS_MAX):
+            self.expire_leases()
+            for process in self.sweep():
+                self.see_through(process)
+            self.relay()
+            for message in self.unheard([*self.wake_ups(), *self.facts()]):
+                process_of_message = self.deliver(message)
+                if process_of_message is not None:
+                    self.see_through(process_of_message)
+            self.ask_again()
+            if self.is_at_rest():
+                return
+        raise AssertionError("something stays unfinished")
+
+    def is_at_rest(self) -> bool:
+        return (
+            all(batch.state in FINAL_BATCH_STATES for batch in self.ledger.batches.values())
+            and all(scan.state is ScanState.ENDED for scan in self.ledger.scans.values())
+            and all(run.status in FINAL for run in self.runs.values())
+            and not self.outbox.rows
+            and not self.unheard(self.facts())
+        )
+
+    def close(self) -> None:
+        self.arm(None)
+        for process in list(self.processes):
+            process.kill()
+        self.loop.run_until_complete(self.loop.shutdown_asyncgens())
+        self.loop.close()
+
+
+@dataclass(frozen=True, slots=True)
+class _Tables:
+    """As the executor's ``Tables``: opens the one table, on behalf of a process."""
+
+    world: World
+    process: Process
+
+    @asynccontextmanager
+    async def open(self, order: RunDefinition) -> AsyncIterator[Table]:
+        table: Table = self.world.table_type(self.world.warehouse, order.definition.destination, self.world.objects)
+        yield self.process.around_table(table)
