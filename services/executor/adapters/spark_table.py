@@ -233,8 +233,12 @@ class SparkTable:
         """What all of the table's snapshots tell, read back afresh; None if there is no table."""
 
         def work() -> TableStory | None:
-            if self._schema_if_any() is None:
-                return None
+            try:
+                self._sql(iceberg_sql.refresh(self._to))  # and nothing else: who only asks changes no property
+            except Exception as e:
+                if is_table_missing(e):
+                    return None
+                raise
             current = self._spark.sql(iceberg_sql.current_snapshot(self._to)).collect()
             snapshots = self._spark.sql(iceberg_sql.all_snapshots(self._to)).collect()
             return tell(
