@@ -173,6 +173,7 @@ async def test_a_refresh_killed_in_any_phase_ends_whole(case: Case, point: str) 
     assert ("refresh", "success", 3) == (newest["trigger"], newest["status"], newest["metrics"]["files_processed"])
 
 
+@pytest.mark.fault("F34", "a refresh begins at a step of a batch whose executor is frozen there")
 @pytest.mark.parametrize("point", BATCH_POINTS)
 async def test_a_refresh_at_any_step_of_a_batch_lets_nothing_of_it_through(case: Case, point: str) -> None:
     """F34: the executor froze at the point; another one refreshes; then the frozen one wakes up, and does its worst."""
