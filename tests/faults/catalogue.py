@@ -4,7 +4,7 @@ CATALOGUE = tuple(f"F{n:02}" for n in range(1, 57) if n not in (29, 53, 55))
 
 WHY_NOT: dict[str, str] = {
     "F50": "a full disk needs a small file system of its own, which nothing here sets up yet",
-    "F56": "it takes 30 minutes: make soak",
+    "F56": "thirty minutes of everything at once have no command yet",
 }
 """Reasons; a fault without one has no case yet."""
 
