@@ -272,7 +272,7 @@ class CommitProtocol:
     async def _finish(
         self, claim: BatchClaim, table: Table, found: Published, verdict: BurnVerdict, cause_key: str | None = None
     ) -> None:
-        """Step 6: the ledger learns what the table holds, in one transaction with the event that tells of it."""
+        """Finalise: the ledger learns what the table holds, in one transaction with the event that tells of it."""
         if found.is_burn:
             await self._ledger.burned(claim, verdict)
         else:

@@ -11,34 +11,24 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
-import boto3
 import httpx
 
 from tests.faults.tally import Faults
 from tests.support.eventually import eventually
 from tests.support.installation import Installation, ServiceProcess
+from tests.support.landing import FINAL, s3_client
 from tests.support.oracle import Oracle, Verdict
 
 BUCKET = "autoloader-faults"
 FILES = 4
 RECORDS = 50
 RECOVERY_S = 120.0
-FINAL = ("success", "partial", "failed", "cancelled")
 SPARK_URL = os.environ.get("TEST_SPARK_CONNECT_URL", "sc://localhost:15002")
 
 
 def bucket() -> Any:
     """The store, with the bucket of these tests."""
-    client = boto3.client(
-        "s3",
-        endpoint_url=os.environ.get("TEST_MINIO_ENDPOINT", "http://localhost:9000"),
-        aws_access_key_id=os.environ.get("TEST_MINIO_ACCESS_KEY", "minioadmin"),
-        aws_secret_access_key=os.environ.get("TEST_MINIO_SECRET_KEY", "minioadmin"),
-        region_name="us-east-1",
-    )
-    with suppress(client.exceptions.BucketAlreadyOwnedByYou):
-        client.create_bucket(Bucket=BUCKET)
-    return client
+    return s3_client(BUCKET)
 
 
 @dataclass
@@ -110,7 +100,7 @@ class Case:
 
     async def frozen(self, victim: ServiceProcess) -> None:
         """Waits for SIGSTOP to strike."""
-        await eventually(lambda: _is_stopped(victim.process.pid), RECOVERY_S, what=f"the {victim.name} has frozen")
+        await eventually(lambda: is_stopped(victim.process.pid), RECOVERY_S, what=f"the {victim.name} has frozen")
         self.faults.inject()
 
     async def ended(self) -> dict[str, Any]:
@@ -160,7 +150,9 @@ class Case:
             self.s3.delete_object(Bucket=BUCKET, Key=key)
 
 
-async def _is_stopped(pid: int) -> bool:
+async def is_stopped(pid: int) -> bool:
+    """Whether the process is frozen (SIGSTOP)."""
+
     def state() -> str:
         return Path(f"/proc/{pid}/stat").read_text().rsplit(")", 1)[1].split()[0]
 

@@ -3,7 +3,10 @@
 CATALOGUE = tuple(f"F{n:02}" for n in range(1, 57) if n not in (29, 53, 55))
 
 WHY_NOT: dict[str, str] = {
+    "F42": "the product takes no bucket notifications yet",
+    "F49": "the product has no schedules yet, and leases are on the database's clock",
     "F50": "a full disk needs a small file system of its own, which nothing here sets up yet",
+    "F51": "the product has no schedules yet; doubled POSTs are in tests/integration/api",
     "F56": "thirty minutes of everything at once have no command yet",
 }
 """Reasons; a fault without one has no case yet."""

@@ -9,10 +9,11 @@ from dataclasses import dataclass, field
 from typing import Any
 from uuid import uuid4
 
-from tests.faults.cases import BUCKET, FINAL, RECOVERY_S, bucket
+from tests.faults.cases import BUCKET, RECOVERY_S, bucket
 from tests.faults.tally import Faults
 from tests.support.eventually import eventually
 from tests.support.installation import Installation
+from tests.support.landing import FINAL
 from tests.support.oracle import Oracle
 
 ACCESS_KEY = os.environ.get("TEST_MINIO_ACCESS_KEY", "minioadmin")

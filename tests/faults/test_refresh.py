@@ -3,29 +3,23 @@ generation, each once, and nothing of an older one."""
 
 import asyncio
 import json
-import os
 import signal
 from collections.abc import AsyncIterator
-from contextlib import suppress
 from dataclasses import dataclass, field
-from pathlib import Path
 from typing import Any
 from uuid import uuid4
 
-import boto3
 import pytest
 import pytest_asyncio
-from pyspark.sql.connect.session import SparkSession
 
+from tests.faults.cases import BUCKET, RECOVERY_S, is_stopped
 from tests.support.eventually import eventually
 from tests.support.installation import Installation, ServiceProcess, installation
+from tests.support.landing import FINAL
 
 pytestmark = [pytest.mark.faults, pytest.mark.asyncio(loop_scope="module")]
 
-BUCKET = "autoloader-faults"
 RECORDS = 20
-RECOVERY_S = 120.0
-FINAL = ("success", "partial", "failed", "cancelled")
 CONFIRMED = {"confirm": True, "auto_run": True}
 REFRESH_POINTS = ["refresh.after_generation", "refresh.after_drop", "refresh.after_create", "refresh.before_active"]
 BATCH_POINTS = [
@@ -37,27 +31,6 @@ BATCH_POINTS = [
     "exec.during_publish",
     "exec.after_publish",
 ]
-
-
-@pytest.fixture(scope="module")
-def s3() -> Any:
-    client = boto3.client(
-        "s3",
-        endpoint_url=os.environ.get("TEST_MINIO_ENDPOINT", "http://localhost:9000"),
-        aws_access_key_id=os.environ.get("TEST_MINIO_ACCESS_KEY", "minioadmin"),
-        aws_secret_access_key=os.environ.get("TEST_MINIO_SECRET_KEY", "minioadmin"),
-        region_name="us-east-1",
-    )
-    with suppress(client.exceptions.BucketAlreadyOwnedByYou):
-        client.create_bucket(Bucket=BUCKET)
-    return client
-
-
-@pytest.fixture(scope="module")
-def spark() -> Any:
-    session = SparkSession.builder.remote(os.environ.get("TEST_SPARK_CONNECT_URL", "sc://localhost:15002")).create()
-    yield session
-    session.stop()
 
 
 @pytest_asyncio.fixture(scope="module", loop_scope="module")
@@ -182,7 +155,7 @@ async def test_a_refresh_at_any_step_of_a_batch_lets_nothing_of_it_through(case:
     )
     await case.land(0, 1, 2)
     await case.run()
-    await eventually(lambda: _is_stopped(frozen.process.pid), RECOVERY_S, what="the executor has frozen")
+    await eventually(lambda: is_stopped(frozen.process.pid), RECOVERY_S, what="the executor has frozen")
     await case.refresh()
     await case.autoloader.start("executor")
     await case.settled(generation=2)
@@ -227,13 +200,6 @@ async def test_new_only_does_not_load_old_files_again(case: Case) -> None:
 
 def _counts(run: dict[str, Any]) -> tuple[int, int]:
     return run["metrics"]["files_processed"], run["metrics"]["files_skipped"]
-
-
-async def _is_stopped(pid: int) -> bool:
-    def state() -> str:
-        return Path(f"/proc/{pid}/stat").read_text().rsplit(")", 1)[1].split()[0]
-
-    return await asyncio.to_thread(state) == "T"
 
 
 async def _has_noticed(service: ServiceProcess) -> bool:

@@ -20,7 +20,7 @@ FINAL = ("success", "partial", "failed", "cancelled")
 ENDS_WITHIN_S = 120.0
 
 
-def s3_client() -> Any:
+def s3_client(bucket: str = BUCKET) -> Any:
     """MinIO of the local stack, with the bucket made."""
     client = boto3.client(
         "s3",
@@ -30,7 +30,7 @@ def s3_client() -> Any:
         region_name="us-east-1",
     )
     with suppress(client.exceptions.BucketAlreadyOwnedByYou):
-        client.create_bucket(Bucket=BUCKET)
+        client.create_bucket(Bucket=bucket)
     return client
 
 

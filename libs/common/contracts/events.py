@@ -95,7 +95,7 @@ class FileBatchPlanned(Message):
 
 
 class AuditIngestion(Message):
-    """Compare bucket, ledger and table. The order waits under ``request_id``; repeated until somebody took it."""
+    """Compare bucket, ledger and table. The order waits under ``request_id``; a sweeper finds it if this is lost."""
 
     wire_type = "ingestion.audit"
 
@@ -110,6 +110,18 @@ class RebuildLedger(Message):
 
     request_id: UUID
     ingestion_id: UUID
+
+
+class RefreshTable(Message):
+    """The API wants this refresh to happen. Repeated until it has ended."""
+
+    wire_type = "table.refresh"
+
+    refresh_id: UUID
+    ingestion_id: UUID
+    mode: RefreshMode
+    from_generation: int
+    to_generation: int
 
 
 # --- autoloader.run-status --------------------------------------------------------------------------------
@@ -190,21 +202,6 @@ class RunCompleted(RunFact):
     wire_type = "run.completed"
 
     outcome: RunOutcome
-
-
-# --- autoloader.table-commands ----------------------------------------------------------------------------
-
-
-class RefreshTable(Message):
-    """The API wants this refresh to happen. Repeated until it has ended."""
-
-    wire_type = "table.refresh"
-
-    refresh_id: UUID
-    ingestion_id: UUID
-    mode: RefreshMode
-    from_generation: int
-    to_generation: int
 
 
 # --- autoloader.table-status ------------------------------------------------------------------------------

@@ -206,7 +206,7 @@ class BatchLedger:
             await self._move(connection, claim, state=BatchState.PUBLISHING, publish_base=base)
 
     async def published(self, claim: BatchClaim, found: PublishedBatch) -> None:
-        """Finalise (design: step 6): batch published, files committed, totals and events, in one transaction."""
+        """Finalise: batch published, files committed, totals and events, in one transaction."""
         async with self._database.begin() as connection:
             row = await self._end(
                 connection,

@@ -6,9 +6,10 @@ takes effect at once.
 """
 
 from dataclasses import dataclass, field
+from typing import Any
 from uuid import UUID
 
-from sqlalchemy import select
+from sqlalchemy import literal, select
 
 from libs.common.contracts.definition import Credentials, Definition
 from libs.common.errors import Permanent
@@ -56,37 +57,24 @@ class RunDefinitions:
             row = (await connection.execute(query)).one_or_none()
         if row is None:
             raise Permanent(f"no run has the id {run_id}", code="unknown_run", hint="it was never accepted by the API")
-        return RunDefinition(
-            run_id=RunId(run_id),
-            ingestion_id=IngestionId(row.ingestion_id),
-            tenant_id=TenantId(row.tenant_id),
-            generation=row.generation,
-            trigger=row.trigger,
-            definition=Definition.model_validate(row.definition),
-            credentials=open_credentials(self._box, row.ingestion_id, row.sealed),
-        )
+        return self._opened(run_id, row)
 
     async def of_reconciliation(self, request_id: UUID) -> RunDefinition:
         """As ``of``, for an audit or a rebuild; its own id stands in the run's place, its kind in the trigger's."""
         asked = reconciliation.c
         query = (
-            select(asked.ingestion_id, asked.tenant_id, asked.generation, asked.kind, asked.definition, secret.c.sealed)
+            select(
+                asked.ingestion_id, asked.tenant_id, asked.generation, asked.kind.label("trigger"), asked.definition,
+                secret.c.sealed,
+            )
             .select_from(reconciliation.outerjoin(secret, secret.c.ingestion_id == asked.ingestion_id))
             .where(asked.id == request_id)
-        )
+        )  # fmt: skip
         async with self._database.read() as connection:
             row = (await connection.execute(query)).one_or_none()
         if row is None:
             raise Permanent(f"no audit or rebuild has the id {request_id}", code="unknown_request")
-        return RunDefinition(
-            run_id=RunId(request_id),
-            ingestion_id=IngestionId(row.ingestion_id),
-            tenant_id=TenantId(row.tenant_id),
-            generation=row.generation,
-            trigger=row.kind,
-            definition=Definition.model_validate(row.definition),
-            credentials=open_credentials(self._box, row.ingestion_id, row.sealed),
-        )
+        return self._opened(request_id, row)
 
     async def of_refresh(self, refresh_id: RefreshId) -> RunDefinition:
         """The orders of a refresh, in the shape of a run's; ``run_id`` is the refresh's own id.
@@ -97,8 +85,8 @@ class RunDefinitions:
         """
         query = (
             select(
-                refresh.c.ingestion_id, ingestion.c.tenant_id, refresh.c.to_generation, refresh.c.definition,
-                secret.c.sealed,
+                refresh.c.ingestion_id, ingestion.c.tenant_id, refresh.c.to_generation.label("generation"),
+                literal("refresh").label("trigger"), refresh.c.definition, secret.c.sealed,
             )
             .select_from(
                 refresh.join(ingestion, ingestion.c.id == refresh.c.ingestion_id).outerjoin(
@@ -113,12 +101,15 @@ class RunDefinitions:
             raise Permanent(
                 f"no refresh has the id {refresh_id}", code="unknown_refresh", hint="it was never accepted by the API"
             )
+        return self._opened(refresh_id, row)
+
+    def _opened(self, order_id: UUID, row: Any) -> RunDefinition:
         return RunDefinition(
-            run_id=RunId(refresh_id),
+            run_id=RunId(order_id),
             ingestion_id=IngestionId(row.ingestion_id),
             tenant_id=TenantId(row.tenant_id),
-            generation=row.to_generation,
-            trigger="refresh",
+            generation=row.generation,
+            trigger=row.trigger,
             definition=Definition.model_validate(row.definition),
             credentials=open_credentials(self._box, row.ingestion_id, row.sealed),
         )

@@ -1,0 +1,1 @@
+"""Refreshes: a table that begins anew."""

@@ -14,6 +14,16 @@ WAP_ID_KEPT = "autoloader.wap-id"
 BURN = "autoloader.burn"
 """Marks a staged snapshot as a burn."""
 
+# Of a snapshot ``s`` and its source ``o`` (see ``_with_sources``).
+_WAP_ID = f"coalesce(s.summary['published-wap-id'], s.summary['wap.id'], s.summary['{WAP_ID_KEPT}'])"
+# A burn that was picked carries no mark; its source does, until that is expired. What is left then is that it added
+# nothing.
+_IS_BURN = (
+    f"(coalesce(s.summary['{BURN}'], o.summary['{BURN}'], 'false') = 'true' "
+    "OR (o.snapshot_id IS NULL AND s.summary['source-snapshot-id'] IS NOT NULL "
+    "AND coalesce(s.summary['added-records'], '0') = '0'))"
+)
+
 
 def literal(text: str) -> str:
     """A string literal, whatever the text holds."""
@@ -88,50 +98,44 @@ def published_snapshots(to: Destination, wap_id: str) -> str:
     wap = literal(wap_id)
     return (
         f"SELECT s.snapshot_id, s.summary, o.summary AS source "
-        f"FROM {to.identifier}.snapshots s "
+        f"FROM {_with_sources(to)} "
         f"JOIN {to.identifier}.history h ON h.snapshot_id = s.snapshot_id AND h.is_current_ancestor "
-        f"LEFT JOIN {to.identifier}.snapshots o ON o.snapshot_id = CAST(s.summary['source-snapshot-id'] AS BIGINT) "
         f"WHERE s.summary['published-wap-id'] = {wap} "
         f"OR s.summary['wap.id'] = {wap} OR s.summary['{WAP_ID_KEPT}'] = {wap} LIMIT 1"
     )
 
 
-def history(to: Destination, ingestion_id: IngestionId) -> str:
-    """The current snapshot (without ``wap_id``), and every snapshot of the ingestion: is it an ancestor, is it a burn?
+def _with_sources(to: Destination) -> str:
+    """Every snapshot ``s``; if it was picked, with the staged one that it was picked from, ``o``."""
+    return (
+        f"{to.identifier}.snapshots s LEFT JOIN {to.identifier}.snapshots o "
+        f"ON o.snapshot_id = CAST(s.summary['source-snapshot-id'] AS BIGINT)"
+    )
 
-    A burn that was picked carries no mark; its source does, until that is expired. What is left then is that it added
-    nothing.
-    """
-    own = f"coalesce(s.summary['published-wap-id'], s.summary['wap.id'], s.summary['{WAP_ID_KEPT}'])"
+
+def history(to: Destination, ingestion_id: IngestionId) -> str:
+    """The current snapshot (without ``wap_id``), and the ingestion's snapshots: is it an ancestor, is it a burn?"""
     return (
         f"SELECT snapshot_id, NULL AS wap_id, true AS is_ancestor, false AS is_burn "
         f"FROM {to.identifier}.refs WHERE name = 'main' "
         f"UNION ALL "
-        f"SELECT DISTINCT s.snapshot_id, {own}, coalesce(h.is_current_ancestor, false), "
-        f"coalesce(s.summary['{BURN}'], o.summary['{BURN}'], 'false') = 'true' "
-        f"OR (o.snapshot_id IS NULL AND s.summary['source-snapshot-id'] IS NOT NULL "
-        f"AND coalesce(s.summary['added-records'], '0') = '0') "
-        f"FROM {to.identifier}.snapshots s "
+        f"SELECT DISTINCT s.snapshot_id, {_WAP_ID}, coalesce(h.is_current_ancestor, false), {_IS_BURN} "
+        f"FROM {_with_sources(to)} "
         f"LEFT JOIN {to.identifier}.history h ON h.snapshot_id = s.snapshot_id "
-        f"LEFT JOIN {to.identifier}.snapshots o ON o.snapshot_id = CAST(s.summary['source-snapshot-id'] AS BIGINT) "
-        f"WHERE startswith({own}, {literal(f'al1:{ingestion_id}:')})"
+        f"WHERE startswith({_WAP_ID}, {literal(f'al1:{ingestion_id}:')})"
     )
 
 
 def all_snapshots(to: Destination) -> str:
     """Every snapshot, with what it (or, if it was picked, its source) says of itself."""
-    own = f"coalesce(s.summary['published-wap-id'], s.summary['wap.id'], s.summary['{WAP_ID_KEPT}'])"
     return (
-        f"SELECT s.snapshot_id, s.parent_id, unix_micros(s.committed_at) AS committed_us, {own} AS wap_id, "
-        f"coalesce(s.summary['{BURN}'], o.summary['{BURN}'], 'false') = 'true' "
-        f"OR (o.snapshot_id IS NULL AND s.summary['source-snapshot-id'] IS NOT NULL "
-        f"AND coalesce(s.summary['added-records'], '0') = '0') AS is_burn, "
+        f"SELECT s.snapshot_id, s.parent_id, unix_micros(s.committed_at) AS committed_us, {_WAP_ID} AS wap_id, "
+        f"{_IS_BURN} AS is_burn, "
         f"CAST(coalesce(s.summary['added-records'], '0') AS BIGINT) AS row_count, "
         f"CAST(coalesce(s.summary['added-files-size'], '0') AS BIGINT) AS size_bytes, "
         f"coalesce(s.summary['autoloader.run'], o.summary['autoloader.run']) AS run_id, "
         f"coalesce(s.summary['{FILES}'], o.summary['{FILES}']) AS files "
-        f"FROM {to.identifier}.snapshots s "
-        f"LEFT JOIN {to.identifier}.snapshots o ON o.snapshot_id = CAST(s.summary['source-snapshot-id'] AS BIGINT)"
+        f"FROM {_with_sources(to)}"
     )
 
 

@@ -6,8 +6,7 @@ sorted and their gaps Rice-coded, in base64: about nine characters per file. See
 
 import base64
 import hashlib
-from bisect import bisect_left
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable
 
 from libs.common.ledger.model import FileVersion
 
@@ -56,13 +55,6 @@ def read(text: str) -> tuple[int, ...]:
     if at != len(bits):
         raise ValueError("evidence is longer than its count says")
     return tuple(numbers)
-
-
-def names(numbers: Sequence[int], file: FileVersion) -> bool:
-    """Whether this evidence, sorted as ``read`` gives it, is of the file version too."""
-    number = number_of(file)
-    at = bisect_left(numbers, number)
-    return at < len(numbers) and numbers[at] == number
 
 
 def _width(count: int) -> int:
