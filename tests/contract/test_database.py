@@ -35,6 +35,30 @@ async def test_a_process_that_freezes_in_a_transaction_does_not_hold_up_the_othe
             await other.close()
 
 
+async def test_a_process_that_freezes_in_the_middle_of_a_statement_does_not_hold_up_the_others() -> None:
+    """Prepared and not executed yet: to the server the connection is active, and never idle."""
+    async with fresh_database_url(migrated=False) as url:
+        frozen, other = Database(url, transaction_s=0.5), Database(url)
+
+        async def is_free() -> bool:
+            async with other.begin() as connection:
+                return bool(await connection.scalar(IS_FREE))
+
+        try:
+            with pytest.raises(Temporary, match="not available"):
+                async with frozen.begin() as connection:
+                    await connection.execute(LOCK)
+                    driver = (await connection.get_raw_connection()).driver_connection
+                    assert driver is not None
+                    await driver.prepare("SELECT 1")
+                    assert not await is_free()
+                    await eventually(is_free, 10)
+                    await connection.execute(text("SELECT 1"))  # awake again: too late
+        finally:
+            await frozen.close()
+            await other.close()
+
+
 async def test_a_callback_runs_after_the_commit_and_never_after_a_rollback() -> None:
     """Once, however often it was asked for; a transaction that failed leaves nothing to the next one."""
     calls: list[str] = []

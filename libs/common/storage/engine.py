@@ -16,15 +16,20 @@ from libs.common.errors import Temporary
 
 # SQLSTATE classes that pass by themselves, or as soon as an operator has done his part: connection trouble, logging in,
 # resources, shutdown; a database that is not there yet (3D000), tables that are not there yet (42P01, 3F000),
-# serialisation and deadlock (40001, 40P01), a lock that did not come (55P03), a transaction that stood still (25P03).
+# serialisation and deadlock (40001, 40P01), a lock that did not come (55P03), a transaction that stood still (25P03) or took too
+# long (25P04).
 _TEMPORARY_PREFIXES = ("08", "28", "53", "57")
-_TEMPORARY_CODES = frozenset({"3D000", "3F000", "42P01", "40001", "40P01", "55P03", "25P03"})
+_TEMPORARY_CODES = frozenset({"3D000", "3F000", "42P01", "40001", "40P01", "55P03", "25P03", "25P04"})
 _AFTER_COMMIT = "autoloader.after_commit"
 
 IDLE_IN_TRANSACTION_S = 15.0
 """How long a process that froze in the middle of a transaction may hold up the others. Its connection is still open,
 so its locks (a batch's row, the relay's turn) would stay for as long as it is frozen; the server ends it instead.
 Longer than the relay may wait for Kafka, which is the longest that a transaction of ours waits for anything."""
+
+TRANSACTION_S = 30.0
+"""How long one transaction may take. A process that froze between the two halves of a statement (prepared, not executed
+yet) does not count as idle: to the server it is active, with its locks, for as long as it is frozen. Needs Postgres 17."""
 
 COMMAND_S = 20.0
 """How long one statement may take. A server that froze, or a network that drops packets without a word, must not hold a
@@ -50,6 +55,7 @@ class Database:
         connect_timeout_s: float = 5,
         pool_timeout_s: float = 10,
         idle_in_transaction_s: float = IDLE_IN_TRANSACTION_S,
+        transaction_s: float = TRANSACTION_S,
     ) -> None:
         self.engine: AsyncEngine = create_async_engine(
             async_url(url),
@@ -63,6 +69,7 @@ class Database:
                 "server_settings": {
                     "timezone": "UTC",
                     "idle_in_transaction_session_timeout": f"{round(idle_in_transaction_s * 1000)}ms",
+                    "transaction_timeout": f"{round(transaction_s * 1000)}ms",
                 },
             },
         )

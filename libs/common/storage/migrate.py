@@ -36,6 +36,7 @@ async def migrate(database: Database) -> None:
         Temporary: code ``database_unavailable``.
     """
     async with database.begin() as connection:
+        await connection.execute(text("SET LOCAL transaction_timeout = 0"))  # an index of a large ledger takes its time
         await connection.execute(text("SELECT pg_advisory_xact_lock(:lock)"), {"lock": _LOCK})
         for schema in SCHEMAS:
             await connection.execute(text(f"CREATE SCHEMA IF NOT EXISTS {schema}"))
