@@ -77,7 +77,7 @@ def last_line(outcomes: Iterable[Outcome]) -> str:
     """What the whole suite comes to."""
     cases = list(outcomes)
     return (
-        f"faults: {len(cases)} cases, {sum(c.injected for c in cases)} injected, "
+        f"faults: {len(cases)} cases, {sum(c.injected for c in cases)} faults, "
         f"lost {sum(c.lost for c in cases)}, duplicated {sum(c.duplicated for c in cases)}"
     )
 

@@ -12,7 +12,7 @@ def a_case(number: str = "F13", *, injected: int = 1, lost: int = 0, duplicated:
 
 def test_the_last_line_adds_up() -> None:
     outcomes = [a_case(), a_case(injected=1000), a_case(lost=2, duplicated=3)]
-    assert "faults: 3 cases, 1002 injected, lost 2, duplicated 3" == last_line(outcomes)
+    assert "faults: 3 cases, 1002 faults, lost 2, duplicated 3" == last_line(outcomes)
 
 
 def test_a_verdict_is_kept_before_the_case_fails_of_it() -> None:
