@@ -16,8 +16,8 @@ from libs.common.errors import Temporary
 
 # SQLSTATE classes that pass by themselves, or as soon as an operator has done his part: connection trouble, logging in,
 # resources, shutdown; a database that is not there yet (3D000), tables that are not there yet (42P01, 3F000),
-# serialisation and deadlock (40001, 40P01), a lock that did not come (55P03), a transaction that stood still (25P03) or took too
-# long (25P04).
+# serialisation and deadlock (40001, 40P01), a lock that did not come (55P03), a transaction that stood still (25P03)
+# or took too long (25P04).
 _TEMPORARY_PREFIXES = ("08", "28", "53", "57")
 _TEMPORARY_CODES = frozenset({"3D000", "3F000", "42P01", "40001", "40P01", "55P03", "25P03", "25P04"})
 _AFTER_COMMIT = "autoloader.after_commit"
@@ -28,8 +28,9 @@ so its locks (a batch's row, the relay's turn) would stay for as long as it is f
 Longer than the relay may wait for Kafka, which is the longest that a transaction of ours waits for anything."""
 
 TRANSACTION_S = 30.0
-"""How long one transaction may take. A process that froze between the two halves of a statement (prepared, not executed
-yet) does not count as idle: to the server it is active, with its locks, for as long as it is frozen. Needs Postgres 17."""
+"""How long one transaction may take. A process that froze between the two halves of a statement (prepared, not
+executed yet) does not count as idle: to the server it is active, with its locks, for as long as it is frozen. Needs
+Postgres 17."""
 
 COMMAND_S = 20.0
 """How long one statement may take. A server that froze, or a network that drops packets without a word, must not hold a
