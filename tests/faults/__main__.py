@@ -43,7 +43,8 @@ def main(arguments: list[str]) -> int:
     report = Report()
     # In the control a failed case is what we want to see: its trace would only frighten.
     quiet = ["--tb=no", "-r", "N"] if negative else []
-    code = pytest.main(["-q", "--no-header", *quiet, "tests/faults", *options], plugins=[report])
+    where = [] if any("tests/faults" in option for option in options) else ["tests/faults"]
+    code = pytest.main(["-q", "--no-header", *quiet, *where, *options], plugins=[report])
     print()
     if negative:
         line, seen = control_line(report.outcomes)

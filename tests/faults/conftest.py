@@ -62,7 +62,8 @@ def spark() -> Iterator[Any]:
 @pytest_asyncio.fixture(scope="session", loop_scope="session")
 async def autoloader() -> AsyncIterator[Installation]:
     """One installation for all cases; each starts the services that it needs besides the API."""
-    async with installation() as started:
+    # Refreshes are answered at once: who is to carry them out may be dead or frozen.
+    async with installation(settings={"AUTOLOADER_REFRESH_WAIT_S": "0"}) as started:
         if mode() is Mode.NEGATIVE:
             started.modules["executor"] = "tests.faults.negative"
         yield started

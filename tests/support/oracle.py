@@ -101,6 +101,8 @@ class Oracle:
                 "WHERE ingestion_id = :ingestion AND state <> 'ended' "
                 "UNION ALL SELECT 'run ' || id || ' is ' || status FROM control.run "
                 "WHERE ingestion_id = :ingestion AND ended_at IS NULL "
+                "UNION ALL SELECT 'refresh ' || id || ' is ' || phase FROM ledger.refresh "
+                "WHERE ingestion_id = :ingestion AND phase <> 'ended' "
                 "UNION ALL SELECT 'the outbox holds message ' || id FROM control.outbox",
                 ingestion_id,
             )
@@ -115,7 +117,43 @@ class Oracle:
     async def _broken_between(
         self, database: Database, ingestion_id: str, table: str, *, history_is_whole: bool
     ) -> list[str]:
-        """I2, and the table's side of I4 and I7: ancestry and ledger name the same batches, with the same rows."""
+        """I2, I6, and the table's side of I4 and I7, for the table of each generation: its ancestry and the ledger name
+        the same batches, with the same rows."""
+        tables = await _tables(database, ingestion_id, table)
+        ancestries = {generation: await self._ancestry(name) for generation, name in tables.items()}
+        problems: list[str] = []
+        for generation, seen in ancestries.items():
+            problems += [
+                f"I2: {wap_id} is {len(rows)} times in the ancestry" for wap_id, rows in seen.items() if rows[1:]
+            ]
+            problems += [
+                f"I6: {wap_id} is in the table of generation {generation}"
+                for wap_id in seen
+                if wap_id.startswith(f"al1:{ingestion_id}:") and wap_id.split(":")[2] != str(generation)
+            ]
+        if not history_is_whole:
+            return problems
+        async with database.read() as connection:
+            batches = await connection.execute(
+                text(
+                    "SELECT generation, 'al1:' || ingestion_id || ':' || generation || ':' || id AS wap_id, row_count, "
+                    "state = 'published' AS is_published FROM ledger.batch WHERE ingestion_id = :ingestion"
+                ),
+                {"ingestion": ingestion_id},
+            )
+            for batch in batches:
+                seen = ancestries.get(batch.generation, {})
+                rows = sum(seen.get(batch.wap_id, ()))
+                if batch.is_published and (batch.wap_id not in seen or rows != batch.row_count):
+                    problems.append(
+                        f"I4, I7: {batch.wap_id}: {batch.row_count} rows in the ledger, {rows} in the table"
+                    )
+                if not batch.is_published and rows:
+                    problems.append(f"I4: {batch.wap_id} was burned, and {rows} rows of it are in the table")
+        return problems
+
+    async def _ancestry(self, table: str) -> dict[str, list[int]]:
+        """The rows that each wap id added, once for each time that it is there."""
         ancestry = await self._sql(
             "SELECT s.summary FROM (SELECT DISTINCT snapshot_id FROM "
             f"{table}.history WHERE is_current_ancestor) h JOIN {table}.snapshots s ON s.snapshot_id = h.snapshot_id"
@@ -125,26 +163,7 @@ class Oracle:
             summary = row["summary"]
             if wap_id := summary.get("published-wap-id") or summary.get("wap.id") or summary.get("autoloader.wap-id"):
                 seen[wap_id].append(int(summary.get("added-records", 0)))
-        problems = [f"I2: {wap_id} is {len(rows)} times in the ancestry" for wap_id, rows in seen.items() if rows[1:]]
-        if not history_is_whole:
-            return problems
-        async with database.read() as connection:
-            batches = await connection.execute(
-                text(
-                    "SELECT 'al1:' || ingestion_id || ':' || generation || ':' || id AS wap_id, row_count, "
-                    "state = 'published' AS is_published FROM ledger.batch WHERE ingestion_id = :ingestion"
-                ),
-                {"ingestion": ingestion_id},
-            )
-            for batch in batches:
-                rows = sum(seen.get(batch.wap_id, ()))
-                if batch.is_published and (batch.wap_id not in seen or rows != batch.row_count):
-                    problems.append(
-                        f"I4, I7: {batch.wap_id}: {batch.row_count} rows in the ledger, {rows} in the table"
-                    )
-                if not batch.is_published and rows:
-                    problems.append(f"I4: {batch.wap_id} was burned, and {rows} rows of it are in the table")
-        return problems
+        return seen
 
     async def _gaps(self, database: Database, ingestion_id: str) -> list[str]:
         """I8, as readers of the topic see it: after each first appearance comes the next seq, and the end is last."""
@@ -217,6 +236,23 @@ async def _broken_in(database: Database, ingestion_id: str) -> list[str]:
         "WHERE r.ingestion_id = :ingestion AND r.ended_at IS NOT NULL AND r.status IS DISTINCT FROM s.outcome",
         ingestion_id,
     )
+
+
+async def _tables(database: Database, ingestion_id: str, table: str) -> dict[int, str]:
+    """Where each generation's table is: a refresh leaves the one before it under another name."""
+    async with database.read() as connection:
+        refreshes = await connection.execute(
+            text(
+                "SELECT from_generation, to_generation, kept_as FROM ledger.refresh "
+                "WHERE ingestion_id = :ingestion AND told_problem IS NULL"
+            ),
+            {"ingestion": ingestion_id},
+        )
+        done = list(refreshes)
+    return {
+        **{row.from_generation: row.kept_as for row in done if row.kept_as},
+        max((row.to_generation for row in done), default=1): table,
+    }
 
 
 @asynccontextmanager
