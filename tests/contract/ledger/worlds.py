@@ -13,18 +13,20 @@ from libs.common.ids import BatchId, IngestionId, RunId, new_batch_id, new_inges
 from libs.common.ledger.batches import BatchLedger
 from libs.common.ledger.ingestions import begin_generation
 from libs.common.ledger.model import FileVersion, Page, PlannedBatch, ScanClaim
+from libs.common.ledger.refreshes import RefreshLedger
 from libs.common.ledger.scans import ScanLedger
 from libs.common.ledger.states import BatchState, FileState
 from libs.common.ledger.tables import batch, file
 from libs.common.storage.control import outbox
 from libs.common.storage.engine import Database
 from libs.common.storage.outbox import Outbox
-from tests.support.memory_ledger import MemoryBatchLedger, MemoryLedger, MemoryScanLedger
+from tests.support.memory_ledger import MemoryBatchLedger, MemoryLedger, MemoryRefreshLedger, MemoryScanLedger
 
 LONG = timedelta(minutes=5)
 SHORT = timedelta(milliseconds=50)
 Scanner = ScanLedger | MemoryScanLedger
 Executor = BatchLedger | MemoryBatchLedger
+Refresher = RefreshLedger | MemoryRefreshLedger
 
 
 @dataclass(frozen=True)
@@ -60,6 +62,7 @@ class World(Protocol):
 
     def scanner(self, lease: timedelta = LONG, owner: str = "scanner") -> Scanner: ...
     def executor(self, lease: timedelta = LONG, owner: str = "executor") -> Executor: ...
+    def refresher(self, lease: timedelta = LONG, owner: str = "executor") -> Refresher: ...
     async def messages(self) -> list[Message]: ...
     async def files(self, ingestion_id: IngestionId) -> list[FileSeen]: ...
     async def batch_state(self, batch_id: BatchId) -> BatchState: ...
@@ -75,6 +78,9 @@ class MemoryWorld:
 
     def executor(self, lease: timedelta = LONG, owner: str = "executor") -> Executor:
         return self._ledger.executor(owner=owner, lease=lease)
+
+    def refresher(self, lease: timedelta = LONG, owner: str = "executor") -> Refresher:
+        return self._ledger.refresher(owner=owner, lease=lease)
 
     async def messages(self) -> list[Message]:
         return list(self._ledger.events)
@@ -100,7 +106,8 @@ class MemoryWorld:
         return self._ledger.batches[batch_id].state
 
     async def begin_generation(self, ingestion_id: IngestionId, generation: int) -> None:
-        await self._ledger.begin_generation(ingestion_id, generation)
+        async with self._ledger.transaction():
+            self._ledger.begin_generation(ingestion_id, generation)
 
 
 class PostgresWorld:
@@ -113,6 +120,9 @@ class PostgresWorld:
 
     def executor(self, lease: timedelta = LONG, owner: str = "executor") -> Executor:
         return BatchLedger(self.database, self._outbox, owner=owner, lease=lease)
+
+    def refresher(self, lease: timedelta = LONG, owner: str = "executor") -> Refresher:
+        return RefreshLedger(self.database, self._outbox, owner=owner, lease=lease)
 
     async def messages(self) -> list[Message]:
         async with self.database.read() as connection:

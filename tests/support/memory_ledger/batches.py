@@ -1,0 +1,209 @@
+"""The executor's half of the ledger in memory."""
+
+from collections.abc import Collection, Iterable, Mapping
+from dataclasses import replace
+from datetime import timedelta
+from typing import Any
+
+from libs.common.contracts.events import FileBatchCommitted, FileBatchFailed, Problem, Totals
+from libs.common.errors import Fenced
+from libs.common.ids import BatchId, IngestionId, new_batch_id
+from libs.common.ledger.model import (
+    BatchClaim,
+    BurnVerdict,
+    Doubts,
+    FileVersion,
+    PlannedBatch,
+    PublishedBatch,
+    Standing,
+    in_parts,
+)
+from libs.common.ledger.run_log import PROBLEMS_IN_AN_EVENT_MAX
+from libs.common.ledger.states import FINAL_BATCH_STATES, BatchState, FileState
+from tests.support.memory_ledger.tables import BatchRow, FileId, SchemaVersion, Tables
+
+
+class MemoryBatchLedger:
+    """As ``libs.common.ledger.batches.BatchLedger``; a ``services.executor.ports.Ledger``."""
+
+    def __init__(self, tables: Tables, *, owner: str, lease: timedelta) -> None:
+        self._tables = tables
+        self._owner = owner
+        self._lease = lease
+
+    async def claim(self, batch_id: BatchId) -> BatchClaim | None:
+        async with self._tables.transaction():
+            row = self._tables.batches.get(batch_id)
+            if row is None or row.state in FINAL_BATCH_STATES or not self._tables.is_free(row.lease_until):
+                return None
+            row = replace(
+                row,
+                token=row.token + 1,
+                attempts=row.attempts + 1,
+                owner=self._owner,
+                state=BatchState.BURNING if row.state is BatchState.BURNING else BatchState.LEASED,
+                **self._fresh(),
+            )
+            self._tables.batches[batch_id] = row
+        return BatchClaim(row.id, row.run_id, row.ingestion_id, row.generation, row.token, row.attempts)
+
+    async def claimable(self, *, planned_before: timedelta, limit: int) -> list[BatchId]:
+        async with self._tables.transaction():
+            now = self._tables.clock()
+            found = [
+                row.id
+                for row in self._tables.batches.values()
+                if row.state not in FINAL_BATCH_STATES
+                and (row.lease_until < now if row.lease_until is not None else row.updated_at < now - planned_before)
+            ]
+        return found[:limit]
+
+    async def standing(self, claim: BatchClaim) -> Standing:
+        async with self._tables.transaction():
+            row = self._move(claim)
+        return Standing(row.state, row.may_be_staged, row.publish_base, self._tables.halts.get(claim.ingestion_id))
+
+    async def files(self, claim: BatchClaim) -> tuple[FileVersion, ...]:
+        async with self._tables.transaction():
+            return tuple(sorted((self._tables.files[at].version for at in self._batched(claim)), key=lambda f: f.key))
+
+    async def has_published(self, ingestion_id: IngestionId, generation: int) -> bool:
+        async with self._tables.transaction():
+            return any(
+                (row.ingestion_id, row.generation, row.state) == (ingestion_id, generation, BatchState.PUBLISHED)
+                for row in self._tables.batches.values()
+            )
+
+    async def extend(self, claim: BatchClaim) -> None:
+        async with self._tables.transaction():
+            row = self._tables.batches.get(claim.id)
+            if row is None or row.token != claim.token:
+                raise Fenced(f"batch {claim.id}")
+            if row.state not in FINAL_BATCH_STATES:
+                self._move(claim)
+
+    async def about_to_stage(self, claim: BatchClaim) -> None:
+        async with self._tables.transaction():
+            self._move(claim, may_be_staged=True)
+
+    async def staged(self, claim: BatchClaim, rows_by_file: Mapping[bytes, int]) -> None:
+        async with self._tables.transaction():
+            self._move(claim, state=BatchState.STAGED, row_count=sum(rows_by_file.values()))
+            for at in self._batched(claim):
+                if (rows := rows_by_file.get(at[2])) is not None:
+                    self._tables.files[at] = replace(self._tables.files[at], row_count=rows)
+
+    async def doubts(self, claim: BatchClaim, batches: Collection[str], snapshots: Collection[int]) -> Doubts:
+        async with self._tables.transaction():
+            rows = self._tables.batches.values()
+            known = {str(row.id) for row in rows if row.state is not BatchState.BURNED}
+            published = {
+                row.snapshot_id
+                for row in rows
+                if row.ingestion_id == claim.ingestion_id and row.state is BatchState.PUBLISHED and row.snapshot_id
+            }
+        return Doubts(tuple(sorted(set(batches) - known)), frozenset(published & set(snapshots)))
+
+    async def halt(self, claim: BatchClaim, reason: Problem) -> None:
+        async with self._tables.transaction():
+            self._move(claim)
+            self._tables.halts.setdefault(claim.ingestion_id, reason)
+
+    async def publishing(self, claim: BatchClaim, base: int) -> None:
+        async with self._tables.transaction():
+            self._tables.hold_generation(claim.ingestion_id, claim.generation)
+            self._move(claim, state=BatchState.PUBLISHING, publish_base=base)
+
+    async def published(self, claim: BatchClaim, found: PublishedBatch) -> None:
+        async with self._tables.transaction():
+            row = self._move(claim, state=BatchState.PUBLISHED, snapshot_id=found.snapshot_id)
+            for at in self._batched(claim):
+                self._tables.files[at] = replace(self._tables.files[at], state=FileState.COMMITTED)
+            records = row.row_count or 0
+            self._tables.log(
+                claim.run_id,
+                lambda h: FileBatchCommitted(
+                    **h.fields(),
+                    batch_id=claim.id,
+                    snapshot_id=found.snapshot_id,
+                    files=row.file_count,
+                    records=records,
+                    size_bytes=row.size_bytes,
+                    guarantee=found.guarantee,
+                ),
+                change=Totals(
+                    files_done=row.file_count,
+                    batches_done=1,
+                    records_ingested=records,
+                    bytes_read=row.size_bytes,
+                    bytes_written=found.bytes_written,
+                    schema_version=self._schema(claim, found),
+                ),
+            )
+
+    async def burning(self, claim: BatchClaim) -> None:
+        async with self._tables.transaction():
+            self._move(claim, state=BatchState.BURNING)
+
+    async def burned(self, claim: BatchClaim, verdict: BurnVerdict) -> None:
+        async with self._tables.transaction():
+            error = verdict.problem.message if verdict.problem else None
+            self._move(claim, state=BatchState.BURNED, last_error=error)
+            going_on: list[FileVersion] = []
+            for at in self._batched(claim):
+                row, fate = self._tables.files[at], verdict.fates.get(at[2])
+                if fate is None:
+                    going_on.append(row.version)
+                    continue
+                problem = fate.problem or verdict.problem
+                self._tables.files[at] = replace(row, state=fate.state, batch_id=None, row_count=None, problem=problem)
+            going_on.sort(key=lambda f: f.key)
+            new_batches = [PlannedBatch(new_batch_id(), part) for part in in_parts(tuple(going_on), verdict.parts)]
+            for planned in new_batches:
+                self._tables.create_batch(claim, planned, taken_from=FileState.BATCHED, replaces=claim.id)
+            problems = [f.problem for f in verdict.fates.values() if f.problem is not None]
+            if verdict.problem is not None:
+                problems.insert(0, verdict.problem)
+            self._tables.log(
+                claim.run_id,
+                lambda h: FileBatchFailed(
+                    **h.fields(),
+                    batch_id=claim.id,
+                    problems=tuple(problems[:PROBLEMS_IN_AN_EVENT_MAX]),
+                    files_failed=len(verdict.fates),
+                    files_replanned=len(going_on),
+                ),
+                change=Totals(files_failed=len(verdict.fates), batches_done=1, batches_planned=len(new_batches)),
+            )
+
+    async def release(self, claim: BatchClaim, *, error: str) -> None:
+        async with self._tables.transaction():
+            try:
+                self._move(claim, last_error=error, lease_until=None)
+            except Fenced:
+                return
+
+    def _fresh(self) -> dict[str, Any]:
+        now = self._tables.clock()
+        return {"lease_until": now + self._lease, "updated_at": now}
+
+    def _move(self, claim: BatchClaim, **values: Any) -> BatchRow:
+        row = self._tables.batches.get(claim.id)
+        if row is None or row.token != claim.token or row.state in FINAL_BATCH_STATES:
+            raise Fenced(f"batch {claim.id}")
+        row = replace(row, **{**self._fresh(), **values})
+        self._tables.batches[claim.id] = row
+        return row
+
+    def _batched(self, claim: BatchClaim) -> Iterable[FileId]:
+        return [
+            at for at, row in self._tables.files.items() if row.batch_id == claim.id and row.state is FileState.BATCHED
+        ]
+
+    def _schema(self, claim: BatchClaim, found: PublishedBatch) -> int:
+        at = (claim.ingestion_id, claim.generation)
+        versions = self._tables.schema_versions.get(at, ())
+        if not any(v.columns == found.columns for v in versions):
+            versions = (*versions, SchemaVersion(len(versions) + 1, found.columns, claim.id, found.cause_key))
+            self._tables.schema_versions[at] = versions
+        return versions[-1].version

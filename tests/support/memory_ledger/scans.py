@@ -1,0 +1,136 @@
+"""The scanner's half of the ledger in memory."""
+
+from collections.abc import Sequence
+from dataclasses import replace
+from datetime import datetime, timedelta
+
+from libs.common.contracts.events import Problem, ScanCompleted, ScanFailed, ScanProgress, ScanStarted, Totals
+from libs.common.errors import Fenced
+from libs.common.ids import IngestionId, RunId
+from libs.common.ledger.model import FileVersion, KnownVersion, Page, ScanClaim
+from libs.common.ledger.run_log import PROBLEMS_IN_AN_EVENT_MAX
+from libs.common.ledger.states import LIVE_FILE_STATES, FileState, ScanState
+from tests.support.memory_ledger.tables import FileRow, ScanRow, Tables
+
+
+class MemoryScanLedger:
+    """As ``libs.common.ledger.scans.ScanLedger``."""
+
+    def __init__(self, tables: Tables, *, owner: str, lease: timedelta) -> None:
+        self._tables = tables
+        self._owner = owner
+        self._lease = lease
+
+    async def claim(self, run_id: RunId, ingestion_id: IngestionId, generation: int) -> ScanClaim | None:
+        async with self._tables.transaction():
+            self._tables.hold_generation(ingestion_id, generation)
+            scans = self._tables.scans
+            row = scans.setdefault(run_id, ScanRow(run_id, ingestion_id, generation))
+            if row.state is not ScanState.SCANNING or not self._tables.is_free(row.lease_until):
+                return None
+            row = replace(row, token=row.token + 1, attempts=row.attempts + 1, owner=self._owner)
+            scans[run_id] = replace(row, lease_until=self._fresh())
+            self._tables.log(run_id, lambda h: ScanStarted(**h.fields(), attempt=row.attempts))
+        return ScanClaim(run_id, ingestion_id, generation, row.token, row.attempts)
+
+    async def halt_of(self, claim: ScanClaim) -> Problem | None:
+        async with self._tables.transaction():
+            return self._tables.halts.get(claim.ingestion_id)
+
+    async def known(self, claim: ScanClaim, files: Sequence[FileVersion]) -> dict[bytes, tuple[KnownVersion, ...]]:
+        async with self._tables.transaction():
+            found: dict[bytes, tuple[KnownVersion, ...]] = {}
+            wanted = {f.digest for f in files}
+            for (ingestion_id, generation, digest, tag), row in self._tables.files.items():
+                if (ingestion_id, generation) == (claim.ingestion_id, claim.generation) and digest in wanted:
+                    given_up = row.state is FileState.DISCOVERED and row.problem is not None
+                    known = KnownVersion(tag, row.state, row.run_id, given_up)
+                    found[digest] = (*found.get(digest, ()), known)
+        return found
+
+    async def record(self, claim: ScanClaim, page: Page) -> None:
+        async with self._tables.transaction():
+            self._extend(claim)
+            change = self._record(claim, page)
+            problems = tuple(r.problem for r in page.refused[:PROBLEMS_IN_AN_EVENT_MAX])
+            self._tables.log(claim.run_id, lambda h: ScanProgress(**h.fields(), problems=problems), change=change)
+
+    async def complete(self, claim: ScanClaim, last: Page, warnings: tuple[str, ...]) -> None:
+        async with self._tables.transaction():
+            self._extend(claim)
+            change = self._record(claim, last)
+            self._tables.log(
+                claim.run_id,
+                lambda h: ScanCompleted(**h.fields(), warnings=warnings),
+                change=change,
+                scan_state=ScanState.SCANNED,
+            )
+
+    async def break_off(self, claim: ScanClaim, problem: Problem) -> None:
+        async with self._tables.transaction():
+            self._extend(claim)
+            self._tables.log(
+                claim.run_id, lambda h: ScanFailed(**h.fields(), problem=problem), scan_state=ScanState.BROKEN
+            )
+
+    async def extend(self, claim: ScanClaim) -> None:
+        async with self._tables.transaction():
+            row = self._tables.scans.get(claim.run_id)
+            if row is None or row.token != claim.token:
+                raise Fenced(f"the listing of run {claim.run_id}")
+            if self._held(claim):
+                self._extend(claim)
+
+    async def release(self, claim: ScanClaim) -> None:
+        async with self._tables.transaction():
+            if self._held(claim):
+                self._tables.scans[claim.run_id] = replace(self._tables.scans[claim.run_id], lease_until=None)
+
+    async def abandoned(self, *, limit: int) -> list[tuple[RunId, IngestionId, int]]:
+        async with self._tables.transaction():
+            rows = [
+                row
+                for row in self._tables.scans.values()
+                if row.state is ScanState.SCANNING and self._tables.is_free(row.lease_until)
+            ]
+        return [(row.run_id, row.ingestion_id, row.generation) for row in rows[:limit]]
+
+    def _fresh(self) -> datetime:
+        return self._tables.clock() + self._lease
+
+    def _held(self, claim: ScanClaim) -> bool:
+        row = self._tables.scans.get(claim.run_id)
+        return row is not None and row.token == claim.token and row.state is ScanState.SCANNING
+
+    def _extend(self, claim: ScanClaim) -> None:
+        if not self._held(claim):
+            raise Fenced(f"the listing of run {claim.run_id}")
+        self._tables.scans[claim.run_id] = replace(self._tables.scans[claim.run_id], lease_until=self._fresh())
+
+    def _record(self, claim: ScanClaim, page: Page) -> Totals:
+        files, counted_before = self._tables.files, 0
+        for digest in page.superseded:
+            at = self._tables.live(claim, digest)
+            if at is not None and files[at].state is FileState.DISCOVERED:
+                counted_before += files[at].run_id == claim.run_id and files[at].problem is None
+                files[at] = replace(files[at], state=FileState.SUPERSEDED)
+        for f in page.taken:
+            self._put(claim, FileRow(f, FileState.DISCOVERED, claim.run_id))
+        for refusal in page.refused:
+            self._put(claim, FileRow(refusal.file, FileState.FAILED, claim.run_id, problem=refusal.problem))
+        for planned in page.batches:
+            self._tables.create_batch(claim, planned, taken_from=FileState.DISCOVERED)
+        return Totals(
+            files_discovered=len(page.taken) + len(page.refused) - counted_before,
+            files_failed=len(page.refused),
+            files_skipped=page.files_skipped,
+            batches_planned=len(page.batches),
+        )
+
+    def _put(self, claim: ScanClaim, row: FileRow) -> None:
+        at = (claim.ingestion_id, claim.generation, row.version.digest, row.version.version_tag)
+        live = self._tables.live(claim, row.version.digest)
+        is_taken = live == at and self._tables.files[at].state is not FileState.DISCOVERED
+        if is_taken or (live not in (None, at) and row.state in LIVE_FILE_STATES):
+            raise Fenced(f"a file that run {claim.run_id} found")
+        self._tables.files[at] = row

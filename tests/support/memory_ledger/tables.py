@@ -1,0 +1,231 @@
+"""The tables of the ledger in memory, and what the parts of the ledger do with them in one transaction."""
+
+import asyncio
+from collections.abc import AsyncIterator, Callable
+from contextlib import asynccontextmanager
+from dataclasses import dataclass, field, replace
+from datetime import datetime, timedelta
+
+from libs.common.clock import Clock, utc_now
+from libs.common.contracts.events import (
+    FileBatchPlanned,
+    Message,
+    Problem,
+    RefreshMode,
+    RefreshPhase,
+    RunCompleted,
+    RunFact,
+    Totals,
+)
+from libs.common.errors import Fenced, Temporary
+from libs.common.ids import BatchId, IngestionId, RefreshId, RunId
+from libs.common.ledger.model import BatchClaim, Column, FileVersion, PlannedBatch, ScanClaim
+from libs.common.ledger.run_log import Header, add, is_over
+from libs.common.ledger.states import LIVE_FILE_STATES, BatchState, FileState, ScanState
+from libs.common.lifecycle.run import outcome
+
+LEASE = timedelta(seconds=30)
+
+FileId = tuple[IngestionId, int, bytes, str]
+"""Ingestion, generation, key digest, version tag."""
+
+
+@dataclass(frozen=True, slots=True)
+class FileRow:
+    version: FileVersion
+    state: FileState
+    run_id: RunId
+    batch_id: BatchId | None = None
+    row_count: int | None = None
+    problem: Problem | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class BatchRow:
+    id: BatchId
+    run_id: RunId
+    ingestion_id: IngestionId
+    generation: int
+    file_count: int
+    size_bytes: int
+    updated_at: datetime
+    state: BatchState = BatchState.PLANNED
+    token: int = 0
+    attempts: int = 0
+    owner: str | None = None
+    lease_until: datetime | None = None
+    may_be_staged: bool = False
+    snapshot_id: int | None = None
+    row_count: int | None = None
+    publish_base: int | None = None
+    replaces: BatchId | None = None
+    last_error: str | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class ScanRow:
+    run_id: RunId
+    ingestion_id: IngestionId
+    generation: int
+    state: ScanState = ScanState.SCANNING
+    token: int = 0
+    attempts: int = 0
+    owner: str | None = None
+    lease_until: datetime | None = None
+    seq: int = 0
+    totals: Totals = field(default_factory=Totals)
+    outcome: str | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class SchemaVersion:
+    version: int
+    columns: tuple[Column, ...]
+    batch_id: BatchId
+    cause_key: str | None
+
+
+@dataclass(frozen=True, slots=True)
+class RefreshRow:
+    id: RefreshId
+    ingestion_id: IngestionId
+    mode: RefreshMode
+    from_generation: int
+    to_generation: int
+    phase: RefreshPhase = "requested"
+    token: int = 0
+    attempts: int = 0
+    owner: str | None = None
+    lease_until: datetime | None = None
+    kept_as: str | None = None
+    metadata_location: str | None = None
+    told_problem: str | None = None
+    last_error: str | None = None
+
+
+class Tables:
+    """The rows, and the messages that were enqueued (``events``). Time is the injected clock.
+
+    While ``away`` is true every call raises what an absent database raises.
+    """
+
+    def __init__(self, clock: Clock = utc_now) -> None:
+        self.clock = clock
+        self.away = False
+        self.files: dict[FileId, FileRow] = {}
+        self.batches: dict[BatchId, BatchRow] = {}
+        self.scans: dict[RunId, ScanRow] = {}
+        self.refreshes: dict[RefreshId, RefreshRow] = {}
+        self.schema_versions: dict[tuple[IngestionId, int], tuple[SchemaVersion, ...]] = {}
+        self.generations: dict[IngestionId, int] = {}
+        self.halts: dict[IngestionId, Problem] = {}
+        self.events: list[Message] = []
+
+    def facts(self, run_id: RunId) -> list[RunFact]:
+        """What the run-status topic got of a run, in order."""
+        return [e for e in self.events if isinstance(e, RunFact) and e.run_id == run_id]
+
+    @asynccontextmanager
+    async def transaction(self) -> AsyncIterator[None]:
+        """All or nothing. The block must not await."""
+        await asyncio.sleep(0)
+        if self.away:
+            raise Temporary("Postgres is not available", code="database_unavailable")
+        files, batches, scans = self.files.copy(), self.batches.copy(), self.scans.copy()
+        refreshes = self.refreshes.copy()
+        schema_versions, events = self.schema_versions.copy(), self.events.copy()
+        generations, halts = self.generations.copy(), self.halts.copy()
+        try:
+            yield
+        except BaseException:
+            self.files, self.batches, self.scans = files, batches, scans
+            self.refreshes = refreshes
+            self.schema_versions, self.events = schema_versions, events
+            self.generations, self.halts = generations, halts
+            raise
+
+    # --- what the parts share: the SQL of ingestions.py, planned.py and run_log.py, by other means ------------
+
+    def is_free(self, lease_until: datetime | None) -> bool:
+        return lease_until is None or lease_until < self.clock()
+
+    def hold_generation(self, ingestion_id: IngestionId, generation: int) -> None:
+        live = self.generations.setdefault(ingestion_id, generation)
+        if live != generation:
+            raise Fenced(f"generation {generation} of ingestion {ingestion_id}: {live} has begun")
+
+    def begin_generation(self, ingestion_id: IngestionId, generation: int) -> None:
+        if self.generations.get(ingestion_id, generation) > generation:
+            raise Fenced(f"generation {generation} of ingestion {ingestion_id}")
+        self.generations[ingestion_id] = generation
+
+    def live(self, claim: ScanClaim | BatchClaim, digest: bytes) -> FileId | None:
+        """The one live version of a key (the unique index)."""
+        found = [
+            at
+            for at, row in self.files.items()
+            if at[:3] == (claim.ingestion_id, claim.generation, digest) and row.state in LIVE_FILE_STATES
+        ]
+        assert len(found) <= 1, "a key has two live versions"
+        return found[0] if found else None
+
+    def create_batch(
+        self,
+        claim: ScanClaim | BatchClaim,
+        planned: PlannedBatch,
+        *,
+        taken_from: FileState,
+        replaces: BatchId | None = None,
+    ) -> None:
+        self.hold_generation(claim.ingestion_id, claim.generation)
+        self.batches[planned.id] = BatchRow(
+            id=planned.id,
+            run_id=claim.run_id,
+            ingestion_id=claim.ingestion_id,
+            generation=claim.generation,
+            file_count=len(planned.files),
+            size_bytes=planned.size_bytes,
+            updated_at=self.clock(),
+            replaces=replaces,
+        )
+        moved = {at for f in planned.files if (at := self.live(claim, f.digest)) and self.files[at].state == taken_from}
+        if len(moved) != len(planned.files):
+            raise Fenced(f"a file of batch {planned.id}")
+        for at in moved:
+            self.files[at] = replace(
+                self.files[at], state=FileState.BATCHED, batch_id=planned.id, run_id=claim.run_id, problem=None
+            )
+        self.events.append(
+            FileBatchPlanned(
+                batch_id=planned.id,
+                run_id=claim.run_id,
+                ingestion_id=claim.ingestion_id,
+                generation=claim.generation,
+                file_count=len(planned.files),
+                size_bytes=planned.size_bytes,
+            )
+        )
+
+    def log(
+        self,
+        run_id: RunId,
+        fact: Callable[[Header], RunFact],
+        *,
+        change: Totals | None = None,
+        scan_state: ScanState | None = None,
+    ) -> None:
+        row = self.scans.get(run_id)
+        if row is None or row.state is ScanState.ENDED:
+            raise Fenced(f"run {run_id}")
+        totals = add(row.totals, change or Totals())
+        row = replace(row, totals=totals, seq=row.seq + 1, state=scan_state or row.state)
+        self.events.append(fact(self._header(row)))
+        if is_over(row.state, totals):
+            is_outlived = self.generations.get(row.ingestion_id, row.generation) > row.generation
+            end = outcome(totals, scan_failed=row.state is ScanState.BROKEN, cancelled=is_outlived)
+            row = replace(row, seq=row.seq + 1, state=ScanState.ENDED, outcome=end)
+            self.events.append(RunCompleted(**self._header(row).fields(), outcome=end))
+        self.scans[run_id] = row
+
+    def _header(self, row: ScanRow) -> Header:
+        return Header(row.run_id, row.ingestion_id, row.generation, row.seq, self.clock(), row.totals)
