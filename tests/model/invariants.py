@@ -12,7 +12,7 @@ from libs.common.ids import BatchId
 from libs.common.ledger.states import FINAL_BATCH_STATES, LIVE_FILE_STATES, BatchState, FileState
 from libs.common.lifecycle.run import RunStatus
 from tests.model.world import TO, Body, World
-from tests.support.memory_table import Snapshot
+from tests.support.memory_warehouse import Snapshot
 
 
 def check_always(world: World) -> None:

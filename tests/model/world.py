@@ -43,7 +43,8 @@ from tests.support.crash import Crash
 from tests.support.memory_broker import MemoryBroker
 from tests.support.memory_ledger import LEASE, MemoryLedger
 from tests.support.memory_objects import MemoryObjects
-from tests.support.memory_table import MemoryTable, Warehouse
+from tests.support.memory_table import MemoryTable
+from tests.support.memory_warehouse import Warehouse
 
 BUCKET = "landing"
 TO = Destination(catalog="lake", database="demo", table="t")

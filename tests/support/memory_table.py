@@ -1,102 +1,25 @@
-"""Iceberg in memory, as far as the commit protocol can tell: snapshots that no reader sees, and one rule.
+"""Tables in memory, as far as the commit protocol and a refresh can tell; and those that break a promise.
 
-The rule: a wap id enters a table's ancestry once. ``publish`` checks it at the moment of the commit, like Iceberg's
-cherry-pick; ``PlainAppendTable`` is the negative control that does not. ``tests/contract/table`` runs one suite on
-this one and on Spark with Iceberg.
+``tests/contract/table`` runs one suite on ``MemoryTable`` and ``MemoryTablePlace``, and on Spark with Iceberg.
 """
 
 import asyncio
-import codecs
 import gzip
 import json
-import re
 import zlib
-from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass, field, replace
-from itertools import count
-from typing import Any
+from collections.abc import Mapping, Sequence
 
 from libs.common.contracts.definition import Destination
 from libs.common.errors import Temporary
 from libs.common.ids import IngestionId
 from libs.common.ledger.model import NO_SNAPSHOT, Column, FileVersion
 from services.executor.domain.audit import FileRead, Staged
-from services.executor.domain.schema import Array, Field, Map, Struct, Type, sql
+from services.executor.domain.schema import Struct, sql
 from services.executor.domain.schema_change import Addition, compare, lacking, with_additions
-from services.executor.ports import FilesUnreadable, History, Published, SourceChanged
+from services.executor.ports import FilesUnreadable, History, Published, SourceChanged, TableFound
+from tests.support import memory_rows
 from tests.support.memory_objects import MemoryObjects
-
-
-@dataclass(frozen=True, slots=True)
-class Snapshot:
-    id: int
-    parent: int | None
-    wap_id: str | None
-    rows: tuple[str, ...]
-    is_burn: bool = False
-    is_picked: bool = False
-
-
-@dataclass
-class Warehouse:
-    """The tables of a catalog, by identifier. ``rows`` is what a reader sees."""
-
-    tables: dict[str, "Iceberg"] = field(default_factory=dict)
-
-    def rows(self, destination: Destination) -> list[str]:
-        table = self.tables.get(destination.identifier)
-        return table.rows() if table else []
-
-
-@dataclass
-class Iceberg:
-    """One table. ``ancestry`` is the current snapshot and those before it, oldest first."""
-
-    schema: Struct
-    snapshots: dict[int, Snapshot] = field(default_factory=dict)
-    ancestry: list[int] = field(default_factory=list)
-    _numbers: Iterator[int] = field(default_factory=lambda: count(1000))
-
-    def rows(self) -> list[str]:
-        return [row for number in self.ancestry for row in self.snapshots[number].rows]
-
-    def write(self, wap_id: str | None, rows: Sequence[str], *, is_burn: bool = False) -> Snapshot:
-        """A new snapshot on top of the current one, not current itself."""
-        parent = self.ancestry[-1] if self.ancestry else None
-        snapshot = Snapshot(next(self._numbers), parent, wap_id, tuple(rows), is_burn)
-        self.snapshots[snapshot.id] = snapshot
-        return snapshot
-
-    def append(self, rows: Sequence[str]) -> None:
-        """What a foreign writer does."""
-        self.ancestry.append(self.write(None, rows).id)
-
-    def expire(self) -> None:
-        """What ``expire_snapshots(now)`` does: only the current snapshot stays. Its rows, and all before it, too."""
-        rows, kept = tuple(self.rows()), self.ancestry[-1:]
-        self.snapshots = {number: replace(self.snapshots[number], rows=rows) for number in kept}
-        self.ancestry = kept
-
-    def roll_back(self, snapshot_id: int | None) -> None:
-        """Makes an ancestor current; those after it stay in the table, out of sight."""
-        self.ancestry = self.ancestry[: self.ancestry.index(snapshot_id) + 1] if snapshot_id is not None else []
-
-    def under(self, wap_id: str) -> Snapshot | None:
-        return next((self.snapshots[n] for n in self.ancestry if self.snapshots[n].wap_id == wap_id), None)
-
-    def cherry_pick(self, snapshot_id: int) -> None:
-        """Raises ``Temporary`` when the wap id is in the ancestry, or the snapshot is unknown."""
-        snapshot = self.snapshots.get(snapshot_id)
-        if snapshot is None or snapshot.wap_id is None:
-            raise Temporary(f"cannot cherry-pick unknown snapshot {snapshot_id}", code="spark_failed")
-        if self.under(snapshot.wap_id) is not None:
-            raise Temporary("duplicate request to cherry pick wap id", code="spark_failed")
-        if snapshot.parent == (self.ancestry[-1] if self.ancestry else None):
-            self.ancestry.append(snapshot_id)
-        else:
-            picked = self.write(snapshot.wap_id, snapshot.rows, is_burn=snapshot.is_burn)
-            self.snapshots[picked.id] = replace(picked, is_picked=True)
-            self.ancestry.append(picked.id)
+from tests.support.memory_warehouse import Iceberg, Warehouse
 
 
 class MemoryTable:
@@ -119,7 +42,7 @@ class MemoryTable:
 
     async def create(self, schema: Struct) -> Struct:
         await asyncio.sleep(0)
-        return self._warehouse.tables.setdefault(self._to.identifier, Iceberg(schema)).schema
+        return self._warehouse.create(self._to, schema).schema
 
     async def add(self, additions: Sequence[Addition]) -> Struct:
         await asyncio.sleep(0)
@@ -132,9 +55,9 @@ class MemoryTable:
         bodies = self._bodies(files)
         for file in files:
             for line in bodies[file.digest]:
-                value = _object(line)
+                value = memory_rows.record(line)
                 if value is not None:
-                    found = _merged(found, _struct(value))
+                    found = memory_rows.merged(found, memory_rows.struct_of(value))
         return found
 
     async def stage(
@@ -149,10 +72,10 @@ class MemoryTable:
         bodies = self._bodies(files)
         for file in files:
             lines = bodies[file.digest]
-            parsed = [_object(line) for line in lines if line.strip()]
-            good = [v for v in parsed if v is not None and _is_row(schema, v)]
-            names = frozenset(name for v in parsed for name in _unknown(schema, v))
-            rows += [json.dumps(_known(schema, value), sort_keys=True) for value in good]
+            parsed = [memory_rows.record(line) for line in lines if line.strip()]
+            good = [v for v in parsed if v is not None and memory_rows.is_row(schema, v)]
+            names = frozenset(name for v in parsed for name in memory_rows.unknown_names(schema, v))
+            rows += [json.dumps(memory_rows.known_part(schema, value), sort_keys=True) for value in good]
             if lines:
                 reads[file.digest] = FileRead(len(lines), len(good), len(parsed) - len(good))
             if names:
@@ -196,14 +119,14 @@ class MemoryTable:
     async def first_bad_line(self, file: FileVersion, schema: Struct) -> int | None:
         await asyncio.sleep(0)
         for number, line in enumerate(self._bodies([file])[file.digest], start=1):
-            value = _object(line)
-            if line.strip() and (value is None or not _is_row(schema, value)):
+            value = memory_rows.record(line)
+            if line.strip() and (value is None or not memory_rows.is_row(schema, value)):
                 return number
         return None
 
     @property
     def _table(self) -> Iceberg:
-        return self._warehouse.tables[self._to.identifier]
+        return self._warehouse.table(self._to.identifier)
 
     def _bodies(self, files: Sequence[FileVersion]) -> dict[bytes, list[bytes]]:
         """The lines of each file, by digest."""
@@ -214,12 +137,38 @@ class MemoryTable:
             if body is None:
                 raise SourceChanged
             try:
-                lines[file.digest] = _lines(gzip.decompress(body) if file.key.endswith(".gz") else body)
+                lines[file.digest] = memory_rows.lines(gzip.decompress(body) if file.key.endswith(".gz") else body)
             except (OSError, EOFError, zlib.error) as error:
                 broken[file.digest] = str(error)
         if broken:
             raise FilesUnreadable(broken)
         return lines
+
+
+class MemoryTablePlace:
+    """A ``services.executor.ports.TablePlace``."""
+
+    def __init__(self, warehouse: Warehouse, destination: Destination) -> None:
+        self._warehouse = warehouse
+        self._to = destination
+
+    async def look(self, name: str | None = None) -> TableFound | None:
+        await asyncio.sleep(0)
+        table = self._warehouse.tables.get(self._identifier(name))
+        if table is None:
+            return None
+        return TableFound(table.schema, table.location, f"{table.location}/metadata/{len(table.snapshots)}.json")
+
+    async def move_aside(self, name: str) -> None:
+        await asyncio.sleep(0)
+        self._warehouse.rename(self._to.identifier, self._identifier(name))
+
+    async def create(self, schema: Struct, location: str) -> None:
+        await asyncio.sleep(0)
+        self._warehouse.create(self._to, schema, location)
+
+    def _identifier(self, name: str | None) -> str:
+        return self._to.identifier if name is None else f"{self._to.catalog}.{self._to.database}.{name}"
 
 
 class PlainAppendTable(MemoryTable):
@@ -231,94 +180,3 @@ class PlainAppendTable(MemoryTable):
         staged = table.snapshots[snapshot_id]
         again = table.write(staged.wap_id, staged.rows, is_burn=staged.is_burn)
         table.ancestry.append(again.id)
-
-
-def _lines(body: bytes) -> list[bytes]:
-    *lines, rest = re.split(rb"\r\n|\r|\n", body.removeprefix(codecs.BOM_UTF8))
-    return [*lines, rest] if rest else lines
-
-
-def _object(line: bytes) -> dict[str, Any] | None:
-    try:
-        value = json.loads(line.decode())
-    except ValueError:
-        return None
-    return value if isinstance(value, dict) else None
-
-
-def _is_row(schema: Struct, value: Mapping[str, Any]) -> bool:
-    required = [f.name for f in schema.fields if f.required]
-    return bool(schema.fields) and all(value.get(name) is not None for name in required) and _fits(schema, value)
-
-
-def _fits(found: Type, value: Any) -> bool:
-    """Whether a column of the type takes the value."""
-    if value is None:
-        return True
-    match found:
-        case Struct(fields=fields):
-            return isinstance(value, dict) and all(_fits(f.type, value.get(f.name)) for f in fields)
-        case Array(element=inner):
-            return isinstance(value, list) and all(_fits(inner, v) for v in value)
-        case Map(value=inner):
-            return isinstance(value, dict) and all(_fits(inner, v) for v in value.values())
-        case "boolean":
-            return isinstance(value, bool)
-        case "bigint":
-            return isinstance(value, int) and not isinstance(value, bool)
-        case "double":
-            return isinstance(value, int | float) and not isinstance(value, bool)
-        case _:
-            return True
-
-
-def _unknown(found: Type, value: Any, path: tuple[str, ...] = ()) -> Iterator[str]:
-    """Dotted names that the value has and the type has not."""
-    match found, value:
-        case Struct(), dict():
-            for name, inner in value.items():
-                known = found.get(name)
-                if known is None:
-                    yield ".".join((*path, name))
-                else:
-                    yield from _unknown(known.type, inner, (*path, name))
-        case Array(element=element), list():
-            for inner in value:
-                yield from _unknown(element, inner, (*path, "element"))
-        case Map(value=of), dict():
-            for inner in value.values():
-                yield from _unknown(of, inner, (*path, "value"))
-
-
-def _known(schema: Struct, value: Mapping[str, Any]) -> dict[str, Any]:
-    return {name: inner for name, inner in value.items() if schema.get(name) is not None}
-
-
-def _struct(value: Mapping[str, Any]) -> Struct:
-    return Struct(tuple(Field(name, _type(v)) for name, v in value.items()))
-
-
-def _merged(found: Struct, more: Struct) -> Struct:
-    """Every field of both, each spelling of its own, as Spark infers them; the first type of a field stays."""
-    fields = {f.name: f for f in found.fields}
-    for f in more.fields:
-        known = fields.setdefault(f.name, f)
-        if isinstance(known.type, Struct) and isinstance(f.type, Struct):
-            fields[f.name] = Field(f.name, _merged(known.type, f.type))
-    return Struct(tuple(fields.values()))
-
-
-def _type(value: Any) -> Type:
-    match value:
-        case dict():
-            return _struct(value)
-        case list():
-            return Array(_type(value[0]) if value else "string")
-        case bool():
-            return "boolean"
-        case int():
-            return "bigint"
-        case float():
-            return "double"
-        case _:
-            return "string"

@@ -1,47 +1,100 @@
-"""The name under which a table stands, on Spark and Iceberg: taken once, and by a table with a folder of its own."""
+"""The name under which a table stands: taken once, and by a table with a folder of its own; and what an executor of the
+old table can still do to the new one."""
+
+from collections.abc import Awaitable, Callable
 
 import pytest
 
-from libs.common.errors import Permanent
-from services.executor.adapters.spark_table_place import SparkTablePlace
+from libs.common.errors import AutoloaderError, Permanent
+from libs.common.ids import new_ingestion_id
+from libs.common.ledger.model import NO_SNAPSHOT
 from services.executor.domain.schema import Field, Struct
+from services.executor.domain.schema_change import Addition
 from services.executor.refresh import next_location
-from tests.contract.table.worlds import ID, Spark, SparkWorld
+from tests.contract.table.worlds import ID, World, a_wap_id, aside, burn, load, rows, stage
 
-pytestmark = [pytest.mark.contract, pytest.mark.requires_spark]
+pytestmark = pytest.mark.contract
 
 
-async def test_a_table_is_moved_aside_once(spark: Spark, on_spark: SparkWorld) -> None:
-    """A second time, by a process that was frozen in between, would take the new table away: it is refused."""
-    one, other = (spark.place(on_spark.to, session) for session in (0, 1))
-    aside = f"{on_spark.to.table}__g1"
-    assert await one.look() is None
-    await on_spark.one.create(ID)
-    await on_spark.append(1, 2)
-    before = await other.look()
+async def begun_anew(world: World) -> None:
+    """The table is moved aside, and an empty one takes its place."""
+    before = await world.place.look()
     assert before is not None
-    await one.move_aside(aside)
-    assert await one.look() is None
-    moved = await other.look(aside)
-    assert before == moved
-    await one.create(before.schema, next_location(before.location, 2))
+    await world.place.move_aside(aside(world))
+    await world.place.create(before.schema, next_location(before.location, 2))
+
+
+async def test_a_table_is_moved_aside_once(world: World) -> None:
+    """A second time, by a process that was frozen in between, would take the new table away: it is refused."""
+    name = aside(world)
+    assert await world.place.look() is None
     with pytest.raises(Permanent):
-        await other.move_aside(aside)
-    new = await other.look()
+        await world.place.move_aside(name)
+    await world.one.create(ID)
+    await world.append(1, 2)
+    before = await world.other_place.look()
+    assert before is not None
+    await world.place.move_aside(name)
+    assert await world.place.look() is None
+    assert before == await world.other_place.look(name)
+    await world.place.create(before.schema, next_location(before.location, 2))
+    with pytest.raises(Permanent):
+        await world.other_place.move_aside(name)
+    new = await world.other_place.look()
     assert new is not None
     assert (ID, f"{before.location}-g2") == (new.schema, new.location)
-    assert [] == await on_spark.ids()
-    await on_spark.sql(f"DROP TABLE {on_spark.to.catalog}.{on_spark.to.database}.{aside} PURGE")
+    assert [] == await world.ids()
+    assert [1, 2] == await world.ids(name)
 
 
-async def test_a_new_table_is_ready_for_staging_and_never_replaces_one(spark: Spark, on_spark: SparkWorld) -> None:
+async def test_a_new_table_is_ready_for_staging_and_never_replaces_one(world: World) -> None:
     """Somebody else may have been faster."""
-    place: SparkTablePlace = spark.place(on_spark.to)
-    where = f"s3://test-lakehouse/warehouse/contract/{on_spark.to.table}-g7"
-    await place.create(ID, where)
-    await place.create(Struct((Field("other", "string"),)), where)
-    found = await place.look()
+    where = f"s3://test-lakehouse/warehouse/contract/{world.to.table}-g7"
+    await world.place.create(ID, where)
+    await world.other_place.create(Struct((Field("other", "string"),)), where)
+    found = await world.place.look()
     assert found is not None
     assert ID == found.schema
-    rows = await on_spark.sql(f"SHOW TBLPROPERTIES {on_spark.to.identifier}")
-    assert "true" == {row["key"]: row["value"] for row in rows}["write.wap.enabled"]
+    staged = await stage(world.one, [world.put("a.json", rows([1]))])
+    assert [] == await world.ids()
+    await world.one.publish(staged.snapshot_id)
+    assert [1] == await world.ids()
+
+
+async def test_what_was_staged_in_the_old_table_cannot_be_published_in_the_new_one(world: World) -> None:
+    """A snapshot id is one table's (I6); neither does the old table, under its other name, get the rows."""
+    await world.one.create(ID)
+    await load(world, 1)
+    wap_id, burned = a_wap_id(), a_wap_id()
+    staged = await stage(world.one, [world.put("late.json", rows([2]))], wap_id=wap_id)
+    burning = await burn(world.one, burned)
+    await begun_anew(world)
+    await load(world, 3)
+    for snapshot_id in (staged.snapshot_id, burning):
+        with pytest.raises(AutoloaderError):
+            await world.one.publish(snapshot_id)
+    assert await world.one.published(wap_id) is None
+    assert [3] == await world.ids()
+    assert [1] == await world.ids(aside(world))
+
+
+async def test_a_table_that_is_gone_takes_nothing(world: World) -> None:
+    """Between two tables a late executor meets a name without a table: each call says so as an error of ours."""
+    await world.one.create(ID)
+    file = world.put("late.json", rows([1]))
+    staged = await stage(world.one, [file])
+    await world.place.move_aside(aside(world))
+    late: list[Callable[[], Awaitable[object]]] = [
+        world.one.columns,
+        lambda: world.one.add([Addition(("new",), "string")]),
+        lambda: stage(world.one, [file]),
+        lambda: burn(world.one, a_wap_id()),
+        lambda: world.one.publish(staged.snapshot_id),
+        lambda: world.one.history(new_ingestion_id()),
+        lambda: world.one.remembers(NO_SNAPSHOT),
+    ]
+    for call in late:
+        with pytest.raises(AutoloaderError):
+            await call()
+    assert await world.one.schema() is None
+    assert await world.place.look() is None

@@ -16,19 +16,23 @@ from services.executor.adapters.spark_table import SparkTable
 from services.executor.adapters.spark_table_place import SparkTablePlace
 from services.executor.domain.audit import FileRead, Staged
 from services.executor.domain.schema import Field, Struct
-from services.executor.ports import Table
+from services.executor.ports import Table, TablePlace
 from tests.support.memory_objects import MemoryObjects
-from tests.support.memory_table import MemoryTable, Warehouse
+from tests.support.memory_table import MemoryTable, MemoryTablePlace
+from tests.support.memory_warehouse import Warehouse
 
 BUCKET = "autoloader-contract"
 ID = Struct((Field("id", "bigint"),))
 
 
 class World(Protocol):
-    """One table that is not there yet, two executors' holds on it, and a bucket."""
+    """One table that is not there yet, two executors' holds on it and on its name, and a bucket."""
 
+    to: Destination
     one: Table
     other: Table
+    place: TablePlace
+    other_place: TablePlace
 
     def put(self, key: str, body: bytes) -> FileVersion: ...
     def delete(self, file: FileVersion) -> None: ...
@@ -36,8 +40,8 @@ class World(Protocol):
         """What a foreign writer does."""
         ...
 
-    async def ids(self) -> list[int]:
-        """What a reader sees."""
+    async def ids(self, name: str | None = None) -> list[int]:
+        """What a reader sees, of the table or of another one of its database."""
         ...
 
     async def expire(self) -> None:
@@ -58,6 +62,8 @@ class MemoryWorld:
         self.warehouse = Warehouse()
         self.one: Table = MemoryTable(self.warehouse, self.to, self.objects)
         self.other: Table = MemoryTable(self.warehouse, self.to, self.objects)
+        self.place: TablePlace = MemoryTablePlace(self.warehouse, self.to)
+        self.other_place: TablePlace = MemoryTablePlace(self.warehouse, self.to)
 
     def put(self, key: str, body: bytes) -> FileVersion:
         return self.objects.put(BUCKET, key, body)
@@ -68,8 +74,9 @@ class MemoryWorld:
     async def append(self, *ids: int) -> None:
         self.warehouse.tables[self.to.identifier].append([json.dumps({"id": i}) for i in ids])
 
-    async def ids(self) -> list[int]:
-        return sorted(json.loads(row)["id"] for row in self.warehouse.rows(self.to))
+    async def ids(self, name: str | None = None) -> list[int]:
+        to = self.to.model_copy(update={"table": name or self.to.table})
+        return sorted(json.loads(row)["id"] for row in self.warehouse.rows(to))
 
     async def expire(self) -> None:
         self.warehouse.tables[self.to.identifier].expire()
@@ -112,6 +119,8 @@ class SparkWorld:
         self.spark = spark
         self.one: Table = spark.hold(self.to, 0)
         self.other: Table = spark.hold(self.to, 1)
+        self.place: TablePlace = spark.place(self.to, 0)
+        self.other_place: TablePlace = spark.place(self.to, 1)
         self._s3 = s3
         self._prefix = f"{name}/"
         self._put: list[str] = []
@@ -130,8 +139,9 @@ class SparkWorld:
         rows = ", ".join(f"({i})" for i in ids)
         await self.sql(f"INSERT INTO {self.to.identifier} (id) VALUES {rows}", session=1)
 
-    async def ids(self) -> list[int]:
-        return sorted(row["id"] for row in await self.sql(f"SELECT id FROM {self.to.identifier}", session=1))
+    async def ids(self, name: str | None = None) -> list[int]:
+        identifier = f"{self.to.catalog}.{self.to.database}.{name or self.to.table}"
+        return sorted(row["id"] for row in await self.sql(f"SELECT id FROM {identifier}", session=1))
 
     async def expire(self) -> None:
         name, later = f"{self.to.database}.{self.to.table}", datetime.now(UTC) + timedelta(days=2)
@@ -149,7 +159,8 @@ class SparkWorld:
         return await asyncio.to_thread(self.spark.sql, statement, session)
 
     def clean(self) -> None:
-        self.spark.sql(f"DROP TABLE IF EXISTS {self.to.identifier} PURGE")
+        for identifier in (self.to.identifier, f"{self.to.catalog}.{self.to.database}.{aside(self)}"):
+            self.spark.sql(f"DROP TABLE IF EXISTS {identifier} PURGE")
         for key in self._put:
             self._s3.delete_object(Bucket=BUCKET, Key=key)
 
@@ -157,6 +168,11 @@ class SparkWorld:
 # --- words of the suite ----------------------------------------------------------------------------------------
 
 _numbers = count(1)
+
+
+def aside(world: World) -> str:
+    """Where a refresh of the suite puts the old table."""
+    return f"{world.to.table}__g1"
 
 
 def a_wap_id() -> str:

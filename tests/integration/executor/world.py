@@ -17,7 +17,8 @@ from services.executor.table_lanes import TableLanes
 from tests.support.crash import CrashPoint
 from tests.support.memory_ledger import MemoryLedger
 from tests.support.memory_objects import MemoryObjects
-from tests.support.memory_table import MemoryTable, Snapshot, Warehouse
+from tests.support.memory_table import MemoryTable
+from tests.support.memory_warehouse import Snapshot, Warehouse
 
 BUCKET = "landing"
 TO = Destination(catalog="lake", database="demo", table="t")
