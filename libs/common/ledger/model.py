@@ -175,6 +175,17 @@ class Fate:
     problem: Problem | None = None
 
 
+def gone(file: FileVersion) -> Fate:
+    """Of a file that was not there any more when its turn came."""
+    problem = Problem(
+        error_type="file_missing",
+        message=f"{file.uri} was listed, but was gone before it was loaded",
+        hint="nothing to do if it was removed on purpose; when it comes back, the next run loads it",
+        file=file.uri,
+    )
+    return Fate(FileState.MISSING, problem)
+
+
 @dataclass(frozen=True, slots=True)
 class BurnVerdict:
     """What a burned batch leaves: fates by file digest; files without a fate go on in a new batch.

@@ -20,7 +20,7 @@ from libs.common.contracts.events import (
 from libs.common.errors import Fenced
 from libs.common.ids import IngestionId, RunId
 from libs.common.ledger.ingestions import halt_of, hold_generation
-from libs.common.ledger.model import FileVersion, KnownVersion, Page, Refusal, ScanClaim
+from libs.common.ledger.model import Fate, FileVersion, KnownVersion, Page, ScanClaim, gone
 from libs.common.ledger.planned import create_batch
 from libs.common.ledger.run_log import PROBLEMS_IN_AN_EVENT_MAX, RunLog
 from libs.common.ledger.states import LIVE_FILE_STATES, FileState, ScanState
@@ -117,7 +117,8 @@ class ScanLedger:
             )
 
     async def complete(self, claim: ScanClaim, last: Page, warnings: tuple[str, ...]) -> None:
-        """Ends the listing: its last batches, and nothing more will be planned for this run.
+        """Ends the listing: its last batches, and nothing more will be planned for this run. What an earlier attempt
+        found and this one did not is told as missing.
 
         Raises:
             Fenced: as in ``record``.
@@ -125,6 +126,8 @@ class ScanLedger:
         async with self._database.begin() as connection:
             await self._extend(connection, claim)
             change = await self._record(connection, claim, last)
+            if claim.attempt > 1:
+                await self._tell_what_is_gone(connection, claim)
             await self._log.record(
                 connection,
                 claim.run_id,
@@ -208,8 +211,10 @@ class ScanLedger:
             )
             # A key that was overwritten between two attempts at one listing is still one file that the run found.
             counted_before = sum(r.run_id == claim.run_id and r.error_type is None for r in rows)
-        await self._put(connection, claim, [_row(claim, f, state=FileState.DISCOVERED) for f in page.taken])
-        await self._put(connection, claim, [_refused_row(claim, refusal) for refusal in page.refused])
+        await self._put(connection, claim, [_row(claim, f) for f in page.taken])
+        await self._put(
+            connection, claim, [_row(claim, r.file) | _fate(Fate(FileState.FAILED, r.problem)) for r in page.refused]
+        )
         for planned in page.batches:
             await create_batch(connection, self._outbox, claim, planned, taken_from=FileState.DISCOVERED)
         return Totals(
@@ -217,6 +222,33 @@ class ScanLedger:
             files_failed=len(page.refused),
             files_skipped=page.files_skipped,
             batches_planned=len(page.batches),
+        )
+
+    async def _tell_what_is_gone(self, connection: AsyncConnection, claim: ScanClaim) -> None:
+        """Every file of a whole listing is in a batch by now: one of this run that waits for none was not listed."""
+        rows = await connection.execute(
+            select(file.c.bucket, file.c.key, file.c.etag, file.c.size_bytes, file.c.last_modified)
+            .where(
+                file.c.ingestion_id == claim.ingestion_id,
+                file.c.generation == claim.generation,
+                file.c.run_id == claim.run_id,
+                file.c.state == FileState.DISCOVERED,
+                file.c.error_type.is_(None),
+            )
+            .order_by(file.c.key.collate("C"))
+            .with_for_update()
+        )
+        files = [FileVersion(r.bucket, r.key, r.etag, r.size_bytes, r.last_modified) for r in rows]
+        if not files:
+            return
+        fates = [gone(f) for f in files]
+        await self._put(connection, claim, [_row(claim, f) | _fate(fate) for f, fate in zip(files, fates, strict=True)])
+        problems = tuple(fate.problem for fate in fates[:PROBLEMS_IN_AN_EVENT_MAX] if fate.problem is not None)
+        await self._log.record(
+            connection,
+            claim.run_id,
+            lambda h: ScanProgress(**h.fields(), problems=problems),
+            change=Totals(files_failed=len(files)),
         )
 
     async def _put(self, connection: AsyncConnection, claim: ScanClaim, rows: list[dict[str, Any]]) -> None:
@@ -245,7 +277,7 @@ class ScanLedger:
                 raise Fenced(f"a file that run {claim.run_id} found")
 
 
-def _row(claim: ScanClaim, version: FileVersion, *, state: FileState) -> dict[str, Any]:
+def _row(claim: ScanClaim, version: FileVersion) -> dict[str, Any]:
     return {
         "ingestion_id": claim.ingestion_id,
         "generation": claim.generation,
@@ -256,12 +288,12 @@ def _row(claim: ScanClaim, version: FileVersion, *, state: FileState) -> dict[st
         "etag": version.etag,
         "size_bytes": version.size_bytes,
         "last_modified": version.last_modified,
-        "state": state,
+        "state": FileState.DISCOVERED,
         "run_id": claim.run_id,
     }
 
 
-def _refused_row(claim: ScanClaim, refusal: Refusal) -> dict[str, Any]:
-    row = _row(claim, refusal.file, state=FileState.FAILED)
-    problem = refusal.problem
-    return row | {"error_type": problem.error_type, "error_message": storable(problem.message)}
+def _fate(fate: Fate) -> dict[str, Any]:
+    problem = fate.problem
+    assert problem is not None
+    return {"state": fate.state, "error_type": problem.error_type, "error_message": storable(problem.message)}

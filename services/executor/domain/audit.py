@@ -9,7 +9,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 
 from libs.common.contracts.events import Problem
-from libs.common.ledger.model import Fate, FileVersion
+from libs.common.ledger.model import Fate, FileVersion, gone
 from libs.common.ledger.states import FileState
 
 # gzip has a checksum: whatever is not whole fails the read, so one without a line holds none. Not so .bz2, .snappy and
@@ -112,15 +112,7 @@ def unreadable(files: Sequence[FileVersion], reasons: Mapping[bytes, str]) -> di
 
 def _changed(file: FileVersion, now: str | None) -> Fate | None:
     if now is None:
-        return Fate(
-            FileState.MISSING,
-            Problem(
-                error_type="file_missing",
-                message=f"{file.uri} was listed, but was gone before it was loaded",
-                hint="nothing to do if it was removed on purpose; when it comes back, the next run loads it",
-                file=file.uri,
-            ),
-        )
+        return gone(file)
     if now != file.version_tag:
         return Fate(
             FileState.SUPERSEDED,

@@ -227,6 +227,34 @@ async def test_a_version_that_an_earlier_run_left_counts_for_the_next(world: Wor
     assert [1, 1] == [(await facts(world, o))[-1].totals.files_discovered for o in (first, second)]
 
 
+async def test_a_file_that_a_later_attempt_does_not_list_is_missing(world: World) -> None:
+    """It was deleted while its scanner was dead: the run says so, instead of forgetting that it found the file."""
+    order = new_order()
+    first = await claimed(world, order)
+    await world.scanner().record(first, Page(taken=versions("gone", "here")))
+    await world.scanner().release(first)
+    second = await claimed(world, order)
+    await world.scanner().complete(second, Page(batches=(batch_of(*versions("here")),)), ())
+    assert {"gone": FileState.MISSING, "here": FileState.BATCHED} == await states(world, order)
+    *_, progress, completed = await facts(world, order)
+    assert isinstance(progress, ScanProgress)
+    assert [("file_missing", "s3://landing/gone")] == [(p.error_type, p.file) for p in progress.problems]
+    assert (2, 1) == (completed.totals.files_discovered, completed.totals.files_failed)
+
+
+async def test_a_file_that_an_earlier_run_left_is_not_missing_in_the_next(world: World) -> None:
+    """Neither is one that was given up in this run, and waits for the next: both were told."""
+    order = new_order()
+    [batch_id] = await scanned(world, order, versions("left"))
+    claim = await world.executor().claim(batch_id)
+    assert claim is not None
+    await world.executor().burned(claim, BurnVerdict({versions("left")[0].digest: Fate(FileState.DISCOVERED)}, GONE))
+    following = order.next_run()
+    await world.scanner().release(await claimed(world, following))
+    await world.scanner().complete(await claimed(world, following), Page(), ())
+    assert {"left": FileState.DISCOVERED} == await states(world, order)
+
+
 async def test_refused_files_are_failed_with_their_reason(world: World) -> None:
     """All in the ledger, the first fifty in the event."""
     order = new_order()

@@ -7,7 +7,7 @@ from datetime import datetime, timedelta
 from libs.common.contracts.events import Problem, ScanCompleted, ScanFailed, ScanProgress, ScanStarted, Totals
 from libs.common.errors import Fenced
 from libs.common.ids import IngestionId, RunId
-from libs.common.ledger.model import FileVersion, KnownVersion, Page, ScanClaim
+from libs.common.ledger.model import FileVersion, KnownVersion, Page, ScanClaim, gone
 from libs.common.ledger.run_log import PROBLEMS_IN_AN_EVENT_MAX
 from libs.common.ledger.states import LIVE_FILE_STATES, FileState, ScanState
 from tests.support.memory_ledger.tables import FileRow, ScanRow, Tables
@@ -59,6 +59,8 @@ class MemoryScanLedger:
         async with self._tables.transaction():
             self._extend(claim)
             change = self._record(claim, last)
+            if claim.attempt > 1:
+                self._tell_what_is_gone(claim)
             self._tables.log(
                 claim.run_id,
                 lambda h: ScanCompleted(**h.fields(), warnings=warnings),
@@ -125,6 +127,26 @@ class MemoryScanLedger:
             files_failed=len(page.refused),
             files_skipped=page.files_skipped,
             batches_planned=len(page.batches),
+        )
+
+    def _tell_what_is_gone(self, claim: ScanClaim) -> None:
+        waiting = [
+            row
+            for at, row in self._tables.files.items()
+            if at[:2] == (claim.ingestion_id, claim.generation)
+            and (row.run_id, row.state, row.problem) == (claim.run_id, FileState.DISCOVERED, None)
+        ]
+        if not waiting:
+            return
+        problems = []
+        for row in sorted(waiting, key=lambda row: row.version.key.encode()):
+            fate = gone(row.version)
+            self._put(claim, replace(row, state=fate.state, problem=fate.problem))
+            problems += [fate.problem] if fate.problem else []
+        self._tables.log(
+            claim.run_id,
+            lambda h: ScanProgress(**h.fields(), problems=tuple(problems[:PROBLEMS_IN_AN_EVENT_MAX])),
+            change=Totals(files_failed=len(waiting)),
         )
 
     def _put(self, claim: ScanClaim, row: FileRow) -> None:
