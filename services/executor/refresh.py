@@ -115,8 +115,11 @@ class Refreshes:
         if phase == "fenced":
             await self._ledger.break_off_scans(claim)
             await self._burn_what_is_under_way(claim, order)
-            await self._ledger.reached(claim, "burned")
-            phase = "burned"
+            # Whether there is a table to move is decided once, by a guarded update: where no rename takes the name, one
+            # that comes late is not refused, and would move the new table.
+            async with self._tables.open_place(order) as place:
+                phase = "dropped" if await place.look() is None else "burned"
+            await self._ledger.reached(claim, phase)
         if phase == "burned":
             await self._move_aside(claim, order, aside)
             phase = "dropped"
