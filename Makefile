@@ -47,7 +47,7 @@ test: setup ## Run all tests on the real stack (ARGS="..." for pytest); stops on
 faults: setup ## The whole fault catalogue on real processes (NEGATIVE=1: prove that it sees duplicates; ARGS="..." for pytest)
 	@$(DEV) run -- $(PY) -m tests.faults $(if $(NEGATIVE),--negative) $(ARGS)
 
-model: setup ## 100,000 steps of made-up trouble over the services' code in memory (SEED=, STEPS=; NEGATIVE=1: must find duplicates)
+model: setup ## 100,000 steps of made-up trouble over the services' code in memory (SEED=, STEPS=; NEGATIVE=1: must find what is broken)
 	@NEGATIVE="$(NEGATIVE)" SEED="$(SEED)" STEPS="$(STEPS)" $(PY) -m tests.model
 
 check: lint types imports verify ## All checks that need no running stack

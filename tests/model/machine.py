@@ -14,15 +14,19 @@ from typing import ClassVar, TypeVar
 from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, initialize, invariant, precondition, rule
 
+from libs.common.contracts.events import RefreshMode
+from libs.common.contracts.topics import FILE_BATCHES, RUN_REQUESTS, TABLE_COMMANDS
+from libs.common.messaging.ports import Incoming
 from tests.model.invariants import check_always, check_at_rest
 from tests.model.process import Mishap, Process
 from tests.model.world import World
-from tests.support.memory_table import MemoryTable, PlainAppendTable
+from tests.support.memory_table import MemoryTable, PaperBurnTable, PlainAppendTable
 
 T = TypeVar("T")
 
 KEYS = st.sampled_from(["a.json", "b.json", "c.json", "d.json", "e.json"])
 SOMEBODY = st.integers(0, 5)
+MODES: st.SearchStrategy[RefreshMode] = st.sampled_from(["full", "new_only"])
 A_WHILE = st.integers(0, 40)
 """Places to stand at; a batch without trouble has about 40."""
 FAILPOINTS = (
@@ -40,9 +44,19 @@ FAILPOINTS = (
     "exec.during_publish",
     "exec.after_publish",
     "exec.after_finalise",
+    "refresh.after_generation",
+    "refresh.after_drop",
+    "refresh.after_create",
+    "refresh.before_active",
 )
-"""Where processes of this world can be made to die. The API's two stand in the world's own API; all others in the
+"""Where processes of this world can be made to die. The API's two stand in the model's own API; all others in the
 services' code."""
+_PASSES = {RUN_REQUESTS.name(): "scan.", FILE_BATCHES.name(): "exec.", TABLE_COMMANDS.name(): "refresh."}
+CALLS = (
+    "record", "stage", "staged", "publishing", "publish", "published", "stage_burn", "burned",
+    "fence", "seize", "look", "move_aside", "reached", "create", "carry_history", "end",
+)  # fmt: skip
+"""Calls to stand right before."""
 
 
 class Content(StrEnum):
@@ -101,6 +115,11 @@ class Autoloader(RuleBasedStateMachine):
         self.world.request_run()
         self.world.relay()
 
+    @rule(mode=MODES)
+    def ask_for_a_refresh(self, mode: RefreshMode) -> None:
+        self.world.request_refresh(mode)
+        self.world.relay()
+
     @precondition(lambda self: self.world.outbox.rows)
     @rule()
     def relay(self) -> None:
@@ -109,7 +128,7 @@ class Autoloader(RuleBasedStateMachine):
     @precondition(lambda self: self.world.unheard(self.world.wake_ups()))
     @rule(which=SOMEBODY, how_far=A_WHILE)
     def deliver(self, which: int, how_far: int) -> None:
-        """A run request to a scanner, or a batch to an executor; in any order."""
+        """A run request to a scanner, a batch or a command to an executor; in any order."""
         self._work(self.world.deliver(_picked(self.world.unheard(self.world.wake_ups()), which)), how_far)
 
     @precondition(lambda self: self.world.wake_ups())
@@ -141,13 +160,26 @@ class Autoloader(RuleBasedStateMachine):
         self.world.go_on(self._process(who), how_far)
 
     @precondition(lambda self: self.world.processes)
-    @rule(who=SOMEBODY, call=st.sampled_from(["record", "stage", "staged", "publishing", "publish", "published"]))
-    def go_on_to(self, who: int, call: str) -> None:
+    @rule(who=SOMEBODY, call=st.sampled_from(CALLS), nth=st.integers(1, 3))
+    def go_on_to(self, who: int, call: str, nth: int) -> None:
         """Up to where it is about to make this call, or to its end."""
-        process = self._process(who)
-        self.world.go_on(process, 1)
-        while not process.is_over and process.stands_before != call:
-            self.world.go_on(process, 1)
+        self.world.go_on_to(self._process(who), call, nth)
+
+    @precondition(lambda self: self.world.unheard(self.world.wake_ups()))
+    @rule(which=SOMEBODY, call=st.sampled_from(CALLS), nth=st.integers(1, 3))
+    def freeze_before(self, which: int, call: str, nth: int) -> None:
+        """Somebody takes up a message, and stands still right before this call."""
+        process = self.world.deliver(_picked(self.world.unheard(self.world.wake_ups()), which))
+        assert process is not None
+        self.world.go_on_to(process, call, nth)
+
+    @precondition(lambda self: self._batches())
+    @rule(which=SOMEBODY)
+    def freeze_before_the_publish(self, which: int) -> None:
+        """As above, at the most dangerous place of all: from here only the table can stop it."""
+        process = self.world.deliver(_picked(self._batches(), which))
+        assert process is not None
+        self.world.go_on_to(process, "publish")
 
     @precondition(lambda self: self.world.processes)
     @rule(who=SOMEBODY)
@@ -172,6 +204,17 @@ class Autoloader(RuleBasedStateMachine):
         """Whoever passes there next."""
         self.world.arm(failpoint)
 
+    @precondition(lambda self: self.world.unheard(self.world.wake_ups()))
+    @rule(which=SOMEBODY, where=st.integers(0, len(FAILPOINTS)))
+    def deliver_and_die(self, which: int, where: int) -> None:
+        """At a point that this work passes, unless it ends before."""
+        message = _picked(self.world.unheard(self.world.wake_ups()), which)
+        self.world.arm(_picked([name for name in FAILPOINTS if name.startswith(_PASSES[message.topic])], where))
+        process = self.world.deliver(message)
+        assert process is not None
+        self.world.see_through(process)
+        self.world.relay()
+
     # --- time, sweepers, strangers --------------------------------------------------------------------------------
 
     @rule()
@@ -180,7 +223,7 @@ class Autoloader(RuleBasedStateMachine):
 
     @rule(how_far=A_WHILE)
     def sweep(self, how_far: int) -> None:
-        self.world.ask_again()
+        self.world.api.ask_again()
         for process in self.world.sweep():
             self._work(process, how_far)
 
@@ -192,6 +235,29 @@ class Autoloader(RuleBasedStateMachine):
         for process in self.world.sweep():
             self.world.see_through(process)
         self.world.relay()
+
+    @precondition(lambda self: self.world.processes)
+    @rule()
+    def life_goes_on_without_them(self) -> None:
+        """They stay frozen until everything that there is to do has been done by others."""
+        self.world.settle()
+
+    @precondition(lambda self: self.world.processes)
+    @rule(mode=MODES)
+    def the_table_begins_anew_without_them(self, mode: RefreshMode) -> None:
+        """A refresh, from the request to its run's end, while they are frozen."""
+        self.world.request_refresh(mode)
+        self.world.settle()
+
+    @precondition(lambda self: self.world.keys_at_stake())
+    @rule(which=SOMEBODY, is_gone=st.booleans())
+    def a_file_changes_before_the_publish(self, which: int, is_gone: bool) -> None:
+        """Whoever takes the batch over has to burn it."""
+        key = _picked(self.world.keys_at_stake(), which)
+        if is_gone:
+            self.world.delete(key)
+        else:
+            self.world.put(key, rows=2)
 
     @rule()
     def somebody_else_appends(self) -> None:
@@ -215,6 +281,9 @@ class Autoloader(RuleBasedStateMachine):
             self.tally.struck += self.world.struck
             self.world.close()
 
+    def _batches(self) -> list[Incoming]:
+        return [m for m in self.world.unheard(self.world.wake_ups()) if m.topic == FILE_BATCHES.name()]
+
     def _process(self, who: int) -> Process:
         return _picked(self.world.processes, who)
 
@@ -226,9 +295,16 @@ class Autoloader(RuleBasedStateMachine):
 
 
 class PlainAppend(Autoloader):
-    """The negative control: a publish that only appends."""
+    """A negative control: a publish that only appends."""
 
     table_type = PlainAppendTable
+    tally = Tally()
+
+
+class PaperBurn(Autoloader):
+    """A negative control: a burn that the table never hears of."""
+
+    table_type = PaperBurnTable
     tally = Tally()
 
 

@@ -9,8 +9,8 @@ from typing import Any, cast
 from sqlalchemy import Delete, Executable, Select
 
 from libs.common.contracts.codec import encode
-from libs.common.contracts.events import FileBatchPlanned, Message, RunRequested
-from libs.common.contracts.topics import FILE_BATCHES, RUN_REQUESTS, RUN_STATUS, Topic
+from libs.common.contracts.events import Message
+from libs.common.contracts.topics import CATALOGUE, Topic
 from libs.common.storage.control import outbox
 from tests.support.memory_ledger import MemoryLedger
 
@@ -79,10 +79,5 @@ def _row(number: int, message: Message) -> Row:
 
 
 def topic_of(message: Message) -> Topic:
-    match message:
-        case RunRequested():
-            return RUN_REQUESTS
-        case FileBatchPlanned():
-            return FILE_BATCHES
-        case _:
-            return RUN_STATUS
+    """Where the catalogue has it."""
+    return next(topic for topic in CATALOGUE if type(message) in topic.messages)

@@ -10,6 +10,7 @@ from enum import StrEnum
 from typing import Any, TypeVar, cast
 
 from libs.common.errors import AutoloaderError, Temporary
+from libs.common.ids import BatchId
 from tests.support.crash import Crash
 
 T = TypeVar("T")
@@ -24,11 +25,12 @@ class Mishap(StrEnum):
 
 
 class Process:
-    """Runs one piece of work as far as it is told. ``bugs`` are exceptions that no world may cause: also those that a
-    handler caught."""
+    """Runs one piece of work as far as it is told: on a batch, if ``batch_id`` says so. ``bugs`` are exceptions that no
+    world may cause: also those that a handler caught."""
 
-    def __init__(self, loop: asyncio.AbstractEventLoop, name: str) -> None:
+    def __init__(self, loop: asyncio.AbstractEventLoop, name: str, batch_id: BatchId | None = None) -> None:
         self.name = name
+        self.batch_id = batch_id
         self.is_dead = False
         self.mishap: Mishap | None = None
         self.stands_before: str | None = None
@@ -111,7 +113,7 @@ _ANSWERS_LOST = {
     Mishap.SPARK_ANSWER_LOST: Temporary("the answer was lost", code="spark_unreachable"),
     Mishap.COMMIT_ANSWER_LOST: Temporary("the connection broke on COMMIT", code="database_unavailable"),
 }
-_RUN_TWICE = frozenset({"stage", "stage_burn", "publish"})
+_RUN_TWICE = frozenset({"stage", "stage_burn", "publish", "create", "move_aside"})
 
 
 class _Calls:

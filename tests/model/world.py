@@ -1,8 +1,7 @@
 """The protocol's world in memory: bucket, ledger, table, broker, and processes that run the real services' code.
 
-What is real: the scanner's and the executor's handlers, the commit protocol, the relay, the run lifecycle, the
-messages' encoding. In memory: what they speak to. The API is three verbs of this class: it stores a run with its
-request, folds facts into runs, and asks again for runs that have no scan.
+What is real: the scanner's and the executor's handlers, the commit protocol, the refresh, the relay, the run lifecycle,
+the messages' encoding. In memory: what they speak to, and the API (``api.py``).
 """
 
 import json
@@ -13,29 +12,38 @@ from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
 from functools import partial
 from typing import Any, cast
-from uuid import UUID
 
 from libs.common import failpoints
 from libs.common.contracts.codec import Envelope, decode
 from libs.common.contracts.definition import Definition, Destination, Source
-from libs.common.contracts.events import FileBatchPlanned, RunFact, RunRequested
-from libs.common.contracts.topics import FILE_BATCHES, RUN_REQUESTS, RUN_STATUS
-from libs.common.failpoints import failpoint
-from libs.common.ids import BatchId, IngestionId, RunId, TenantId, new_ingestion_id, new_run_id
+from libs.common.contracts.events import (
+    FileBatchPlanned,
+    RefreshMode,
+    RefreshTable,
+    RunFact,
+    RunRequested,
+    TableRefreshed,
+    TableRefreshFailed,
+)
+from libs.common.contracts.topics import FILE_BATCHES, RUN_REQUESTS, RUN_STATUS, TABLE_COMMANDS, TABLE_STATUS
+from libs.common.ids import BatchId, IngestionId, RefreshId, RunId
 from libs.common.ledger.batches import BatchLedger
 from libs.common.ledger.model import FileVersion
+from libs.common.ledger.refreshes import RefreshLedger
 from libs.common.ledger.scans import ScanLedger
-from libs.common.ledger.states import FINAL_BATCH_STATES, ScanState
-from libs.common.lifecycle.run import FINAL, Run, advance
+from libs.common.ledger.states import FINAL_BATCH_STATES, FileState, ScanState
+from libs.common.lifecycle.run import FINAL
 from libs.common.messaging.ports import Incoming
 from libs.common.storage.definitions import RunDefinition, RunDefinitions
 from libs.common.storage.engine import Database
 from libs.common.storage.relay import OutboxRelay
 from services.executor.commit import CommitProtocol
 from services.executor.handlers import Batches, Patience
-from services.executor.ports import Table
+from services.executor.ports import Table, TablePlace
+from services.executor.refresh import Refreshes
 from services.executor.table_lanes import TableLanes
 from services.scanner.handlers import Scans
+from tests.model.api import Api
 from tests.model.outbox import MemoryOutbox
 from tests.model.process import Process
 from tests.model.time import StoryLoop
@@ -43,7 +51,7 @@ from tests.support.crash import Crash
 from tests.support.memory_broker import MemoryBroker
 from tests.support.memory_ledger import LEASE, MemoryLedger
 from tests.support.memory_objects import MemoryObjects
-from tests.support.memory_table import MemoryTable
+from tests.support.memory_table import MemoryTable, MemoryTablePlace
 from tests.support.memory_warehouse import Warehouse
 
 BUCKET = "landing"
@@ -55,6 +63,8 @@ NEVER = timedelta(days=365)
 """Heartbeats: a process that stands still does not beat either, and one that goes on renews its lease by each write."""
 ROUNDS_MAX = 20
 
+_WAKING = (RUN_REQUESTS, FILE_BATCHES, TABLE_COMMANDS)
+_TELLING = (RUN_STATUS, TABLE_STATUS)
 _DEFINITION = Definition(
     name="model",
     cluster_id="local",
@@ -78,7 +88,6 @@ class World:
     table_type: type[MemoryTable] = MemoryTable
     now: datetime = datetime(2025, 1, 7, tzinfo=UTC)
     bodies: dict[tuple[str, str], Body] = field(default_factory=dict)
-    runs: dict[RunId, Run] = field(default_factory=dict)
     processes: list[Process] = field(default_factory=list)
     struck: Counter[str] = field(default_factory=Counter)
     bugs: list[BaseException] = field(default_factory=list)
@@ -89,10 +98,9 @@ class World:
         self.objects = MemoryObjects(page_size=KEYS_ON_A_PAGE)
         self.objects.create_bucket(BUCKET)
         self.warehouse = Warehouse()
-        self.ingestion_id: IngestionId = new_ingestion_id()
-        self._orders: dict[RunId, RunDefinition] = {}
+        self.api = Api(self.ledger, _DEFINITION)
         self._broker = MemoryBroker()
-        for topic in (RUN_REQUESTS, FILE_BATCHES, RUN_STATUS):
+        for topic in (*_WAKING, *_TELLING):
             self._broker.create_topic(topic.name(), partitions=1)
         self.outbox = MemoryOutbox(self.ledger)
         self._relay = OutboxRelay(cast("Database", self.outbox), self._broker.publisher())
@@ -125,35 +133,12 @@ class World:
     # --- the API --------------------------------------------------------------------------------------------------
 
     def request_run(self) -> None:
-        """Stores a run and its request in one transaction, unless a run is active."""
-        if all(run.status in FINAL for run in self.runs.values()):
-            self._play(self._request_run())
+        """See ``Api``, which may die in it."""
+        self._play(self.api.request_run())
 
-    async def _request_run(self) -> None:
-        failpoint("api.before_tx")
-        run_id = new_run_id()
-        async with self.ledger.transaction():
-            self._orders[run_id] = RunDefinition(
-                run_id=run_id,
-                ingestion_id=self.ingestion_id,
-                tenant_id=TenantId("t"),
-                generation=1,
-                trigger="manual",
-                definition=_DEFINITION,
-                credentials=None,
-            )
-            self.runs[run_id] = Run()
-            self.ledger.events.append(self._request_of(run_id))
-        failpoint("api.after_tx")
-
-    def ask_again(self) -> None:
-        """As the API's sweeper: a request that was lost is sent anew."""
-        self.ledger.events += [self._request_of(run_id) for run_id in self.runs if run_id not in self.ledger.scans]
-
-    def _request_of(self, run_id: RunId) -> RunRequested:
-        return RunRequested(
-            run_id=run_id, ingestion_id=self.ingestion_id, generation=1, tenant_id="t", trigger="manual"
-        )
+    def request_refresh(self, mode: RefreshMode) -> None:
+        """See ``Api``, which may die in it."""
+        self._play(self.api.request_refresh(mode))
 
     # --- the broker -----------------------------------------------------------------------------------------------
 
@@ -163,12 +148,12 @@ class World:
             self._play(self._relay.round())
 
     def wake_ups(self) -> list[Incoming]:
-        """Run requests and batches, oldest first. Such messages may be lost: sweepers find the work."""
-        return [message for topic in (RUN_REQUESTS, FILE_BATCHES) for message in self._broker.records(topic.name())]
+        """Run requests, batches and commands, each oldest first. Such messages may be lost: sweepers find the work."""
+        return [message for topic in _WAKING for message in self._broker.records(topic.name())]
 
     def facts(self) -> list[Incoming]:
-        """What was told of runs, oldest first."""
-        return self._broker.records(RUN_STATUS.name())
+        """What was told of runs and of tables, each oldest first."""
+        return [message for topic in _TELLING for message in self._broker.records(topic.name())]
 
     def unheard(self, messages: Sequence[Incoming]) -> list[Incoming]:
         """Those that nobody has had yet."""
@@ -185,10 +170,11 @@ class World:
             case RunRequested(run_id=run_id):
                 return self._begin(f"scanner of run {run_id}", partial(self._scan, envelope))
             case FileBatchPlanned(batch_id=batch_id):
-                return self._begin(f"executor of batch {batch_id}", partial(self._load, envelope))
-            case RunFact(run_id=run_id) as fact:
-                before = self.runs[RunId(run_id)]
-                self.runs[RunId(run_id)] = advance(before, fact)
+                return self._begin(f"executor of batch {batch_id}", partial(self._load, envelope), BatchId(batch_id))
+            case RefreshTable(refresh_id=refresh_id):
+                return self._begin(f"executor of refresh {refresh_id}", partial(self._refresh, envelope))
+            case RunFact() | TableRefreshed() | TableRefreshFailed() as fact:
+                self.api.take_in(fact)
                 return None
             case _:
                 raise AssertionError(f"nobody reads {envelope.message}")
@@ -199,9 +185,11 @@ class World:
         """What the sweepers of scanner and executor find, each taken up by a process of its own."""
         scans = self.loop.run_until_complete(self.ledger.scanner().abandoned(limit=4))
         batches = self.loop.run_until_complete(self.ledger.executor().claimable(planned_before=SWEEP_INTERVAL, limit=4))
+        refreshes = self.loop.run_until_complete(self.ledger.refresher().claimable(limit=4))
         return [
             *(self._begin(f"scanner taking over run {scan[0]}", partial(self._scan_again, scan)) for scan in scans),
-            *(self._begin(f"executor taking over batch {id_}", partial(self._load_again, id_)) for id_ in batches),
+            *(self._begin(f"executor taking over batch {i}", partial(self._load_again, i), i) for i in batches),
+            *(self._begin(f"executor taking over refresh {i}", partial(self._refresh_again, i)) for i in refreshes),
         ]
 
     async def _scan(self, envelope: Envelope, process: Process) -> None:
@@ -216,10 +204,16 @@ class World:
     async def _load_again(self, batch_id: BatchId, process: Process) -> None:
         await self._batches(process).work_on(batch_id)
 
+    async def _refresh(self, envelope: Envelope, process: Process) -> None:
+        await self._refreshes(process).on_refresh_table(envelope)
+
+    async def _refresh_again(self, refresh_id: RefreshId, process: Process) -> None:
+        await self._refreshes(process).work_on(refresh_id)
+
     def _scans(self, process: Process) -> Scans:
         return Scans(
             cast("ScanLedger", process.around_ledger(self.ledger.scanner(owner=process.name))),
-            cast("RunDefinitions", process.around_ledger(self)),
+            cast("RunDefinitions", process.around_ledger(self.api)),
             process.around_objects(self.objects),
             heartbeat=NEVER,
         )
@@ -228,20 +222,29 @@ class World:
         ledger = process.around_ledger(self.ledger.executor(owner=process.name))
         return Batches(
             cast("BatchLedger", ledger),
-            cast("RunDefinitions", process.around_ledger(self)),
+            cast("RunDefinitions", process.around_ledger(self.api)),
             _Tables(self, process),
             CommitProtocol(ledger, process.around_objects(self.objects), TableLanes()),
             heartbeat=NEVER,
             patience=Patience(),
         )
 
-    async def of(self, run_id: UUID) -> RunDefinition:
-        """As ``RunDefinitions.of``."""
-        return self._orders[RunId(run_id)]
+    def _refreshes(self, process: Process) -> Refreshes:
+        batches = process.around_ledger(self.ledger.executor(owner=process.name))
+        return Refreshes(
+            cast("RefreshLedger", process.around_ledger(self.ledger.refresher(owner=process.name))),
+            cast("BatchLedger", batches),
+            cast("RunDefinitions", process.around_ledger(self.api)),
+            _Tables(self, process),
+            CommitProtocol(batches, process.around_objects(self.objects), TableLanes()),
+            heartbeat=NEVER,
+        )
 
-    def _begin(self, name: str, work: Callable[[Process], Coroutine[Any, Any, None]]) -> Process:
+    def _begin(
+        self, name: str, work: Callable[[Process], Coroutine[Any, Any, None]], batch_id: BatchId | None = None
+    ) -> Process:
         self._processes_begun += 1
-        process = Process(self.loop, f"{self._processes_begun}: {name}")
+        process = Process(self.loop, f"{self._processes_begun}: {name}", batch_id)
         self.processes.append(process)
         self.move(process, lambda: process.begin(work(process)))
         return process
@@ -265,12 +268,28 @@ class World:
                 return
             self.move(process, process.step)
 
+    def go_on_to(self, process: Process, call: str, nth: int = 1) -> None:
+        """Up to where it is about to make this call for the nth time, or to its end."""
+        for _ in range(nth):
+            self.go_on(process, 1)
+            while not process.is_over and process.stands_before != call:
+                self.go_on(process, 1)
+
     def see_through(self, process: Process) -> None:
         while not process.is_over:
             self.move(process, process.step)
 
     def expire_leases(self) -> None:
         self.now += LEASE + timedelta(seconds=1)
+
+    def keys_at_stake(self) -> list[str]:
+        """Files, as ``put`` names them, that somebody is about to publish."""
+        batches = {process.batch_id for process in self.processes if process.stands_before == "publish"} - {None}
+        return [
+            row.version.key.removeprefix("data/")
+            for row in self.ledger.files.values()
+            if row.state is FileState.BATCHED and row.batch_id in batches
+        ]
 
     def append_foreign_rows(self) -> None:
         """Another writer commits to the table, if it is there: staged snapshots are not on top of it any more."""
@@ -300,19 +319,20 @@ class World:
         zombies = list(self.processes)
         for zombie in zombies:
             zombie.mishap = None
-        self._settle()
+        self.settle()
         for zombie in zombies:
             self.see_through(zombie)
-        self._settle()
+        self.settle()
         for _ in range(ROUNDS_MAX):
             files_before = [row.state for row in self.ledger.files.values()]
             self.request_run()
-            self._settle()
+            self.settle()
             if files_before == [row.state for row in self.ledger.files.values()]:
                 return
         raise AssertionError("runs find new files for ever")
 
-    def _settle(self) -> None:
+    def settle(self) -> None:
+        """Services finish everything, without those who stand still."""
         for _ in range(ROUNDS_MAX):
             self.expire_leases()
             for process in self.sweep():
@@ -322,7 +342,7 @@ class World:
                 process_of_message = self.deliver(message)
                 if process_of_message is not None:
                     self.see_through(process_of_message)
-            self.ask_again()
+            self.api.ask_again()
             if self.is_at_rest():
                 return
         raise AssertionError("something stays unfinished")
@@ -331,7 +351,9 @@ class World:
         return (
             all(batch.state in FINAL_BATCH_STATES for batch in self.ledger.batches.values())
             and all(scan.state is ScanState.ENDED for scan in self.ledger.scans.values())
-            and all(run.status in FINAL for run in self.runs.values())
+            and all(refresh.phase == "ended" for refresh in self.ledger.refreshes.values())
+            and all(run.status in FINAL for run in self.api.runs.values())
+            and not self.api.is_refreshing
             and not self.outbox.rows
             and not self.unheard(self.facts())
         )
@@ -355,3 +377,8 @@ class _Tables:
     async def open(self, order: RunDefinition) -> AsyncIterator[Table]:
         table: Table = self.world.table_type(self.world.warehouse, order.definition.destination, self.world.objects)
         yield self.process.around_table(table)
+
+    @asynccontextmanager
+    async def open_place(self, order: RunDefinition) -> AsyncIterator[TablePlace]:
+        place: TablePlace = MemoryTablePlace(self.world.warehouse, order.definition.destination)
+        yield self.process.around_table(place)

@@ -172,11 +172,29 @@ class MemoryTablePlace:
 
 
 class PlainAppendTable(MemoryTable):
-    """The negative control: append, and look afterwards. A suite that cannot tell it from the real one is worthless."""
+    """A negative control: data is appended, whatever is there. A suite that cannot tell it from the real one is
+    worthless."""
 
     async def publish(self, snapshot_id: int) -> None:
         await asyncio.sleep(0)
-        table = self._table
-        staged = table.snapshots[snapshot_id]
-        again = table.write(staged.wap_id, staged.rows, is_burn=staged.is_burn)
-        table.ancestry.append(again.id)
+        staged = self._table.staged(snapshot_id)
+        if staged.is_burn:
+            self._table.cherry_pick(snapshot_id)
+        else:
+            self._table.ancestry.append(self._table.write(staged.wap_id, staged.rows).id)
+
+
+class PaperBurnTable(MemoryTable):
+    """Another one: a burn is written down, and everybody believes it, but the table still takes the data."""
+
+    async def publish(self, snapshot_id: int) -> None:
+        await asyncio.sleep(0)
+        if not self._table.staged(snapshot_id).is_burn:
+            self._table.cherry_pick(snapshot_id)
+
+    async def published(self, wap_id: str) -> Published | None:
+        found = await super().published(wap_id)
+        if found is not None or await self.schema() is None:
+            return found
+        burns = [s.id for s in self._table.snapshots.values() if s.is_burn and s.wap_id == wap_id]
+        return Published(burns[0], is_burn=True, bytes_written=0) if burns else None

@@ -35,7 +35,11 @@ class Iceberg:
     ancestry: list[int] = field(default_factory=list)
 
     def rows(self) -> list[str]:
-        return [row for number in self.ancestry for row in self.snapshots[number].rows]
+        return [row for snapshot in self.current() for row in snapshot.rows]
+
+    def current(self) -> list[Snapshot]:
+        """What a reader sees the sum of, oldest first."""
+        return [self.snapshots[number] for number in self.ancestry]
 
     def write(self, wap_id: str | None, rows: Sequence[str], *, is_burn: bool = False) -> Snapshot:
         """A new snapshot on top of the current one, not current itself."""
@@ -61,11 +65,17 @@ class Iceberg:
     def under(self, wap_id: str) -> Snapshot | None:
         return next((self.snapshots[n] for n in self.ancestry if self.snapshots[n].wap_id == wap_id), None)
 
+    def staged(self, snapshot_id: int) -> Snapshot:
+        """Raises ``Temporary`` when this table has no such snapshot."""
+        if (snapshot := self.snapshots.get(snapshot_id)) is None:
+            raise Temporary(f"cannot cherry-pick unknown snapshot {snapshot_id}", code="spark_failed")
+        return snapshot
+
     def cherry_pick(self, snapshot_id: int) -> None:
         """Raises ``Temporary`` when the wap id is in the ancestry, or the snapshot is unknown."""
-        snapshot = self.snapshots.get(snapshot_id)
-        if snapshot is None or snapshot.wap_id is None:
-            raise Temporary(f"cannot cherry-pick unknown snapshot {snapshot_id}", code="spark_failed")
+        snapshot = self.staged(snapshot_id)
+        if snapshot.wap_id is None:
+            raise Temporary(f"snapshot {snapshot_id} was not staged", code="spark_failed")
         if self.under(snapshot.wap_id) is not None:
             raise Temporary("duplicate request to cherry pick wap id", code="spark_failed")
         if snapshot.parent == (self.ancestry[-1] if self.ancestry else None):

@@ -53,9 +53,7 @@ class MemoryRefreshLedger:
                 row, token=row.token + 1, attempts=row.attempts + 1, owner=self._owner, lease_until=self._fresh()
             )
             self._tables.refreshes[refresh_id] = row
-        return RefreshClaim(
-            row.id, row.ingestion_id, row.mode, row.from_generation, row.to_generation, row.token, row.attempts
-        )
+        return row.claimed()
 
     async def claimable(self, *, limit: int) -> list[RefreshId]:
         async with self._tables.transaction():

@@ -20,6 +20,7 @@ from libs.common.contracts.events import (
 from libs.common.errors import Fenced, Temporary
 from libs.common.ids import BatchId, IngestionId, RefreshId, RunId
 from libs.common.ledger.model import BatchClaim, Column, FileVersion, PlannedBatch, ScanClaim
+from libs.common.ledger.refreshes import RefreshClaim
 from libs.common.ledger.run_log import Header, add, is_over
 from libs.common.ledger.states import LIVE_FILE_STATES, BatchState, FileState, ScanState
 from libs.common.lifecycle.run import outcome
@@ -101,6 +102,18 @@ class RefreshRow:
     metadata_location: str | None = None
     told_problem: str | None = None
     last_error: str | None = None
+
+    def claimed(self) -> RefreshClaim:
+        """The claim of whoever has the refresh now."""
+        return RefreshClaim(
+            self.id,
+            self.ingestion_id,
+            self.mode,
+            self.from_generation,
+            self.to_generation,
+            self.token,
+            self.attempts,
+        )
 
 
 class Tables:

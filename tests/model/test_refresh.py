@@ -1,0 +1,90 @@
+"""Refreshes in the model: named stories of executors that wake up late, and what the invariants would see."""
+
+from collections.abc import Iterator
+
+import pytest
+
+from libs.common.contracts.events import RefreshMode
+from tests.model.invariants import check_always, check_at_rest
+from tests.model.process import Process
+from tests.model.world import World
+
+
+@pytest.fixture
+def world() -> Iterator[World]:
+    made = World()
+    yield made
+    made.close()
+
+
+def taken_up(world: World) -> Process:
+    """The message that nobody has had yet, with whoever begins to work on it."""
+    world.relay()
+    [message] = world.unheard(world.wake_ups())
+    process = world.deliver(message)
+    assert process is not None
+    return process
+
+
+def a_zombie_before_its_publish(world: World) -> Process:
+    """Of the first batch."""
+    world.put("a.json", rows=2)
+    world.request_run()
+    world.see_through(taken_up(world))
+    zombie = taken_up(world)
+    world.go_on_to(zombie, "publish")
+    return zombie
+
+
+@pytest.mark.parametrize("mode", ["full", "new_only"])
+def test_a_zombie_that_publishes_after_a_refresh_changes_no_table(world: World, mode: RefreshMode) -> None:
+    """It stood right before its publish: its batch was burned in the old table, and the new one never saw its copy."""
+    zombie = a_zombie_before_its_publish(world)
+    world.request_refresh(mode)
+    world.see_through(taken_up(world))
+    world.settle()
+    assert len(world.rows()) == 2, "the refresh's run loads what was burned"
+    world.see_through(zombie)
+    check_always(world)
+    world.bring_to_rest()
+    check_at_rest(world)
+    assert len(world.rows()) == 2
+
+
+def test_a_new_only_refresh_loads_what_was_never_loaded(world: World) -> None:
+    """Files of before are its baseline: their rows are in the old table only."""
+    world.put("old.json", rows=2)
+    world.bring_to_rest()
+    world.put("new.json", rows=3)
+    world.request_refresh("new_only")
+    world.bring_to_rest()
+    check_at_rest(world)
+    assert len(world.rows()) == 3
+    assert world.api.generation == 2
+
+
+def test_a_late_rename_does_not_take_the_new_table_away(world: World) -> None:
+    """An executor of a refresh froze when no table stood there yet. Another one ended the refresh, and a run made the
+    table: no rename had taken the name that the late one would have given it."""
+    world.put("a.json", rows=2)
+    world.request_refresh("full")
+    late = taken_up(world)
+    while late.stands_before != "look" or not world.ledger.generations:
+        world.go_on(late, 1)
+    world.settle()
+    assert len(world.rows()) == 2
+    world.see_through(late)
+    check_always(world)
+    assert len(world.rows()) == 2
+
+
+def test_the_run_of_a_refresh_waits_for_one_of_the_old_generation(world: World) -> None:
+    """Which is cancelled, and what it had published is in the old table."""
+    zombie = a_zombie_before_its_publish(world)
+    world.see_through(zombie)
+    world.put("b.json", rows=1)
+    world.request_run()
+    world.request_refresh("full")
+    world.bring_to_rest()
+    check_at_rest(world)
+    assert len(world.rows()) == 3
