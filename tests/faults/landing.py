@@ -19,6 +19,7 @@ from tests.support.oracle import Oracle
 ACCESS_KEY = os.environ.get("TEST_MINIO_ACCESS_KEY", "minioadmin")
 SECRET = os.environ.get("TEST_MINIO_SECRET_KEY", "minioadmin")
 MINIO = os.environ.get("TEST_MINIO_ENDPOINT", "http://localhost:9000")
+REGION = "us-east-1"
 
 
 @dataclass
@@ -59,24 +60,27 @@ class Landing:
         run_id: str = (await self.autoloader.post(f"/{self.ingestion_id}/run"))["run_id"]
         return run_id
 
-    async def create(self, endpoint_url: str | None = None, secret: str = SECRET, **source: Any) -> None:
-        access = {
-            "aws_access_key_id": ACCESS_KEY,
-            "aws_secret_access_key": secret,
-            "endpoint_url": endpoint_url,
-        }
+    async def create(
+        self, endpoint_url: str | None = None, secret: str = SECRET, region: str = REGION, **source: Any
+    ) -> None:
         created = await self.autoloader.post(
             "",
             name=self.name,
             cluster_id="local",
             source={
                 "path": f"s3://{BUCKET}/{self.name}/",
-                **({"credentials": access} if endpoint_url else {}),
+                **({"credentials": access(endpoint_url, secret, region)} if endpoint_url else {}),
                 **source,
             },
             destination={"catalog": "test_catalog", "database": "faults", "table": self.name},
         )
         self.ingestion_id = created["id"]
+
+    async def mend_access(self, endpoint_url: str) -> None:
+        """The ingestion gets credentials that are right."""
+        path = f"/api/v1/ingestions/{self.ingestion_id}"
+        answer = await self.autoloader.client.patch(path, json={"source": {"credentials": access(endpoint_url)}})
+        assert answer.is_success, answer.text
 
     async def end_of(self, run_id: str, within_s: float = RECOVERY_S) -> dict[str, Any]:
         """The run, once it has ended by itself."""
@@ -122,6 +126,16 @@ async def landing(autoloader: Installation, spark: Any, faults: Faults) -> Async
         yield place
     finally:
         await asyncio.to_thread(place.clean)
+
+
+def access(endpoint_url: str, secret: str = SECRET, region: str = REGION) -> dict[str, str]:
+    """Credentials as a definition has them."""
+    return {
+        "aws_access_key_id": ACCESS_KEY,
+        "aws_secret_access_key": secret,
+        "endpoint_url": endpoint_url,
+        "region": region,
+    }
 
 
 def lines(*rows: object) -> bytes:

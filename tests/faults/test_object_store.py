@@ -12,7 +12,7 @@ import pytest
 import pytest_asyncio
 
 from tests.faults.cases import BUCKET
-from tests.faults.landing import MINIO, Landing, landing, lines
+from tests.faults.landing import MINIO, SECRET, Landing, landing, lines
 from tests.faults.tally import Faults
 from tests.support.installation import Installation, installation
 from tests.support.s3_proxy import (
@@ -25,6 +25,7 @@ from tests.support.s3_proxy import (
     SlowDown,
     Trickle,
     Truncated,
+    WrongRegion,
     s3_proxy,
 )
 
@@ -32,7 +33,8 @@ pytestmark = [pytest.mark.faults, pytest.mark.asyncio(loop_scope="module")]
 
 SEED = int(os.environ.get("AUTOLOADER_TEST_SEED", "7"))
 FILLER = "x" * 400
-KEYS = 3_500
+KEYS = 10_500
+ASKED_MAX = 40
 
 
 @pytest_asyncio.fixture(scope="module", loop_scope="module")
@@ -79,7 +81,7 @@ def spoiled(fault: Fault, words: str, *, quick: bool = False) -> Any:
         spoiled(
             Truncated(after_bytes=9_000, share=0.5), "half of the bodies end early under their full length", quick=True
         ),
-        spoiled(Trickle(bytes_per_s=10_000), "bodies crawl at 10 KB/s"),
+        spoiled(Trickle(bytes_per_s=1_000), "bodies crawl at 1 KB/s"),
     ],
 )
 async def test_answers_fail_break_off_or_crawl(files: Landing, store: S3Proxy, fault: Fault) -> None:
@@ -93,9 +95,9 @@ async def test_answers_fail_break_off_or_crawl(files: Landing, store: S3Proxy, f
     await files.check()
 
 
-@pytest.mark.fault("F39", "a page of 3,500 keys (scaled down) fails midway, the last page is empty")
+@pytest.mark.fault("F39", "a page of a listing of 10,500 keys fails midway, the last page is empty")
 async def test_a_listing_of_many_pages_fails_in_the_middle(files: Landing, store: S3Proxy) -> None:
-    """The keys on both sides of the fault are read; an empty page ends the listing (F39, scaled down from 10,000 keys).
+    """The keys on both sides of the fault are read; an empty page ends the listing (F39).
 
     Only the keys that the pattern wants are rows: the others are there to be listed.
     """
@@ -153,6 +155,54 @@ async def test_access_is_revoked_between_listing_and_reading(files: Landing, sto
     assert ["access_denied"] == [e["error_type"] for e in run["errors"]], files.story_of(run)
     assert len(store.asked) < 100
     store.faults = []
+    await files.run("success")
+    await files.check()
+
+
+@pytest.mark.fault("F52", "a wrong region, and the store tells the right one")
+async def test_a_wrong_region_is_corrected_by_what_the_store_says(files: Landing, store: S3Proxy) -> None:
+    """Scanner and Spark both follow, each with a request or two more than otherwise (F52)."""
+    await files.put_rows("a.json", 0, 5)
+    await files.create(store.url, region="eu-west-3")
+    files.faults.inject()
+    await files.run("success")
+    assert len(store.asked) < ASKED_MAX, store.asked
+    await files.check()
+
+
+@pytest.mark.parametrize(
+    ("refused", "code"),
+    [
+        pytest.param(
+            WrongRegion(),
+            "wrong_region",
+            marks=pytest.mark.fault("F52", "a wrong region, without a word of the right one"),
+        ),
+        pytest.param(
+            WrongRegion(on=r"^(GET|HEAD) /[^/?]+/[^?]+"),
+            "storage_refused",
+            marks=pytest.mark.fault("F52", "a wrong region, which Spark alone is refused for"),
+        ),
+    ],
+    ids=["all", "reading"],
+)
+async def test_a_wrong_region_fails_at_once_with_the_reason(
+    files: Landing, store: S3Proxy, refused: WrongRegion, code: str
+) -> None:
+    """Nothing is tried again, and nothing tells the secret; when the region is right the next run loads it (F52)."""
+    await files.put_rows("a.json", 0, 5)
+    secret = "a-planted-secret-that-nobody-may-see"
+    await files.create(store.url, secret=secret if not refused.on else SECRET, region="eu-west-3")
+    store.faults = [refused]
+    run = await files.run("failed")
+    assert [code] == [e["error_type"] for e in run["errors"]], files.story_of(run)
+    assert "source.credentials.region" in run["errors"][0]["hint"]
+    assert secret not in str(run)
+    files.check_logs(secret)
+    assert len(store.asked) < ASKED_MAX, store.asked
+    files.faults.inject(store.struck)
+    store.faults = []
+    await files.mend_access(store.url)
     await files.run("success")
     await files.check()
 

@@ -43,6 +43,15 @@ class Denied:
 
 
 @dataclass(frozen=True, slots=True)
+class WrongRegion:
+    """400 AuthorizationHeaderMalformed, from a store that does not say which region would be right."""
+
+    share: float = 1.0
+    on: str = ""
+    times: int | None = None
+
+
+@dataclass(frozen=True, slots=True)
 class Reset:
     """The connection is reset when so many bytes of the body have gone out."""
 
@@ -91,7 +100,7 @@ class EmptyLastPage:
     times: int | None = None
 
 
-Fault = SlowDown | Denied | Reset | Truncated | Trickle | FailPage | EmptyLastPage
+Fault = SlowDown | Denied | WrongRegion | Reset | Truncated | Trickle | FailPage | EmptyLastPage
 
 
 @dataclass(frozen=True, slots=True)
@@ -174,6 +183,8 @@ class S3Proxy:
                 return _refusal(request, 503, "SlowDown")
             case Denied():
                 return _refusal(request, 403, "AccessDenied")
+            case WrongRegion():
+                return _refusal(request, 400, "AuthorizationHeaderMalformed")
             case FailPage():
                 return _refusal(request, 500, "InternalError")
             case EmptyLastPage() if f"continuation-token={_EMPTY_PAGE}" in request.asked:

@@ -12,6 +12,9 @@ from services.executor.ports import SourceChanged
 _UNKNOWN_CATALOG = frozenset({"REQUIRES_SINGLE_PART_NAMESPACE", "CATALOG_NOT_FOUND"})
 _SOURCE_CHANGED = ("FileNotFoundException", "RemoteFileChangedException", "No such file or directory")
 _ACCESS_DENIED = ("AccessDeniedException", "Status Code: 403")
+# An answer to HEAD has no body, so of what the store has against the request only the number comes through.
+_REQUEST_REFUSED = ("AWSBadRequestException", "AWSRedirectException", "Status Code: 400", "Status Code: 301")
+_DISK_FULL = ("No space left on device", "Disk quota exceeded")
 _CHANGE_REFUSED = (
     "ForbiddenException",
     "NotAuthorizedException",
@@ -60,6 +63,18 @@ def translate(error: BaseException, *, url: str, table: str) -> AutoloaderError:
             f"Spark at {url} may not read the source or write {table}",
             code="access_denied",
             hint="check source.credentials, and the cluster's access to the warehouse",
+        )
+    if any(word in text for word in _DISK_FULL):
+        return Temporary(
+            f"a disk of Spark at {url} is full, in the middle of the work on {table}",
+            code="spark_disk_full",
+            hint="make room where the cluster's spark.local.dir is; the next run picks up what is left",
+        )
+    if any(word in text for word in _REQUEST_REFUSED):
+        return Permanent(
+            f"the object store refused what Spark at {url} asked of it for {table}: {first_line(text)}",
+            code="storage_refused",
+            hint="check source.credentials.region and endpoint_url, and whether the keys have expired",
         )
     if _is_unreachable(error):
         return unreachable(url)

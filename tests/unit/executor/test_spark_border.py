@@ -47,6 +47,8 @@ class Unavailable(grpc.RpcError):  # type: ignore[misc]
         (condition("PATH_NOT_FOUND"), SourceChanged, "source_changed"),
         (UnknownException("… RemoteFileChangedException: changed"), SourceChanged, "source_changed"),
         (UnknownException("… AccessDeniedException: no"), Permanent, "access_denied"),
+        (UnknownException("… AWSBadRequestException: … Status Code: 400"), Permanent, "storage_refused"),
+        (UnknownException("… java.io.IOException: No space left on device"), Temporary, "spark_disk_full"),
         (condition("INCOMPATIBLE_DATA_FOR_TABLE"), Permanent, "spark_refused"),
         (UnknownException("(…CommitFailedException) somebody was faster\nat x.java"), Temporary, "spark_failed"),
         (Unavailable(), Temporary, "spark_unreachable"),
