@@ -11,6 +11,7 @@ from tests.support.eventually import eventually
 pytestmark = pytest.mark.contract
 
 LOCK = text("SELECT pg_advisory_xact_lock(7)")
+DISK_FULL = text("DO $$ BEGIN RAISE 'No space left on device' USING ERRCODE = 'disk_full'; END $$")
 IS_FREE = text("SELECT pg_try_advisory_xact_lock(7)")
 
 
@@ -81,5 +82,19 @@ async def test_a_callback_runs_after_the_commit_and_never_after_a_rollback() -> 
                 after_commit(connection, note)
                 assert calls == []
             assert calls == ["called"]
+        finally:
+            await database.close()
+
+
+async def test_a_full_disk_is_named_with_its_remedy() -> None:
+    """Another one than for a server that is away (F50)."""
+    async with fresh_database_url(migrated=False) as url:
+        database = Database(url, pool_size=1)
+        try:
+            with pytest.raises(Temporary, match="No space left on device") as caught:
+                async with database.begin() as connection:
+                    await connection.execute(DISK_FULL)
+            assert "make room on the disk" in caught.value.hint
+            assert "database_unavailable" == caught.value.code
         finally:
             await database.close()

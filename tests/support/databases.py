@@ -27,14 +27,16 @@ def server_url() -> str:
 
 
 @asynccontextmanager
-async def fresh_database_url(*, migrated: bool = True) -> AsyncIterator[str]:
-    """The URL of a new database, dropped with its connections when the block ends.
+async def fresh_database_url(*, migrated: bool = True, server: str | None = None) -> AsyncIterator[str]:
+    """The URL of a new database, dropped with its connections when the block ends. ``server``: any database of another
+    server than the local stack's.
 
     Fails the test, with the remedy, when the server is away.
     """
     name = f"test_{uuid.uuid4().hex[:16]}"
-    url = urlunsplit(urlsplit(server_url())._replace(path=f"/{name}"))
-    await _on_server(f'CREATE DATABASE "{name}"')
+    server = server or server_url()
+    url = urlunsplit(urlsplit(server)._replace(path=f"/{name}"))
+    await _on_server(server, f'CREATE DATABASE "{name}"')
     try:
         if migrated:
             database = Database(url, pool_size=1)
@@ -44,7 +46,7 @@ async def fresh_database_url(*, migrated: bool = True) -> AsyncIterator[str]:
                 await database.close()
         yield url
     finally:
-        await _on_server(f'DROP DATABASE "{name}" WITH (FORCE)')
+        await _on_server(server, f'DROP DATABASE "{name}" WITH (FORCE)')
 
 
 @asynccontextmanager
@@ -58,13 +60,13 @@ async def fresh_database(*, pool_size: int = 10) -> AsyncIterator[Database]:
             await database.close()
 
 
-async def _on_server(statement: str) -> None:
-    engine = create_async_engine(async_url(server_url()), isolation_level="AUTOCOMMIT", connect_args={"timeout": 5})
+async def _on_server(server: str, statement: str) -> None:
+    engine = create_async_engine(async_url(server), isolation_level="AUTOCOMMIT", connect_args={"timeout": 5})
     try:
         async with engine.connect() as connection:
             await connection.execute(text(statement))
     except (OSError, Temporary) as e:
-        where = urlsplit(server_url())
+        where = urlsplit(server)
         pytest.fail(f"Postgres at {where.hostname}:{where.port} is away ({e}); start the local stack with: make up")
     finally:
         await engine.dispose()

@@ -76,13 +76,16 @@ class Installation:
     running: list[ServiceProcess] = field(default_factory=list)
     modules: dict[str, str] = field(default_factory=dict)
 
-    async def start(self, name: str, *, failpoint: str | None = None, **settings: str) -> ServiceProcess:
-        """Returns when the service says that it is ready. ``settings`` are environment variables of this one alone."""
+    async def start(
+        self, name: str, *, failpoint: str | None = None, module: str | None = None, **settings: str
+    ) -> ServiceProcess:
+        """Returns when the service says that it is ready. ``settings`` are environment variables of this one alone,
+        ``module`` is what is started instead of ``modules[name]``."""
         armed = {"AUTOLOADER_FAILPOINT": failpoint} if failpoint else {}
         process = await asyncio.create_subprocess_exec(
             sys.executable,
             "-m",
-            self.modules.get(name, f"services.{name}"),
+            module or self.modules.get(name, f"services.{name}"),
             cwd=ROOT,
             stderr=PIPE,
             env={**os.environ, **self.environment, **settings, **armed},
@@ -117,19 +120,20 @@ class Installation:
 async def installation(
     *,
     postgres_at: str | None = None,
+    postgres: str | None = None,
     kafka: str | None = None,
     modules: Mapping[str, str] | None = None,
     settings: Mapping[str, str] | None = None,
 ) -> AsyncIterator[Installation]:
     """An Autoloader with its API running, and short leases.
 
-    ``postgres_at`` (host:port) is a proxy that its services reach Postgres through; ``kafka`` (host:port) is a broker
-    of the test's own, on which nothing is cleaned up; ``modules`` names what is started instead of
-    ``services.<name>``; ``settings`` are environment variables that win over ours (``AUTOLOADER_CLUSTERS`` with a proxy
-    before Spark, for example).
+    ``postgres_at`` (host:port) is a proxy that its services reach Postgres through; ``postgres`` (a URL) is a server of
+    the test's own; ``kafka`` (host:port) is a broker of the test's own, on which nothing is cleaned up; ``modules``
+    names what is started instead of ``services.<name>``; ``settings`` are environment variables that win over ours
+    (``AUTOLOADER_CLUSTERS`` with a proxy before Spark, for example).
     """
     async with AsyncExitStack() as stack:
-        database_url = await stack.enter_async_context(fresh_database_url())
+        database_url = await stack.enter_async_context(fresh_database_url(server=postgres))
         if postgres_at is not None:
             url = urlsplit(database_url)
             database_url = url._replace(netloc=f"{url.username}:{url.password}@{postgres_at}").geturl()

@@ -31,6 +31,10 @@ class OwnBroker:
     part: Part
     process: Process | None = None
 
+    @property
+    def is_running(self) -> bool:
+        return self.process is not None and self.process.returncode is None
+
     async def start(self) -> None:
         """Returns when it answers."""
         launch = await self.part.launch()
@@ -45,17 +49,17 @@ class OwnBroker:
 
     async def kill(self) -> None:
         """kill -9. May be called twice."""
-        if self.process is not None and self.process.returncode is None:
+        if self.process is not None and self.is_running:
             self.process.kill()
             await self.process.wait()
 
 
 @asynccontextmanager
-async def own_broker() -> AsyncIterator[OwnBroker]:
-    """A running broker, with an empty log; both are gone afterwards."""
-    with TemporaryDirectory() as state:
+async def own_broker(state: Path | None = None) -> AsyncIterator[OwnBroker]:
+    """A running broker, with an empty log; both are gone afterwards. ``state``: an existing folder for the log."""
+    with TemporaryDirectory() as folder:
         settings = DevSettings(
-            kafka_port=free_port(), kafka_controller_port=free_port(), kafka_memory="256m", state=Path(state)
+            kafka_port=free_port(), kafka_controller_port=free_port(), kafka_memory="256m", state=state or Path(folder)
         )
         broker = OwnBroker(settings.kafka_bootstrap, kafka(settings))
         await broker.part.fetch(quiet)

@@ -50,8 +50,9 @@ class SparkServer:
 
 
 @asynccontextmanager
-async def spark_server(*, catalog_port: int) -> AsyncIterator[SparkServer]:
-    """A running server, whose catalog is reached at this port of the machine."""
+async def spark_server(*, catalog_port: int, state: Path | None = None) -> AsyncIterator[SparkServer]:
+    """A running server, whose catalog is reached at this port of the machine. ``state``: an existing folder for its
+    scratch files (``spark.local.dir``)."""
     with tempfile.TemporaryDirectory(prefix="autoloader-spark-") as folder:
         server = SparkServer(
             DevSettings(
@@ -59,7 +60,7 @@ async def spark_server(*, catalog_port: int) -> AsyncIterator[SparkServer]:
                 spark_ui_port=free_port(),
                 spark_memory="1g",
                 postgres_port=catalog_port,
-                state=Path(folder),
+                state=state or Path(folder),
             )
         )
         await server.start()

@@ -6,8 +6,9 @@ Both translate driver errors at this border: nobody above sees asyncpg.
 
 from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager
+from datetime import datetime
 
-from sqlalchemy import text
+from sqlalchemy import func, select, text
 from sqlalchemy.exc import DBAPIError, InterfaceError, OperationalError
 from sqlalchemy.exc import TimeoutError as PoolTimeout
 from sqlalchemy.ext.asyncio import AsyncConnection, AsyncEngine, create_async_engine
@@ -20,6 +21,8 @@ from libs.common.errors import Temporary
 # or took too long (25P04).
 _TEMPORARY_PREFIXES = ("08", "28", "53", "57")
 _TEMPORARY_CODES = frozenset({"3D000", "3F000", "42P01", "40001", "40P01", "55P03", "25P03", "25P04"})
+_HINT = "check that Postgres runs, that DATABASE_URL points at it, and that `autoloader migrate` has run"
+_HINTS = {"53100": "make room on the disk of Postgres; everything goes on by itself then"}
 _AFTER_COMMIT = "autoloader.after_commit"
 
 IDLE_IN_TRANSACTION_S = 15.0
@@ -104,6 +107,12 @@ class Database:
         async with self.read() as connection:
             await connection.execute(text("SELECT 1"))
 
+    async def now(self) -> datetime:
+        """The time on the database's clock, which is that of all leases."""
+        async with self.read() as connection:
+            now: datetime = (await connection.execute(select(func.clock_timestamp()))).scalar_one()
+            return now
+
     async def close(self) -> None:
         await self.engine.dispose()
 
@@ -126,7 +135,7 @@ class _translated:  # noqa: N801 - reads as a clause: `with _translated():`
             raise Temporary(
                 f"Postgres is not available: {_first_line(error)}",
                 code="database_unavailable",
-                hint="check that Postgres runs, that DATABASE_URL points at it, and that `autoloader migrate` has run",
+                hint=_HINTS.get(_sqlstate(error), _HINT),
             ) from error
 
 
@@ -137,9 +146,13 @@ def is_temporary(error: BaseException) -> bool:
     if isinstance(error, DBAPIError):
         if error.connection_invalidated or isinstance(error, InterfaceError):
             return True
-        code = str(getattr(error.orig, "sqlstate", "") or "")
+        code = _sqlstate(error)
         return code.startswith(_TEMPORARY_PREFIXES) or code in _TEMPORARY_CODES or isinstance(error, OperationalError)
     return False
+
+
+def _sqlstate(error: BaseException) -> str:
+    return str(getattr(getattr(error, "orig", None), "sqlstate", None) or "")
 
 
 def _first_line(error: BaseException) -> str:
