@@ -7,11 +7,12 @@ from contextlib import suppress
 from datetime import timedelta
 
 import pytest
-from aiokafka import AIOKafkaConsumer, TopicPartition
+from aiokafka import AIOKafkaConsumer, AIOKafkaProducer, TopicPartition
 from aiokafka.admin import AIOKafkaAdminClient
 from aiokafka.admin.config_resource import ConfigResource, ConfigResourceType
 from aiokafka.errors import KafkaTimeoutError, UnknownTopicOrPartitionError
 
+from libs.common.clock import utc_now
 from libs.common.contracts.topics import CATALOGUE, FILE_BATCHES, RUN_STATUS
 from libs.common.errors import Temporary
 from libs.common.messaging.kafka import KafkaPublisher, ensure_topics, keep_topics, ping
@@ -44,6 +45,18 @@ async def test_every_topic_and_its_dead_letters_are_made(admin: AIOKafkaAdminCli
     expected = {topic.name(prefix): topic.partitions for topic in CATALOGUE}
     expected |= {topic.dead_letter_name(prefix): 1 for topic in CATALOGUE}
     assert expected == made
+
+
+async def test_a_message_of_a_process_whose_clock_is_ahead_is_taken(admin: AIOKafkaAdminClient, prefix: str) -> None:
+    """A day ahead: by itself the broker would refuse more than an hour (F49)."""
+    await ensure_topics(BOOTSTRAP, [FILE_BATCHES], prefix, 1)
+    producer = AIOKafkaProducer(bootstrap_servers=BOOTSTRAP)
+    await producer.start()
+    try:
+        tomorrow_ms = int((utc_now() + timedelta(days=1)).timestamp() * 1000)
+        await producer.send_and_wait(FILE_BATCHES.name(prefix), b"{}", timestamp_ms=tomorrow_ms)
+    finally:
+        await producer.stop()
 
 
 async def test_a_topic_keeps_its_messages_as_long_as_the_catalogue_says(

@@ -103,6 +103,9 @@ def _new_topics(topic: Topic, prefix: str, replication_factor: int) -> list[NewT
         "min.insync.replicas": str(max(1, replication_factor - 1)),
         "max.message.bytes": str(MESSAGE_BYTES_MAX),
         "cleanup.policy": "delete",
+        # By the broker's clock: it refuses messages from an hour ahead of it, and one machine's wrong clock would hold
+        # up everybody's outbox whenever it is its turn to send.
+        "message.timestamp.type": "LogAppendTime",
     }
     retention_ms = int(topic.retention.total_seconds() * 1000)
     return [
