@@ -2,6 +2,7 @@
 
 from datetime import timedelta
 
+from libs.common.aside import Aside
 from libs.common.backbone import Backbone, default_access
 from libs.common.ledger.batches import BatchLedger
 from libs.common.ledger.rebuilds import LedgerRebuild
@@ -34,6 +35,7 @@ def build_service(settings: ExecutorSettings) -> Service:
     """
     backbone = Backbone.build("executor", settings)
     lease = timedelta(seconds=settings.lease_ttl_s)
+    sweep_interval = timedelta(seconds=settings.sweep_interval_s)
     ledger = BatchLedger(backbone.database, backbone.outbox, owner=settings.instance_id, lease=lease)
     definitions = RunDefinitions(backbone.database, SecretBox(settings.require_secret_key()))
     objects = S3Objects(default_access(settings))
@@ -52,16 +54,17 @@ def build_service(settings: ExecutorSettings) -> Service:
         protocol,
         heartbeat=lease / 3,
         patience=Patience(settings.attempts_max, settings.takeovers_max),
+        aside=Aside.for_sweeps(sweep_interval, backbone.database.now),
     )
     sweeper = BatchSweeper(
         ledger,
         batches,
-        interval=timedelta(seconds=settings.sweep_interval_s),
+        interval=sweep_interval,
         at_once=settings.batches_at_once,
     )
     refresh_ledger = RefreshLedger(backbone.database, backbone.outbox, owner=settings.instance_id, lease=lease)
     refreshes = Refreshes(refresh_ledger, ledger, definitions, tables, protocol, heartbeat=lease / 3)
-    refresh_sweeper = RefreshSweeper(refresh_ledger, refreshes, interval=timedelta(seconds=settings.sweep_interval_s))
+    refresh_sweeper = RefreshSweeper(refresh_ledger, refreshes, interval=sweep_interval)
 
     requests = Reconciliations(backbone.database, owner=settings.instance_id, lease=lease)
     reconciler = Reconciler(
@@ -71,7 +74,7 @@ def build_service(settings: ExecutorSettings) -> Service:
         objects,
         Rebuilds(requests, LedgerRebuild(backbone.database, requests)),
         heartbeat=lease / 3,
-        sweep_interval=timedelta(seconds=settings.sweep_interval_s),
+        sweep_interval=sweep_interval,
     )
 
     service = Service("executor")

@@ -14,6 +14,7 @@ from typing import Protocol
 from uuid import UUID
 
 from libs.common import metrics
+from libs.common.aside import CLOCK_SKEWED, Aside
 from libs.common.contracts.codec import Envelope
 from libs.common.contracts.events import FileBatchPlanned, Problem
 from libs.common.errors import AutoloaderError, Fenced, Permanent, Temporary
@@ -61,6 +62,7 @@ class Batches:
         *,
         heartbeat: timedelta,
         patience: Patience,
+        aside: Aside,
     ) -> None:
         self._ledger = ledger
         self._definitions = definitions
@@ -68,6 +70,7 @@ class Batches:
         self._protocol = protocol
         self._heartbeat = heartbeat
         self._patience = patience
+        self.aside = aside
 
     async def on_file_batch_planned(self, envelope: Envelope) -> None:
         event = envelope.message
@@ -81,6 +84,8 @@ class Batches:
             Fenced: another executor took over; the table decides between the two.
             Temporary: the database is away.
         """
+        if self.aside.is_on():
+            return  # the sweeper of another executor finds it, and at last our own
         claim = await self._ledger.claim(batch_id)
         if claim is None:
             return
@@ -137,9 +142,11 @@ class Batches:
                     await self._protocol.load(claim, order, table)
                 return None
             except Temporary as error:
-                if error.code == "database_unavailable":
+                if await self._is_for_another_claim(claim, error):
                     raise
                 problem = _problem(error)
+                if error.code == CLOCK_SKEWED:
+                    return problem  # no other attempt of ours can be better
                 _log.info(
                     "batch.retry", batch_id=str(claim.id), attempt=attempt, code=error.code, problem=error.message
                 )
@@ -157,6 +164,12 @@ class Batches:
                     hint=f"look for batch {claim.id} in the executor's log, and report it",
                 )
         return problem
+
+    async def _is_for_another_claim(self, claim: BatchClaim, error: Temporary) -> bool:
+        """The database may be back already; another executor's clock may be right."""
+        if error.code == CLOCK_SKEWED:
+            return await self.aside.step(claim.attempt)
+        return error.code == "database_unavailable"
 
     async def _hand_back(self, claim: BatchClaim, reason: str) -> None:
         with suppress(AutoloaderError):

@@ -28,6 +28,8 @@ class BatchSweeper:
         """Sweeps for ever; ends only by cancellation."""
         while True:
             await asyncio.sleep(self._interval.total_seconds())
+            if self._batches.aside.is_on():
+                continue
             try:
                 found = await self._ledger.claimable(planned_before=self._interval, limit=self._at_once)
             except AutoloaderError as error:

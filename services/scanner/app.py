@@ -2,6 +2,7 @@
 
 from datetime import timedelta
 
+from libs.common.aside import Aside
 from libs.common.backbone import Backbone, default_access
 from libs.common.ledger.scans import ScanLedger
 from libs.common.objects.s3 import S3Objects
@@ -24,11 +25,14 @@ def build_service(settings: ScannerSettings) -> Service:
     """
     backbone = Backbone.build("scanner", settings)
     lease = timedelta(seconds=settings.lease_ttl_s)
+    sweep_interval = timedelta(seconds=settings.sweep_interval_s)
     ledger = ScanLedger(backbone.database, backbone.outbox, owner=settings.instance_id, lease=lease)
     definitions = RunDefinitions(backbone.database, SecretBox(settings.require_secret_key()))
     objects = S3Objects(default_access(settings))
-    scans = Scans(ledger, definitions, objects, heartbeat=lease / 3)
-    sweeper = ScanSweeper(ledger, scans, interval=timedelta(seconds=settings.sweep_interval_s))
+    scans = Scans(
+        ledger, definitions, objects, heartbeat=lease / 3, aside=Aside.for_sweeps(sweep_interval, backbone.database.now)
+    )
+    sweeper = ScanSweeper(ledger, scans, interval=sweep_interval)
 
     service = Service("scanner")
     service.add_resource("objects", stop=objects.close)

@@ -10,6 +10,7 @@ from dataclasses import dataclass
 from datetime import timedelta
 from uuid import UUID
 
+from libs.common.aside import CLOCK_SKEWED, Aside
 from libs.common.contracts.codec import Envelope
 from libs.common.contracts.definition import Source
 from libs.common.contracts.events import Problem, RunRequested
@@ -45,16 +46,25 @@ class Scans:
     """Handles run requests. One instance per process; scans of different runs go side by side."""
 
     def __init__(
-        self, ledger: ScanLedger, definitions: RunDefinitions, objects: ObjectStore, *, heartbeat: timedelta
+        self,
+        ledger: ScanLedger,
+        definitions: RunDefinitions,
+        objects: ObjectStore,
+        *,
+        heartbeat: timedelta,
+        aside: Aside,
     ) -> None:
         self._ledger = ledger
         self._definitions = definitions
         self._objects = objects
         self._heartbeat = heartbeat
+        self.aside = aside
 
     async def on_run_requested(self, envelope: Envelope) -> None:
         event = envelope.message
         assert isinstance(event, RunRequested)
+        if self.aside.is_on():
+            raise Temporary("this scanner stands aside: its clock is wrong", code=CLOCK_SKEWED)
         await self.scan(RunId(event.run_id), IngestionId(event.ingestion_id), event.generation)
 
     async def scan(self, run_id: RunId, ingestion_id: IngestionId, generation: int) -> None:
@@ -62,7 +72,7 @@ class Scans:
 
         Raises:
             Fenced: another scanner took over.
-            Temporary: the database is away; the request is worth repeating.
+            Temporary: the database is away, or our clock is wrong; the request is worth repeating.
         """
         claim = await self._ledger.claim(run_id, ingestion_id, generation)
         if claim is None:
@@ -79,8 +89,8 @@ class Scans:
             log.warning("scan.fenced")
             raise
         except (Permanent, Temporary) as error:
-            if error.code == "database_unavailable":
-                await self._give_back(claim)  # it may be back already
+            if await self._is_for_another_claim(claim, error):
+                await self._give_back(claim)
                 raise
             log.warning("scan.failed", code=error.code, problem=error.message)
             await self._ledger.break_off(claim, _problem(error))
@@ -95,6 +105,12 @@ class Scans:
             # The end of this process. The run must not wait for the lease to run out.
             await self._give_back(claim)
             raise
+
+    async def _is_for_another_claim(self, claim: ScanClaim, error: AutoloaderError) -> bool:
+        """The database may be back already; another scanner's clock may be right."""
+        if error.code == CLOCK_SKEWED:
+            return await self.aside.step(claim.attempt)
+        return error.code == "database_unavailable"
 
     async def _give_back(self, claim: ScanClaim) -> None:
         with suppress(Exception):

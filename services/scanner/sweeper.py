@@ -26,7 +26,8 @@ class ScanSweeper:
         """Sweeps for ever; ends only by cancellation."""
         while True:
             await asyncio.sleep(self._interval.total_seconds())
-            await self.sweep()
+            if not self._scans.aside.is_on():
+                await self.sweep()
 
     async def sweep(self) -> None:
         """Takes over what there is, side by side: one listing, long or broken, holds up no other."""

@@ -14,6 +14,7 @@ from functools import partial
 from typing import Any, cast
 
 from libs.common import failpoints
+from libs.common.aside import Aside
 from libs.common.contracts.codec import Envelope, decode
 from libs.common.contracts.definition import Definition, Destination, Source
 from libs.common.contracts.events import (
@@ -47,6 +48,7 @@ from tests.model.api import Api
 from tests.model.outbox import MemoryOutbox
 from tests.model.process import Process
 from tests.model.time import StoryLoop
+from tests.support.clocks import the_same_time
 from tests.support.crash import Crash
 from tests.support.memory_broker import MemoryBroker
 from tests.support.memory_ledger import LEASE, MemoryLedger
@@ -216,6 +218,7 @@ class World:
             cast("RunDefinitions", process.around_ledger(self.api)),
             process.around_objects(self.objects),
             heartbeat=NEVER,
+            aside=Aside(timedelta(), the_same_time),
         )
 
     def _batches(self, process: Process) -> Batches:
@@ -227,6 +230,7 @@ class World:
             CommitProtocol(ledger, process.around_objects(self.objects), TableLanes()),
             heartbeat=NEVER,
             patience=Patience(),
+            aside=Aside(timedelta(), the_same_time),
         )
 
     def _refreshes(self, process: Process) -> Refreshes:

@@ -4,8 +4,11 @@ One client per access, kept open: making one costs about 100 ms and some megabyt
 """
 
 import asyncio
+import socket
 from collections.abc import AsyncIterator, Iterable, Iterator, Sequence
 from contextlib import AsyncExitStack, contextmanager
+from datetime import UTC, datetime, timedelta
+from email.utils import parsedate_to_datetime
 from typing import Any
 
 import aioboto3
@@ -20,6 +23,7 @@ from botocore.exceptions import (
 from botocore.exceptions import ConnectionError as BotoConnectionError
 from botocore.parsers import ResponseParserError
 
+from libs.common.aside import CLOCK_SKEWED, SKEW_MAX
 from libs.common.contracts.definition import Credentials
 from libs.common.errors import AutoloaderError, Permanent, Temporary
 from libs.common.ledger.model import FileVersion
@@ -186,6 +190,17 @@ def _status(error: ClientError) -> int:
     return int(error.response.get("ResponseMetadata", {}).get("HTTPStatusCode", 0))
 
 
+def _skew(error: ClientError) -> timedelta | None:
+    """How far our clock is ahead of the store's, if far enough to be the reason of a refusal. An answer to HEAD has no
+    body and so no code that says it, but each answer has a date."""
+    date = error.response.get("ResponseMetadata", {}).get("HTTPHeaders", {}).get("date")
+    try:
+        skew = datetime.now(UTC) - parsedate_to_datetime(date)
+    except (TypeError, ValueError):  # no date, or none that anybody can read
+        return None
+    return timedelta(seconds=round(skew.total_seconds())) if abs(skew) > SKEW_MAX else None
+
+
 def _translate(error: BaseException, bucket: str, where: str) -> AutoloaderError:
     """The border: from botocore's words to ours. Never passes on a message that might hold a key."""
     if isinstance(error, NoCredentialsError | PartialCredentialsError):
@@ -207,6 +222,14 @@ def _translate(error: BaseException, bucket: str, where: str) -> AutoloaderError
                 f"bucket {bucket!r} is in another region, or {where} is not the store's own address ({code})",
                 code="wrong_region",
                 hint="set source.credentials.region to the bucket's region, or endpoint_url to the store's address",
+            )
+        if status == 403 and (skew := _skew(error)) is not None:
+            return Temporary(
+                f"the clock of {socket.gethostname()} is {abs(skew)} {'ahead of' if skew > timedelta() else 'behind'} "
+                f"that of {where}, which refuses requests signed by it",
+                code=CLOCK_SKEWED,
+                hint="set that machine's clock right, or the store's if that is the wrong one (NTP); the next run "
+                "picks up what is left",
             )
         if code in _ACCESS_DENIED or status in (401, 403):
             return Permanent(

@@ -1,9 +1,10 @@
 """Repeats the command of every refresh that has not ended: its message, or the answer to it, may be lost."""
 
 import asyncio
-from datetime import timedelta
+from datetime import datetime, timedelta
 
-from libs.common.clock import Clock, utc_now
+from sqlalchemy import func, select
+
 from libs.common.errors import Temporary
 from libs.common.logs import get_logger
 from libs.common.storage.engine import Database
@@ -17,11 +18,10 @@ _log = get_logger(__name__)
 class RefreshReminder:
     """One look every ``interval``; each repetition of one command doubles its pause."""
 
-    def __init__(self, database: Database, outbox: Outbox, *, interval: timedelta, clock: Clock = utc_now) -> None:
+    def __init__(self, database: Database, outbox: Outbox, *, interval: timedelta) -> None:
         self._database = database
         self._outbox = outbox
         self._interval = interval
-        self._clock = clock
         self._reminders = Reminders(interval)
 
     async def run(self) -> None:
@@ -38,5 +38,7 @@ class RefreshReminder:
     async def remind(self) -> None:
         """Raises ``Temporary`` when the database is away."""
         async with self._database.begin() as connection:
-            for refresh_id in self._reminders.due(await repository.unfinished(connection), self._clock()):
+            # The database's clock: that of this process may be an hour behind.
+            now: datetime = (await connection.execute(select(func.now()))).scalar_one()
+            for refresh_id in self._reminders.due(await repository.unfinished(connection), now):
                 await repository.announce(connection, self._outbox, refresh_id)

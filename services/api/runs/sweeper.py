@@ -13,7 +13,6 @@ from uuid import UUID
 from sqlalchemy import Interval, String, cast, delete, exists, func, select
 from sqlalchemy.ext.asyncio import AsyncConnection
 
-from libs.common.clock import Clock, utc_now
 from libs.common.contracts.topics import DEFAULT_PREFIX, RUN_REQUESTS
 from libs.common.errors import Temporary
 from libs.common.ledger.states import BatchState, FileState, ScanState
@@ -43,13 +42,11 @@ class Sweeper:
         *,
         interval: timedelta,
         topic_prefix: str = DEFAULT_PREFIX,
-        clock: Clock = utc_now,
     ) -> None:
         self._database = database
         self._outbox = announcements
         self._interval = interval
         self._requests_topic = RUN_REQUESTS.name(topic_prefix)
-        self._clock = clock
         self._reminders = Reminders(interval)
 
     async def run(self) -> None:
@@ -89,7 +86,9 @@ class Sweeper:
         )
         async with self._database.begin() as connection:
             waiting: dict[UUID, datetime] = {row.id: row.dispatched_at for row in await connection.execute(query)}
-            due = self._reminders.due(waiting, self._clock())[:_AT_ONCE]
+            # The database's clock: that of this process may be an hour behind.
+            now: datetime = (await connection.execute(select(func.now()))).scalar_one()
+            due = self._reminders.due(waiting, now)[:_AT_ONCE]
             for run_id in due:
                 await repository.announce(connection, self._outbox, run_id)
         if due:

@@ -11,6 +11,7 @@ from uuid import UUID
 
 import pytest
 
+from libs.common.aside import CLOCK_SKEWED, Aside
 from libs.common.contracts.events import FileBatchFailed, RunCompleted
 from libs.common.errors import Fenced, Permanent, Temporary
 from libs.common.ids import BatchId
@@ -24,11 +25,14 @@ from services.executor.ports import Table
 from services.executor.sweeper import BatchSweeper
 from services.executor.table_lanes import TableLanes
 from tests.integration.executor.world import LEASE, TO, World, lines
+from tests.support.clocks import behind_us, the_same_time
 from tests.support.eventually import eventually
 from tests.support.trouble import ALWAYS, Trouble
 
 AWAY = Temporary("Spark is away", code="spark_unreachable")
 FAILED = Temporary("Spark failed", code="spark_failed")
+SKEWED = Temporary("the clock is wrong", code=CLOCK_SKEWED, hint="set it right")
+PAUSE = timedelta(minutes=1)
 NO_DATABASE = Temporary("Postgres is away", code="database_unavailable")
 
 
@@ -42,6 +46,7 @@ class Executor:
     opening: Trouble = field(default_factory=Trouble)
     definitions: Trouble = field(default_factory=Trouble)
     heartbeat: timedelta = timedelta(seconds=5)
+    aside: Aside = field(default_factory=lambda: Aside(PAUSE, the_same_time))
     patience: Patience = field(default_factory=lambda: Patience(attempts_max=4, takeovers_max=8, pause_s=0))
 
     def __post_init__(self) -> None:
@@ -53,6 +58,7 @@ class Executor:
             CommitProtocol(ledger, self.world.objects, TableLanes()),
             heartbeat=self.heartbeat,
             patience=self.patience,
+            aside=self.aside,
         )
 
     async def of(self, run_id: UUID) -> RunDefinition:
@@ -401,3 +407,26 @@ async def test_a_table_that_is_dropped_under_the_batch_takes_its_copies_along(ex
     executor.table.meanwhile("published", drop)
     await executor.work(batch_id)
     assert (BatchState.BURNED, ["y"]) == (executor.state(batch_id), executor.told())
+
+
+async def test_whose_clock_is_wrong_leaves_the_batch_to_another(executor: Executor) -> None:
+    """One attempt, no blame for the files, and no claim as long as it stands aside (F49)."""
+    batch_id = await executor.world.plan(a=lines(0, 1))
+    right, executor = executor, Executor(executor.world, aside=Aside(PAUSE, behind_us(timedelta(hours=1))))
+    executor.table.before("stage", SKEWED, times=ALWAYS)
+    for _ in range(3):
+        await executor.work(batch_id)
+    assert (1, []) == (executor.world.ledger.batches[batch_id].attempts, executor.told())
+    await right.work(batch_id)
+    executor.world.check([0, 1])
+    assert 2 == executor.world.ledger.batches[batch_id].attempts
+
+
+async def test_a_store_whose_clock_is_wrong_is_told_at_once(executor: Executor) -> None:
+    """Ours agrees with the database's: nobody would do better (F49)."""
+    batch_id = await executor.world.plan(a=lines(0, 1))
+    executor.table.before("stage", SKEWED, times=ALWAYS)
+    await executor.work(batch_id)
+    assert (BatchState.BURNED, ["clock_skewed"]) == (executor.state(batch_id), executor.told())
+    assert 1 == executor.world.ledger.batches[batch_id].attempts
+    assert not executor.aside.is_on()

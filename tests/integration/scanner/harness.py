@@ -8,9 +8,20 @@ from datetime import timedelta
 
 from sqlalchemy import func, select
 
-from libs.common.contracts.codec import decode
+from libs.common.aside import Aside
+from libs.common.clock import utc_now
+from libs.common.contracts.codec import Envelope, decode, encode
 from libs.common.contracts.definition import Credentials, Definition, Destination, Source
-from libs.common.contracts.events import Problem, RunCompleted, RunFact, ScanCompleted, ScanFailed, ScanProgress, Totals
+from libs.common.contracts.events import (
+    Problem,
+    RunCompleted,
+    RunFact,
+    RunRequested,
+    ScanCompleted,
+    ScanFailed,
+    ScanProgress,
+    Totals,
+)
 from libs.common.ids import BatchId, IngestionId, RunId, new_ingestion_id, new_run_id
 from libs.common.ledger.batches import BatchLedger
 from libs.common.ledger.model import BurnVerdict, FileVersion, PublishedBatch
@@ -50,10 +61,21 @@ class Harness:
         return ScanLedger(self.database, self._outbox, owner="scanner", lease=lease)
 
     def scans(
-        self, *, lease: timedelta = LONG, heartbeat: timedelta = LONG, objects: ObjectStore | None = None
+        self,
+        *,
+        lease: timedelta = LONG,
+        heartbeat: timedelta = LONG,
+        objects: ObjectStore | None = None,
+        aside: Aside | None = None,
     ) -> Scans:
         definitions = RunDefinitions(self.database, SecretBox(base64.b64encode(b"k" * 32).decode()))
-        return Scans(self.ledger(lease), definitions, objects or self.objects, heartbeat=heartbeat)
+        return Scans(
+            self.ledger(lease),
+            definitions,
+            objects or self.objects,
+            heartbeat=heartbeat,
+            aside=aside or Aside(LONG, self.database.now),
+        )
 
     def sweeper(self, scans: Scans, *, interval: timedelta = timedelta(milliseconds=10)) -> ScanSweeper:
         return ScanSweeper(self.ledger(), scans, interval=interval)
@@ -90,6 +112,13 @@ class Harness:
 
     async def scan(self, run_id: RunId, scans: Scans | None = None) -> None:
         await (scans or self.scans()).scan(run_id, self.ingestion_id, 1)
+
+    def request(self, run_id: RunId) -> Envelope:
+        """What the API sends for a run."""
+        asked = RunRequested(
+            run_id=run_id, ingestion_id=self.ingestion_id, generation=1, tenant_id="t", trigger="manual"
+        )
+        return decode(encode(asked, source="autoloader/test", time=utc_now()))
 
     async def scanned_run(self) -> RunId:
         run_id = await self.new_run()

@@ -7,13 +7,15 @@ from datetime import timedelta
 import pytest
 
 from libs.common import failpoints
-from libs.common.contracts.events import RunFact, ScanStarted
-from libs.common.errors import Fenced
+from libs.common.aside import CLOCK_SKEWED, Aside
+from libs.common.contracts.events import RunFact, ScanStarted, Totals
+from libs.common.errors import Fenced, Temporary
 from libs.common.failpoints import FailpointReached
 from libs.common.ids import RunId
 from libs.common.ledger.model import ScanClaim
 from services.scanner.handlers import BUG_ATTEMPTS_MAX
 from tests.integration.scanner.harness import BUCKET, Harness, PausingObjects, assert_each_once, names
+from tests.support.clocks import behind_us, the_same_time
 from tests.support.eventually import eventually
 
 pytestmark = pytest.mark.integration
@@ -200,6 +202,37 @@ async def test_runs_that_overlap_share_the_files(harness: Harness) -> None:
         assert "success" == await harness.outcome(run_id)
 
 
+def skewed(page: int) -> None:
+    """What the store says to a listing that is signed by a wrong clock."""
+    raise Temporary("the clock is wrong", code=CLOCK_SKEWED, hint="set it right")
+
+
+async def test_whose_clock_is_wrong_leaves_the_listing_to_another(harness: Harness) -> None:
+    """It lists once, and not again as long as it stands aside; then somebody else does (F49)."""
+    harness.put(*names(3))
+    run_id = await harness.new_run()
+    harness.objects.on_page = skewed
+    wrong = harness.scans(aside=Aside(timedelta(minutes=1), behind_us(timedelta(hours=1))))
+    for _ in range(3):
+        with pytest.raises(Temporary, match="clock"):
+            await wrong.on_run_requested(harness.request(run_id))
+    harness.objects.on_page = None
+    await harness.scan(run_id)
+    assert_each_once(names(3), await harness.batches(run_id))
+    facts = await finished(harness, run_id)
+    assert [1, 2] == [fact.attempt for fact in facts if isinstance(fact, ScanStarted)]
+
+
+async def test_a_store_whose_clock_is_wrong_ends_the_run_at_once(harness: Harness) -> None:
+    """Ours agrees with the database's: nobody would do better (F49)."""
+    harness.put(*names(3))
+    run_id = await harness.new_run()
+    harness.objects.on_page = skewed
+    await harness.scan(run_id)
+    assert "failed" == await harness.outcome(run_id)
+    assert [CLOCK_SKEWED] == [p.error_type for p in await harness.problems(run_id)]
+
+
 async def test_a_bug_ends_its_run_and_nothing_else(harness: Harness) -> None:
     """It is tried again a few times; then the user hears of it, and the sweeper and the other runs live on."""
     harness.put(*names(3))
@@ -242,6 +275,7 @@ class _Both:
 
     def __init__(self, by_run: dict[RunId, Harness]) -> None:
         self._by_run = by_run
+        self.aside = Aside(timedelta(), the_same_time)
 
     async def scan(self, run_id: RunId, ingestion_id: object, generation: int) -> None:
         if run_id in self._by_run:  # other tests of this module may have left some

@@ -2,9 +2,12 @@
 
 import asyncio
 from collections.abc import AsyncIterator, Awaitable, Callable, Mapping
+from datetime import timedelta
+from email.utils import format_datetime
 
 import pytest
 
+from libs.common.clock import utc_now
 from libs.common.contracts.definition import Credentials
 from libs.common.errors import AutoloaderError, Permanent, Temporary
 from libs.common.objects.s3 import S3Objects
@@ -107,6 +110,21 @@ async def test_trouble_with_single_objects_is_told_like_that_with_listings(objec
         "200 OK": (Temporary, "storage_unreachable"),
     }
     assert expected == await troubles(objects, {status: http("", status=status) for status in expected}, look)
+
+
+@pytest.mark.parametrize("ask", [listed, look])
+@pytest.mark.parametrize("ahead_s", [3600, -3600])
+async def test_a_clock_that_is_wrong_is_named(
+    objects: S3Objects, ahead_s: int, ask: Callable[[S3Objects, Credentials], Awaitable[object]]
+) -> None:
+    """Each answer has a date; an answer to HEAD has nothing else that could tell (F49)."""
+    theirs = format_datetime(utc_now() - timedelta(seconds=ahead_s), usegmt=True)
+    async with bad_store(http("", status="403 Forbidden", headers=f"Date: {theirs}\r\n")) as store:
+        with pytest.raises(Temporary, match=r"is 1:00:0\d " if ahead_s > 0 else r"is (1:00:00|0:59:5\d) ") as caught:
+            await ask(objects, at(store.url))
+    assert "clock_skewed" == caught.value.code
+    assert ("ahead of" if ahead_s > 0 else "behind") in caught.value.message
+    assert "NTP" in caught.value.hint
 
 
 async def test_an_address_where_nobody_listens_fails_soon(objects: S3Objects) -> None:
