@@ -8,7 +8,7 @@ import pytest
 
 from libs.common import failpoints
 from libs.common.aside import CLOCK_SKEWED, Aside
-from libs.common.contracts.events import RunFact, ScanStarted, Totals
+from libs.common.contracts.events import RunFact, ScanStarted
 from libs.common.errors import Fenced, Temporary
 from libs.common.failpoints import FailpointReached
 from libs.common.ids import RunId
