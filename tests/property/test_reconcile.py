@@ -188,3 +188,15 @@ def test_what_is_published_while_one_looks_is_on_its_way() -> None:
     two = BatchRow("two", 1, BatchState.PUBLISHED, 2, 1)
     before = [one, replace(two, state=BatchState.PUBLISHING)]
     assert (one, replace(two, state=BatchState.PUBLISHING)) == settled(before, [one, two])
+
+
+def test_an_overwritten_file_of_the_baseline_is_no_news() -> None:
+    """A new-only refresh remembers what was loaded; another version of it under the same key is skipped, by the scanner
+    too."""
+    world = World([2])
+    old = file(7)
+    world.files[old.digest] = VersionRow(old.version_tag, FileState.BASELINE, None)
+    world.bucket[old.key] = file(7, etag="newer")
+    report = world.audit()
+    assert report.clean
+    assert any("overwrites are skipped" in note for note in report.notes)

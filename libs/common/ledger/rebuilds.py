@@ -17,7 +17,7 @@ from libs.common.errors import Permanent
 from libs.common.ledger.ingestions import halt, halt_of, hold_generation, lift_halt
 from libs.common.ledger.model import FileVersion, RestoredBatch
 from libs.common.ledger.reconciliations import DONE, FAILED, ReconciliationClaim, Reconciliations
-from libs.common.ledger.states import FINAL_BATCH_STATES, BatchState, FileState, ScanState
+from libs.common.ledger.states import FINAL_BATCH_STATES, LOADED_FILE_STATES, BatchState, FileState, ScanState
 from libs.common.ledger.tables import batch, file, scan, storable
 from libs.common.storage.engine import Database
 
@@ -151,7 +151,7 @@ class LedgerRebuild:
                 file.c.ingestion_id == claim.ingestion_id,
                 file.c.generation == claim.generation,
                 tuple_(file.c.key_digest, file.c.version_tag) > at,
-                file.c.state.not_in([FileState.COMMITTED, FileState.BASELINE]),
+                file.c.state.not_in(LOADED_FILE_STATES),
             )
             .order_by(file.c.key_digest, file.c.version_tag)
             .limit(_PAGE)

@@ -27,12 +27,10 @@ from libs.common.ids import BatchId, IngestionId, RefreshId, RunId
 from libs.common.ledger.ingestions import begin_generation, lift_halt
 from libs.common.ledger.model import BatchClaim
 from libs.common.ledger.run_log import RunLog
-from libs.common.ledger.states import FINAL_BATCH_STATES, BatchState, FileState, ScanState
+from libs.common.ledger.states import FINAL_BATCH_STATES, LOADED_FILE_STATES, BatchState, FileState, ScanState
 from libs.common.ledger.tables import batch, batch_attempt, file, refresh, scan, storable
 from libs.common.storage.engine import Database
 from libs.common.storage.outbox import Outbox
-
-_LOADED = (FileState.COMMITTED, FileState.BASELINE)
 
 
 @dataclass(frozen=True, slots=True)
@@ -322,7 +320,7 @@ def _loaded(claim: Any) -> tuple[ColumnElement[bool], ...]:
     """Of a claim, or of a row: what the old generation had loaded."""
     return (
         and_(file.c.ingestion_id == claim.ingestion_id, file.c.generation == claim.from_generation),
-        file.c.state.in_(_LOADED),
+        file.c.state.in_(LOADED_FILE_STATES),
     )
 
 

@@ -29,13 +29,16 @@ class FileState(StrEnum):
     """Overwritten before it was loaded; the newer version took its place."""
 
     BASELINE = "baseline"
-    """Was there before the ingestion began, and the user chose not to load it."""
+    """Counts as loaded, and its rows are elsewhere: in the table of an older generation, after a new-only refresh."""
 
 
 LIVE_FILE_STATES: Final = frozenset(
     {FileState.DISCOVERED, FileState.BATCHED, FileState.COMMITTED, FileState.QUARANTINED, FileState.BASELINE}
 )
 """A key has at most one version in these states (while ``allow_overwrites`` is ``skip``)."""
+
+LOADED_FILE_STATES: Final = frozenset({FileState.COMMITTED, FileState.BASELINE})
+"""Was loaded: another version of the key is an overwrite."""
 
 
 class BatchState(StrEnum):

@@ -10,7 +10,7 @@ from libs.common.contracts.definition import Credentials, Definition
 from libs.common.contracts.events import RefreshMode
 from libs.common.errors import AutoloaderError
 from libs.common.ledger.model import FileVersion
-from libs.common.ledger.states import FileState
+from libs.common.ledger.states import LOADED_FILE_STATES
 from libs.common.ledger.tables import file
 from libs.common.objects.pattern import Pattern
 from libs.common.objects.ports import ObjectStore
@@ -62,7 +62,7 @@ class Impacts:
         query = select(file.c.key_digest).where(
             file.c.ingestion_id == ingestion_id,
             file.c.generation == generation,
-            file.c.state.in_([FileState.COMMITTED.value, FileState.BASELINE.value]),
+            file.c.state.in_(LOADED_FILE_STATES),
             file.c.key_digest == func.any([f.digest for f in files]),
         )
         async with self._database.read() as connection:

@@ -13,7 +13,7 @@ from dataclasses import dataclass, field, replace
 
 from libs.common.contracts.reports import EXAMPLES_MAX, AuditReport, Finding, Findings, Side, Sides
 from libs.common.ledger.model import BatchRow, FileVersion, VersionRow
-from libs.common.ledger.states import BatchState, FileState
+from libs.common.ledger.states import LOADED_FILE_STATES, BatchState, FileState
 from services.executor.domain.evidence import number_of
 from services.executor.domain.story import TableBatch, TableStory
 
@@ -153,7 +153,7 @@ class Comparison:
                 return  # its batch is told above, if the ledger lacks it
             if mine is not None:
                 self._missing.add(f.uri, f"{mine.state} in the ledger: seen, and not loaded yet")
-            elif any(v.state is FileState.COMMITTED for v in versions):
+            elif any(v.state in LOADED_FILE_STATES for v in versions):
                 self._notes["files were loaded in an earlier version; overwrites are skipped"] += 1
             else:
                 self._missing.add(f.uri, "unknown to the ledger: the next run loads it")

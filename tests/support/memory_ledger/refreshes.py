@@ -16,10 +16,8 @@ from libs.common.errors import Fenced
 from libs.common.ids import IngestionId, RefreshId
 from libs.common.ledger.model import BatchClaim
 from libs.common.ledger.refreshes import RefreshClaim
-from libs.common.ledger.states import FINAL_BATCH_STATES, BatchState, FileState, ScanState
+from libs.common.ledger.states import FINAL_BATCH_STATES, LOADED_FILE_STATES, BatchState, FileState, ScanState
 from tests.support.memory_ledger.tables import FileRow, RefreshRow, Tables
-
-_LOADED = frozenset({FileState.COMMITTED, FileState.BASELINE})
 
 
 class MemoryRefreshLedger:
@@ -182,7 +180,7 @@ class MemoryRefreshLedger:
         return [
             (at, row)
             for at, row in self._tables.files.items()
-            if at[:2] == (of.ingestion_id, of.from_generation) and row.state in _LOADED
+            if at[:2] == (of.ingestion_id, of.from_generation) and row.state in LOADED_FILE_STATES
         ]
 
     def _is_unclaimed(self, row: RefreshRow) -> bool:
