@@ -12,7 +12,7 @@ SOURCES := libs services client devstack tests
 ARGS ?=
 
 .DEFAULT_GOAL := help
-.PHONY: help setup up down status services demo test faults model check fmt lint types imports verify docs lock clean
+.PHONY: help setup up down status services demo test faults soak model check fmt lint types imports verify docs lock clean
 
 help: ## Show this help
 	@awk -F ':.*## ' '/^[a-z]+:.*## /{printf "  \033[36m%-9s\033[0m %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -46,6 +46,9 @@ test: setup ## Run all tests on the real stack (ARGS="..." for pytest); stops on
 
 faults: setup ## The whole fault catalogue on real processes (NEGATIVE=1: prove that it sees duplicates; ARGS="..." for pytest)
 	@$(DEV) run -- $(PY) -m tests.faults $(if $(NEGATIVE),--negative) $(ARGS)
+
+soak: setup ## Random faults of all kinds at once, then the oracle (MINUTES=30, SEED=; NEGATIVE=1: must find duplicates)
+	@MINUTES="$(MINUTES)" SEED="$(SEED)" NEGATIVE="$(NEGATIVE)" $(DEV) run -- $(PY) -m tests.soak
 
 model: setup ## 100,000 steps of made-up trouble over the services' code in memory (SEED=, STEPS=; NEGATIVE=1: must find what is broken)
 	@NEGATIVE="$(NEGATIVE)" SEED="$(SEED)" STEPS="$(STEPS)" $(PY) -m tests.model

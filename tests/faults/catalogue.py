@@ -6,7 +6,7 @@ CATALOGUE = tuple(f"F{n:02}" for n in range(1, 57) if n not in (29, 53, 55))
 
 WHY_NOT: dict[str, str] = {
     "F42": "the product takes no bucket notifications yet",
-    "F56": "thirty minutes of everything at once have no command yet",
+    "F56": "thirty minutes of everything at once are a command of their own: make soak",
 }
 """Reasons; a fault without one has no case yet. The halves of F49 and F51 that are about cron come with schedules,
 which the product has not got yet."""

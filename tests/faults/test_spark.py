@@ -16,17 +16,12 @@ from tests.support.databases import server_url
 from tests.support.eventually import eventually
 from tests.support.installation import Installation, ServiceProcess, installation
 from tests.support.proxy import CutOn, Freeze, Healthy, TcpProxy, tcp_proxy
-from tests.support.spark_server import SparkServer, spark_server
+from tests.support.spark_server import CATALOG_COMMIT, PUBLISH, PUBLISHED, STAGE, SparkServer, spark_server
 
 pytestmark = [pytest.mark.faults, pytest.mark.asyncio(loop_scope="module")]
 
 CALL_TIMEOUT_S = 30
 STRUCK_S = 180.0  # a server that was just started is slow at first
-# What passes when the executor asks for these, as far as the wire shows it.
-STAGE = b"snapshot-property"
-PUBLISH = b"cherrypick_snapshot"
-PUBLISHED = b"current_snapshot_id"
-CATALOG_COMMIT = b".metadata.json"
 
 
 @dataclass

@@ -57,6 +57,7 @@ class Oracle:
         *,
         foreign: Collection[int] = (),
         history_is_whole: bool = True,
+        continues: Sequence[str] = (),
     ) -> Verdict:
         """Waits until the outbox is empty, then looks at everything.
 
@@ -65,6 +66,7 @@ class Oracle:
             expected: the ids that the source's files hold.
             foreign: ids that other writers added.
             history_is_whole: nobody expired or rewrote snapshots, so each published batch can be found in the ancestry.
+            continues: tables that new-only refreshes set aside: their rows count as the table's.
         """
         problems: list[str] = []
         async with _database(self.autoloader) as database:
@@ -73,17 +75,24 @@ class Oracle:
             problems += await self._broken_between(database, ingestion_id, table, history_is_whole=history_is_whole)
             problems += await self._gaps(database, ingestion_id)
             problems += await self._told_secrets(database)
-        counts = {row["id"]: row["n"] for row in await self._sql(f"SELECT id, count(*) AS n FROM {table} GROUP BY id")}
+        counts = await self.counts(table, *continues)
         wanted = {*expected, *foreign}
         if strange := counts.keys() - wanted:
             problems.append(f"{len(strange)} rows that no file holds, as in {_some(strange)}")
-        twice = await self._sql(f"SELECT file_path FROM {table}.files GROUP BY file_path HAVING count(*) > 1")
-        problems += [f"the table lists a data file twice: {row['file_path']}" for row in twice]
+        for each in (table, *continues):
+            twice = await self._sql(f"SELECT file_path FROM {each}.files GROUP BY file_path HAVING count(*) > 1")
+            problems += [f"the table lists a data file twice: {row['file_path']}" for row in twice]
         return Verdict(
             lost=len(wanted - counts.keys()),
             duplicated=sum(n - 1 for n in counts.values()),
             problems=tuple(problems),
         )
+
+    async def counts(self, *tables: str) -> dict[int, int]:
+        """How often each id is in these tables, taken together."""
+        together = " UNION ALL ".join(f"SELECT id FROM {table}" for table in tables)
+        rows = await self._sql(f"SELECT id, count(*) AS n FROM ({together}) GROUP BY id")
+        return {row["id"]: row["n"] for row in rows}
 
     async def _sql(self, statement: str) -> Sequence[Any]:
         return await asyncio.to_thread(lambda: self.spark.sql(statement).collect())

@@ -18,6 +18,12 @@ from devstack.settings import DevSettings
 from tests.support.eventually import eventually
 from tests.support.installation import START_S, free_port
 
+# What passes when the executor asks for these, as far as the wire shows it.
+STAGE = b"snapshot-property"
+PUBLISH = b"cherrypick_snapshot"
+PUBLISHED = b"current_snapshot_id"
+CATALOG_COMMIT = b".metadata.json"
+
 
 @dataclass
 class SparkServer:

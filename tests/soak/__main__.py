@@ -1,0 +1,167 @@
+"""``make soak MINUTES=30``: random faults of all kinds over four ingestions, four executors, two scanners, two APIs; at
+the end nothing may be lost or doubled, and nobody may have to lend a hand (F56 of the catalogue).
+
+    make soak MINUTES=1 SEED=3      a quick look; the seed draws the same faults again
+    make soak NEGATIVE=1 MINUTES=2  executors that publish by a plain append: must end with duplicates
+
+Exit code 0 only if the oracle has nothing to say (NEGATIVE: only if it found duplicates).
+"""
+
+import asyncio
+import os
+import secrets
+import sys
+import tempfile
+from collections import Counter
+from collections.abc import Coroutine, Sequence
+from contextlib import suppress
+from pathlib import Path
+from typing import Any
+
+from tests.soak.faults import FAULTS, Fault
+from tests.soak.judge import Judgement, judge, last_runs, loaded, runs_of
+from tests.soak.report import Clock, Memory, last_line
+from tests.soak.schedule import Planned, draw
+from tests.soak.world import World, world
+from tests.support.eventually import eventually
+from tests.support.installation import Installation
+
+UP_WITHIN_S = 240.0
+
+
+async def soak(minutes: float, seed: int, *, negative: bool) -> int:
+    faults = [fault for fault in FAULTS if fault.negative or not negative]
+    planned = draw(seed, minutes * 60, {fault.words: fault.weight for fault in faults})
+    print(f"soak: seed {seed}, {minutes:g} min, {len(planned)} faults drawn", flush=True)
+    struck: list[str] = []
+    clock, memory = Clock(), Memory()
+
+    def met(words: str) -> None:
+        struck.append(words)
+        clock.say(words)
+
+    async with world(seed=seed, negative=negative, struck=met) as around:
+        clock = Clock()
+        memory.look(around.fleet)
+        background = [asyncio.create_task(s.land_for_ever()) for s in around.sources]
+        background += [asyncio.create_task(s.tick_for_ever()) for s in around.sources]
+        background.append(asyncio.create_task(_tell(around, clock, memory, struck)))
+        try:
+            await _play(around, planned, {fault.words: fault for fault in faults}, clock, met, background)
+            await asyncio.sleep(max(0.0, minutes * 60 - clock.elapsed_s))
+        finally:
+            for task in background:
+                task.cancel()
+            await asyncio.gather(*background, return_exceptions=True)
+        clock.say("no fault any more; everything is brought up, and runs once more")
+        judgements = await _judge(around, clock)
+        memory.look(around.fleet)
+        return _report(around, judgements, memory, minutes=minutes, seed=seed, faults=len(struck), negative=negative)
+
+
+async def _play(
+    around: World,
+    planned: Sequence[Planned],
+    table: dict[str, Fault],
+    clock: Clock,
+    met: Any,
+    background: list[asyncio.Task[None]],
+) -> None:
+    """Each fault at its time, whether or not the last one is over. What dies in the background ends the soak."""
+
+    async def strike(plan: Planned) -> None:
+        fault = table[plan.name]
+        where = await fault.strike(around, plan.random())
+        if where is not None:
+            met(f"{fault.number:<8} {fault.words}: {where}")
+
+    async with asyncio.TaskGroup() as group:
+        for plan in planned:
+            await asyncio.sleep(max(0.0, plan.at_s - clock.elapsed_s))
+            for task in background:
+                if task.done():
+                    task.result()
+            group.create_task(strike(plan))
+
+
+async def _tell(around: World, clock: Clock, memory: Memory, struck: list[str]) -> None:
+    while True:
+        await asyncio.sleep(60 - clock.elapsed_s % 60)
+        memory.look(around.fleet)
+        rows, runs = await loaded(around)
+        landed = sum(source.book.rows for source in around.sources)
+        clock.say(
+            f"-------- rows landed {landed}, loaded {rows} (again after a full refresh), runs ended {runs}, "
+            f"faults {len(struck)}"
+        )
+
+
+async def _judge(around: World, clock: Clock) -> list[Judgement]:
+    around.fleet.undress()
+    await eventually(around.fleet.all_up, UP_WITHIN_S, what="all services run again")
+    since = clock.elapsed_s
+    judgements = {source.name: Judgement(source.name) for source in around.sources}
+    await last_runs(around, judgements)
+    clock.say(f"at rest after {clock.elapsed_s - since:.0f} s; the oracle looks")
+    for source in around.sources:
+        judgement = judgements[source.name]
+        try:
+            await judge(around, source, judgement)
+        except Exception as error:  # noqa: BLE001 - what cannot be judged is not clean
+            judgement.problems.append(f"it could not be judged: {type(error).__name__}: {error}")
+        ended = await runs_of(around, source)
+        judgement.runs, judgement.refreshes = ended.total(), len(source.refreshes)
+        clock.say(f"{source.name}: runs {dict(ended)}")
+    return list(judgements.values())
+
+
+def _report(
+    around: World,
+    judgements: list[Judgement],
+    memory: Memory,
+    *,
+    minutes: float,
+    seed: int,
+    faults: int,
+    negative: bool,
+) -> int:
+    troubles = around.fleet.troubles
+    for line in (
+        *(f"problem: {judgement.name}: {problem}" for judgement in judgements for problem in judgement.problems),
+        *(f"problem: {trouble}" for trouble in troubles),
+        *memory.lines(),
+        f"starts in vain, while a database or a broker was away: {around.fleet.false_starts}",
+        *(judgement.line() for judgement in judgements),
+    ):
+        print(line)
+    is_clean = all(judgement.is_clean for judgement in judgements) and not troubles
+    if not is_clean:
+        print(f"logs of all services: {_keep_logs(around.autoloader)}")
+    print(last_line(minutes, seed, faults, judgements), flush=True)
+    if negative:
+        return 0 if any(judgement.duplicated for judgement in judgements) else 1
+    return 0 if is_clean else 1
+
+
+def _keep_logs(autoloader: Installation) -> Path:
+    folder = Path(tempfile.mkdtemp(prefix="autoloader-soak-"))
+    number: Counter[str] = Counter()
+    for service in autoloader.running:
+        number[service.name] += 1
+        file = folder / f"{service.name}-{number[service.name]:03}-{service.process.pid}.log"
+        file.write_text("\n".join(service.log))
+    return folder
+
+
+def main() -> int:
+    minutes = float(os.environ.get("MINUTES") or 30)
+    seed = int(os.environ.get("SEED") or secrets.randbelow(1_000_000))
+    negative = os.environ.get("NEGATIVE", "") not in ("", "0")
+    running: Coroutine[Any, Any, int] = soak(minutes, seed, negative=negative)
+    with suppress(KeyboardInterrupt):
+        return asyncio.run(running)
+    return 130
+
+
+if __name__ == "__main__":
+    sys.exit(main())

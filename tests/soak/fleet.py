@@ -1,0 +1,175 @@
+"""Service processes that are started again whenever they end, as any supervisor would do, until the soak is over.
+
+A member may be dressed for its next start: with an armed failpoint, or with a publisher that loses or repeats messages.
+One that was stopped (SIGSTOP), by us or by a failpoint, is woken up when its lease has long run out.
+"""
+
+import asyncio
+import signal
+import time
+from collections.abc import Callable, Mapping
+from contextlib import suppress
+from dataclasses import dataclass, field
+from pathlib import Path
+from random import Random
+
+from tests.faults.cases import is_stopped
+from tests.support.installation import LEASE_S, Installation, ServiceProcess
+
+FROZEN_S = LEASE_S + 3
+_LOOK_EVERY_S = 0.5
+_PAUSE_S = 0.5
+_MB = 1024 * 1024
+_PAGE_BYTES = 4096
+
+Struck = Callable[[str], None]
+
+
+@dataclass
+class Member:
+    """One place for a service. ``dress`` are settings of the next process alone, ``armed`` is its failpoint."""
+
+    name: str
+    kind: str
+    settings: Mapping[str, str] = field(default_factory=dict)
+    process: ServiceProcess | None = None
+    since: float = 0.0
+    dress: dict[str, str] = field(default_factory=dict)
+    armed: str | None = None
+    wears: str | None = None
+    """The failpoint of the process that runs."""
+    frozen_at: float | None = None
+    was_told: bool = False
+    """We ended it, or asked it to end."""
+
+    @property
+    def is_up(self) -> bool:
+        return self.process is not None and self.process.process.returncode is None
+
+    @property
+    def age_s(self) -> float:
+        return time.monotonic() - self.since
+
+    def send(self, number: signal.Signals) -> None:
+        """Does nothing if it has just ended."""
+        if self.process is not None:
+            with suppress(ProcessLookupError):
+                self.process.signal(number)
+
+    def end(self, number: signal.Signals) -> None:
+        self.was_told = True
+        self.send(number)
+
+    def resident_mb(self) -> float | None:
+        """Resident memory; None when it does not run."""
+        if self.process is None:
+            return None
+        with suppress(OSError, IndexError):
+            pages = Path(f"/proc/{self.process.process.pid}/statm").read_text().split()[1]
+            return int(pages) * _PAGE_BYTES / _MB
+        return None
+
+
+@dataclass
+class Fleet:
+    """``struck`` is told of each failpoint that was met; ``troubles`` are processes that ended without being told."""
+
+    autoloader: Installation
+    struck: Struck
+    members: list[Member] = field(default_factory=list)
+    troubles: list[str] = field(default_factory=list)
+    false_starts: int = 0
+    _tasks: list[asyncio.Task[None]] = field(default_factory=list)
+
+    async def begin(self) -> None:
+        """Returns when all members run."""
+        await asyncio.gather(*(self._start(member) for member in self.members if member.process is None))
+        self._tasks += [asyncio.create_task(self._keep(member), name=member.name) for member in self.members]
+        self._tasks.append(asyncio.create_task(self._wake_up_for_ever(), name="waking"))
+
+    async def end(self) -> None:
+        """No process is started again from now on."""
+        for task in self._tasks:
+            task.cancel()
+        await asyncio.gather(*self._tasks, return_exceptions=True)
+        self._tasks.clear()
+
+    def one(self, random: Random, *kinds: str) -> Member | None:
+        """Any of these kinds (all, if none is named) that runs and is awake."""
+        fit = [m for m in self.members if m.is_up and m.frozen_at is None and (not kinds or m.kind in kinds)]
+        return random.choice(fit) if fit else None
+
+    def freeze(self, member: Member) -> None:
+        """SIGSTOP, until its lease has run out."""
+        member.send(signal.SIGSTOP)
+        member.frozen_at = time.monotonic()
+
+    def undress(self) -> None:
+        """Whoever still waits to be killed at a failpoint, or loses messages, is replaced by one that does not."""
+        for member in self.members:
+            member.armed = None
+            member.dress.clear()
+            if member.frozen_at is not None:
+                member.send(signal.SIGCONT)
+            if member.wears is not None:
+                member.end(signal.SIGKILL)
+
+    async def all_up(self) -> bool:
+        return all(member.is_up and member.wears is None for member in self.members)
+
+    async def _keep(self, member: Member) -> None:
+        while True:
+            if member.process is None:
+                await self._start(member)
+                continue
+            code = await member.process.process.wait()
+            self._note_the_end(member, code)
+            member.process = None
+
+    async def _start(self, member: Member) -> None:
+        failpoint, member.armed = member.armed, None
+        dress, member.dress = member.dress, {}
+        member.was_told, member.frozen_at, member.wears = False, None, failpoint or dress.get("UNRULY")
+        before = len(self.autoloader.running)
+        try:
+            member.process = await self.autoloader.start(
+                member.kind, failpoint=failpoint, **{**member.settings, **dress}
+            )
+            member.since = time.monotonic()
+        except AssertionError:
+            # It may not have found its database or its broker: it says so and ends, and is started again.
+            self.false_starts += 1
+            for late in self.autoloader.running[before:]:
+                if late.process.returncode is None and late.name == member.kind and not self._is_ours(late):
+                    await late.stop()
+            await asyncio.sleep(_PAUSE_S)
+
+    def _is_ours(self, process: ServiceProcess) -> bool:
+        return any(member.process is process for member in self.members)
+
+    def _note_the_end(self, member: Member, code: int) -> None:
+        if member.was_told:
+            return
+        if code == -signal.SIGKILL and member.wears is not None:
+            self.struck(f"{member.name} was killed at {member.wears}")
+            return
+        last = member.process.log[-3:] if member.process else []
+        self.troubles.append(f"{member.name} ended by itself with {code}: " + " | ".join(line[:400] for line in last))
+
+    async def _wake_up_for_ever(self) -> None:
+        while True:
+            await asyncio.sleep(_LOOK_EVERY_S)
+            for member in self.members:
+                if member.process is None or not member.is_up:
+                    continue
+                with suppress(OSError):
+                    await self._look_at(member, member.process.process.pid)
+
+    async def _look_at(self, member: Member, pid: int) -> None:
+        if not await is_stopped(pid):
+            member.frozen_at = None
+        elif member.frozen_at is None:
+            member.frozen_at = time.monotonic()
+            self.struck(f"{member.name} was frozen at {member.wears}")
+        elif time.monotonic() - member.frozen_at > FROZEN_S:
+            member.send(signal.SIGCONT)
