@@ -8,12 +8,13 @@ Exit code 0 only if the oracle has nothing to say (NEGATIVE: only if it found du
 """
 
 import asyncio
+import logging
 import os
 import secrets
 import sys
 import tempfile
 from collections import Counter
-from collections.abc import Coroutine, Sequence
+from collections.abc import Callable, Coroutine, Sequence
 from contextlib import suppress
 from pathlib import Path
 from typing import Any
@@ -43,11 +44,11 @@ async def soak(minutes: float, seed: int, *, negative: bool) -> int:
     async with world(seed=seed, negative=negative, struck=met) as around:
         clock = Clock()
         memory.look(around.fleet)
-        background = [asyncio.create_task(s.land_for_ever()) for s in around.sources]
-        background += [asyncio.create_task(s.tick_for_ever()) for s in around.sources]
-        background.append(asyncio.create_task(_tell(around, clock, memory, struck)))
+        endless = [(s.name, happens()) for s in around.sources for happens in (s.land_for_ever, s.tick_for_ever)]
+        endless.append(("progress", _tell(around, clock, memory, struck)))
+        background = [asyncio.create_task(_noted(around, name, it)) for name, it in endless]
         try:
-            await _play(around, planned, {fault.words: fault for fault in faults}, clock, met, background)
+            await _play(around, planned, {fault.words: fault for fault in faults}, clock, met)
             await asyncio.sleep(max(0.0, minutes * 60 - clock.elapsed_s))
         finally:
             for task in background:
@@ -59,15 +60,18 @@ async def soak(minutes: float, seed: int, *, negative: bool) -> int:
         return _report(around, judgements, memory, minutes=minutes, seed=seed, faults=len(struck), negative=negative)
 
 
+async def _noted(around: World, name: str, coroutine: Coroutine[Any, Any, None]) -> None:
+    """What breaks is written down, and the soak goes on: the oracle is to see what came of it."""
+    try:
+        await coroutine
+    except Exception as error:  # noqa: BLE001 - of whatever kind
+        around.problems.append(f"{name}: {type(error).__name__}: {error}")
+
+
 async def _play(
-    around: World,
-    planned: Sequence[Planned],
-    table: dict[str, Fault],
-    clock: Clock,
-    met: Any,
-    background: list[asyncio.Task[None]],
+    around: World, planned: Sequence[Planned], table: dict[str, Fault], clock: Clock, met: Callable[[str], None]
 ) -> None:
-    """Each fault at its time, whether or not the last one is over. What dies in the background ends the soak."""
+    """Each fault at its time, whether or not the last one is over."""
 
     async def strike(plan: Planned) -> None:
         fault = table[plan.name]
@@ -78,16 +82,14 @@ async def _play(
     async with asyncio.TaskGroup() as group:
         for plan in planned:
             await asyncio.sleep(max(0.0, plan.at_s - clock.elapsed_s))
-            for task in background:
-                if task.done():
-                    task.result()
-            group.create_task(strike(plan))
+            group.create_task(_noted(around, plan.name, strike(plan)))
 
 
 async def _tell(around: World, clock: Clock, memory: Memory, struck: list[str]) -> None:
     while True:
         await asyncio.sleep(60 - clock.elapsed_s % 60)
         memory.look(around.fleet)
+        around.store.asked.clear()
         rows, runs = await loaded(around)
         landed = sum(source.book.rows for source in around.sources)
         clock.say(
@@ -125,7 +127,7 @@ def _report(
     faults: int,
     negative: bool,
 ) -> int:
-    troubles = around.fleet.troubles
+    troubles = [*around.problems, *around.fleet.troubles]
     for line in (
         *(f"problem: {judgement.name}: {problem}" for judgement in judgements for problem in judgement.problems),
         *(f"problem: {trouble}" for trouble in troubles),
@@ -157,9 +159,9 @@ def main() -> int:
     minutes = float(os.environ.get("MINUTES") or 30)
     seed = int(os.environ.get("SEED") or secrets.randbelow(1_000_000))
     negative = os.environ.get("NEGATIVE", "") not in ("", "0")
-    running: Coroutine[Any, Any, int] = soak(minutes, seed, negative=negative)
+    logging.getLogger("SQLQueryContextLogger").setLevel(logging.CRITICAL)  # a foreign writer without a table is no news
     with suppress(KeyboardInterrupt):
-        return asyncio.run(running)
+        return asyncio.run(soak(minutes, seed, negative=negative))
     return 130
 
 

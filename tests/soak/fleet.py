@@ -33,22 +33,26 @@ class Member:
     kind: str
     settings: Mapping[str, str] = field(default_factory=dict)
     process: ServiceProcess | None = None
-    since: float = 0.0
+    since: float | None = None
+    """When it was ready."""
     dress: dict[str, str] = field(default_factory=dict)
     armed: str | None = None
     wears: str | None = None
     """The failpoint of the process that runs."""
+    is_plain: bool = True
+    """It is started as anybody would start it."""
     frozen_at: float | None = None
     was_told: bool = False
     """We ended it, or asked it to end."""
 
     @property
     def is_up(self) -> bool:
-        return self.process is not None and self.process.process.returncode is None
+        """It was ready, and has not ended."""
+        return self.since is not None and self.process is not None and self.process.process.returncode is None
 
     @property
     def age_s(self) -> float:
-        return time.monotonic() - self.since
+        return time.monotonic() - self.since if self.since is not None else 0.0
 
     def send(self, number: signal.Signals) -> None:
         """Does nothing if it has just ended."""
@@ -83,7 +87,8 @@ class Fleet:
 
     async def begin(self) -> None:
         """Returns when all members run."""
-        await asyncio.gather(*(self._start(member) for member in self.members if member.process is None))
+        up = await asyncio.gather(*(self._start(member) for member in self.members if member.process is None))
+        assert all(up), self.autoloader.complaints()
         self._tasks += [asyncio.create_task(self._keep(member), name=member.name) for member in self.members]
         self._tasks.append(asyncio.create_task(self._wake_up_for_ever(), name="waking"))
 
@@ -111,43 +116,40 @@ class Fleet:
             member.dress.clear()
             if member.frozen_at is not None:
                 member.send(signal.SIGCONT)
-            if member.wears is not None:
+            if not member.is_plain:
                 member.end(signal.SIGKILL)
 
     async def all_up(self) -> bool:
-        return all(member.is_up and member.wears is None for member in self.members)
+        return all(member.is_up and member.is_plain for member in self.members)
 
     async def _keep(self, member: Member) -> None:
         while True:
-            if member.process is None:
-                await self._start(member)
-                continue
-            code = await member.process.process.wait()
-            self._note_the_end(member, code)
-            member.process = None
+            if member.process is None and not await self._start(member):
+                await asyncio.sleep(_PAUSE_S)
+            elif member.process is not None:
+                self._note_the_end(member, await member.process.process.wait())
+                member.process = None
 
-    async def _start(self, member: Member) -> None:
+    async def _start(self, member: Member) -> bool:
+        """Whether it runs. It may not have found its database or its broker: then it says so and ends."""
         failpoint, member.armed = member.armed, None
         dress, member.dress = member.dress, {}
-        member.was_told, member.frozen_at, member.wears = False, None, failpoint or dress.get("UNRULY")
-        before = len(self.autoloader.running)
+        member.was_told, member.frozen_at, member.wears = False, None, failpoint
+        member.is_plain = not (failpoint or dress)
+        settings = {**member.settings, **dress}
+        member.process = await self.autoloader.launch(member.kind, failpoint=failpoint, **settings)
         try:
-            member.process = await self.autoloader.start(
-                member.kind, failpoint=failpoint, **{**member.settings, **dress}
-            )
-            member.since = time.monotonic()
+            await member.process.ready()
         except AssertionError:
-            # It may not have found its database or its broker: it says so and ends, and is started again.
-            self.false_starts += 1
-            for late in self.autoloader.running[before:]:
-                if late.process.returncode is None and late.name == member.kind and not self._is_ours(late):
-                    await late.stop()
-            await asyncio.sleep(_PAUSE_S)
-
-    def _is_ours(self, process: ServiceProcess) -> bool:
-        return any(member.process is process for member in self.members)
+            self.false_starts += not member.was_told
+            await member.process.stop()
+            member.process = None
+            return False
+        member.since = time.monotonic()
+        return True
 
     def _note_the_end(self, member: Member, code: int) -> None:
+        member.since = None
         if member.was_told:
             return
         if code == -signal.SIGKILL and member.wears is not None:

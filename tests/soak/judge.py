@@ -40,7 +40,8 @@ class Judgement:
     def line(self) -> str:
         return (
             f"{'ok  ' if self.is_clean else 'FAIL'} {self.name}: {self.files} files, {self.rows} rows, "
-            f"{self.runs} runs, {self.refreshes} refreshes, lost {self.lost}, duplicated {self.duplicated}"
+            f"{self.runs} runs, {self.refreshes} refreshes, lost {self.lost}, duplicated {self.duplicated}, "
+            f"other problems {len(self.problems)}"
         )
 
 

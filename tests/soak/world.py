@@ -3,6 +3,7 @@ of our own, a broker and a Spark server that may be killed."""
 
 import asyncio
 import json
+import time
 from collections.abc import AsyncIterator
 from contextlib import AsyncExitStack, asynccontextmanager
 from dataclasses import dataclass, field
@@ -49,8 +50,8 @@ class World:
     server: SparkServer
     broker: OwnBroker
     locks: dict[str, asyncio.Lock] = field(default_factory=dict)
-    faults: list[str] = field(default_factory=list)
-    """What has struck, in words."""
+    problems: list[str] = field(default_factory=list)
+    """What should not have happened, besides what is wrong with a table."""
 
     def only_one(self, at: str) -> asyncio.Lock:
         """A proxy has one fault at a time."""
@@ -115,9 +116,8 @@ async def world(*, seed: int, negative: bool, struck: Any) -> AsyncIterator[Worl
 async def _man(fleet: Fleet, stack: AsyncExitStack) -> list[httpx.AsyncClient]:
     """Names the members; returns clients of the APIs that are to be started."""
     first = fleet.autoloader.running[0]
-    fleet.members.append(
-        Member("api-1", "api", {"AUTOLOADER_API_PORT": fleet.autoloader.environment["AUTOLOADER_API_PORT"]}, first)
-    )
+    its_port = {"AUTOLOADER_API_PORT": fleet.autoloader.environment["AUTOLOADER_API_PORT"]}
+    fleet.members.append(Member("api-1", "api", its_port, first, time.monotonic()))
     clients = []
     for kind, count in MEMBERS:
         for number in range(count):

@@ -48,6 +48,14 @@ class ServiceProcess:
         async with asyncio.timeout(within_s):
             return await self.process.wait()
 
+    async def ready(self) -> None:
+        """Returns when it says that it is; raises AssertionError when it has ended instead."""
+        await eventually(self._is_up, START_S, what=f"the {self.name} is ready")
+
+    def _is_up(self) -> bool:
+        assert self.process.returncode is None, f"the {self.name} ended:\n" + "\n".join(self.log)
+        return self.says("service.ready")
+
     def says(self, event: str) -> bool:
         return any(f'"event": "{event}"' in line for line in self.log)
 
@@ -81,6 +89,14 @@ class Installation:
     ) -> ServiceProcess:
         """Returns when the service says that it is ready. ``settings`` are environment variables of this one alone,
         ``module`` is what is started instead of ``modules[name]``."""
+        service = await self.launch(name, failpoint=failpoint, module=module, **settings)
+        await service.ready()
+        return service
+
+    async def launch(
+        self, name: str, *, failpoint: str | None = None, module: str | None = None, **settings: str
+    ) -> ServiceProcess:
+        """As ``start``, but returns at once."""
         armed = {"AUTOLOADER_FAILPOINT": failpoint} if failpoint else {}
         process = await asyncio.create_subprocess_exec(
             sys.executable,
@@ -95,7 +111,6 @@ class Installation:
         service_log = asyncio.create_task(_read(service))
         _READERS.add(service_log)
         service_log.add_done_callback(_READERS.discard)
-        await eventually(lambda: _is_up(service), START_S, what=f"the {name} is ready")
         return service
 
     def complaints(self) -> list[str]:
@@ -171,11 +186,6 @@ async def installation(
 
 
 _READERS: set[asyncio.Task[None]] = set()
-
-
-async def _is_up(service: ServiceProcess) -> bool:
-    assert service.process.returncode is None, f"the {service.name} ended:\n" + "\n".join(service.log)
-    return service.says("service.ready")
 
 
 async def _read(service: ServiceProcess) -> None:
