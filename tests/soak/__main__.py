@@ -41,7 +41,10 @@ async def soak(minutes: float, seed: int, *, negative: bool) -> int:
         struck.append(words)
         clock.say(words)
 
-    async with world(seed=seed, negative=negative, struck=met) as around:
+    def met_at_a_failpoint(words: str) -> None:
+        met(f"{'strikes':<8} {words}")
+
+    async with world(seed=seed, negative=negative, struck=met_at_a_failpoint) as around:
         clock = Clock()
         memory.look(around.fleet)
         endless = [(s.name, happens()) for s in around.sources for happens in (s.land_for_ever, s.tick_for_ever)]
@@ -133,6 +136,7 @@ def _report(
         *(f"problem: {trouble}" for trouble in troubles),
         *memory.lines(),
         f"starts in vain, while a database or a broker was away: {around.fleet.false_starts}",
+        _logs(around.autoloader),
         *(judgement.line() for judgement in judgements),
     ):
         print(line)
@@ -143,6 +147,13 @@ def _report(
     if negative:
         return 0 if any(judgement.duplicated for judgement in judgements) else 1
     return 0 if is_clean else 1
+
+
+def _logs(autoloader: Installation) -> str:
+    lines = [line for service in autoloader.running for line in service.log]
+    return (
+        f"logs: {len(lines)} lines, {sum(map(len, lines)) / 1_000_000:.1f} MB, of {len(autoloader.running)} processes"
+    )
 
 
 def _keep_logs(autoloader: Installation) -> Path:

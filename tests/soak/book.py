@@ -60,7 +60,7 @@ class Book:
 
     @property
     def there(self) -> list[str]:
-        """Keys that can be read, the latest first landed last."""
+        """Keys that can be read, in the order in which they first landed."""
         return [key for key, versions in self.files.items() if versions[-1].gone is None]
 
     @property

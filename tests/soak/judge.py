@@ -103,9 +103,10 @@ async def _judge_older(oracle: Oracle, source: Source, life: Life, judgement: Ju
     judgement.duplicated += sum(n - 1 for n in counts.values())
     if strange := counts.keys() - source.book.known(counts.keys()):
         judgement.problems.append(f"{len(strange)} rows in {life.tables} that no file held: {sorted(strange)[:5]}")
-    if mixed := counts.keys() - source.book.expected(life.began, counts.keys()) - source.book.foreign:
+    foreign = set(counts) & (source.book.foreign | source.book.doubtful)
+    if mixed := counts.keys() - source.book.expected(life.began, counts.keys()) - foreign:
         judgement.problems.append(f"{len(mixed)} rows in {life.tables} of two versions: {sorted(mixed)[:5]}")
-    return set(counts) & (source.book.foreign | source.book.doubtful)
+    return foreign
 
 
 async def _lives(world: World, source: Source) -> tuple[Life, ...]:

@@ -1,6 +1,7 @@
 """Which fault strikes when: drawn from a seed before anything starts, so that a seed tells the same story again.
 
-How a system takes a fault is not repeatable (processes are as fast as the machine lets them); what is done to it is.
+How a system takes a fault is not repeatable, since processes are as fast as the machine lets them; what is done to
+it is. (Who is just down cannot be killed: then it is another one.)
 """
 
 from collections.abc import Mapping
