@@ -45,6 +45,7 @@ async def soak(minutes: float, seed: int, *, negative: bool) -> int:
         met(f"{'strikes':<8} {words}")
 
     async with world(seed=seed, negative=negative, struck=met_at_a_failpoint) as around:
+        await asyncio.gather(*(source.first_run() for source in around.sources))
         clock = Clock()
         memory.look(around.fleet)
         endless = [(s.name, happens()) for s in around.sources for happens in (s.land_for_ever, s.tick_for_ever)]

@@ -99,9 +99,11 @@ class Fleet:
         await asyncio.gather(*self._tasks, return_exceptions=True)
         self._tasks.clear()
 
-    def one(self, random: Random, *kinds: str) -> Member | None:
-        """Any of these kinds (all, if none is named) that runs and is awake."""
+    def one(self, random: Random, *kinds: str, plain: bool = False) -> Member | None:
+        """Any of these kinds (all, if none is named) that runs and is awake; ``plain``: and wears nothing yet."""
         fit = [m for m in self.members if m.is_up and m.frozen_at is None and (not kinds or m.kind in kinds)]
+        if plain:
+            fit = [m for m in fit if m.is_plain and not m.was_told]
         return random.choice(fit) if fit else None
 
     def freeze(self, member: Member) -> None:

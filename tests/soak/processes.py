@@ -21,7 +21,7 @@ def armed(action: str, *points: str) -> Strike:
         point = random.choice(points)
         kind = "executor" if point.startswith(("exec", "refresh")) else "scanner" if point.startswith("scan") else None
         kind = kind or ("api" if point.startswith("api") else random.choice(["api", "scanner", "executor"]))
-        if (member := world.fleet.one(random, kind)) is not None:
+        if (member := world.fleet.one(random, kind, plain=True)) is not None:
             member.armed = f"{point}:{random.randint(1, 4)}:{action}"
             member.end(signal.SIGTERM)
 
@@ -39,7 +39,7 @@ def unruly(how: str) -> Strike:
     """Replaces a process by one whose messages do not arrive as they were sent, until it is replaced again."""
 
     async def strike(world: World, random: Random) -> str | None:
-        if (member := world.fleet.one(random)) is None:
+        if (member := world.fleet.one(random, plain=True)) is None:
             return None
         member.dress = {"UNRULY": how, "UNRULY_SEED": str(random.getrandbits(32))}
         member.end(signal.SIGTERM)

@@ -61,6 +61,12 @@ class Source:
         assert answer.is_success, answer.text
         self.ingestion_id = answer.json()["id"]
 
+    async def first_run(self) -> None:
+        """Before anything strikes: a server that was just started is slow, and there is no table yet."""
+        await self._land_one()
+        run = await self.one_last_run()
+        assert run["status"] == "success", run
+
     async def land_for_ever(self) -> None:
         """New files, under names early or late in the alphabet; now and then one is overwritten or deleted."""
         while True:
@@ -71,8 +77,11 @@ class Source:
             elif latest and what < OVERWRITTEN + DELETED:
                 await _to_its_end(self._delete(self.random.choice(latest)))
             else:
-                await self.land(f"{self.name}/{self.random.getrandbits(32):08x}.json")
+                await self._land_one()
             await asyncio.sleep(self.random.uniform(*LANDS_EVERY_S))
+
+    async def _land_one(self) -> None:
+        await self.land(f"{self.name}/{self.random.getrandbits(32):08x}.json")
 
     async def land(self, key: str) -> None:
         ids = self.book.ids(self.random.randint(*ROWS_IN_A_FILE))
