@@ -11,6 +11,7 @@ import asyncio
 import logging
 import os
 import secrets
+import signal
 import sys
 import tempfile
 from collections import Counter
@@ -172,9 +173,17 @@ def main() -> int:
     seed = int(os.environ.get("SEED") or secrets.randbelow(1_000_000))
     negative = os.environ.get("NEGATIVE", "") not in ("", "0")
     logging.getLogger("SQLQueryContextLogger").setLevel(logging.CRITICAL)  # a foreign writer without a table is no news
-    with suppress(KeyboardInterrupt):
-        return asyncio.run(soak(minutes, seed, negative=negative))
+    with suppress(asyncio.CancelledError):
+        return asyncio.run(_interruptible(soak(minutes, seed, negative=negative)))
     return 130
+
+
+async def _interruptible(soaking: Coroutine[Any, Any, int]) -> int:
+    """Whoever ends a soak early leaves no process behind."""
+    task = asyncio.ensure_future(soaking)
+    for number in (signal.SIGINT, signal.SIGTERM):
+        asyncio.get_running_loop().add_signal_handler(number, task.cancel)
+    return await task
 
 
 if __name__ == "__main__":

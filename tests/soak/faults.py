@@ -31,7 +31,7 @@ EXECUTOR_POINTS = tuple(name for name in NAMES if name.startswith("exec."))
 SCANNER_POINTS = tuple(name for name in NAMES if name.startswith("scan."))
 API_POINTS = tuple(name for name in NAMES if name.startswith("api."))
 REFRESH_POINTS = tuple(name for name in NAMES if name.startswith("refresh."))
-PUBLISHED_POINTS = ("exec.after_publish",)
+AFTER_PUBLISH = armed("kill", "exec.after_publish", nth_max=1)
 AROUND_PUBLISH = (CutOn(PUBLISH, "before"), CutOn(PUBLISH, "answered", PUBLISHED))
 UNANSWERED = (CutOn(STAGE, "before"), CutOn(STAGE, "sent"), CutOn(PUBLISH, "sent"))
 CATALOG = CutOn(CATALOG_COMMIT, "answered")
@@ -44,7 +44,7 @@ FAULTS: tuple[Fault, ...] = (
     Fault("F03", 3, "a relay is killed before it forgets what it has sent", armed("kill", "relay.after_send")),
     Fault("F04–F06", 4, "a scanner is killed at a page", armed("kill", *SCANNER_POINTS)),
     Fault("F07–F14", 8, "an executor is killed at a step of the protocol", armed("kill", *EXECUTOR_POINTS)),
-    Fault("F13", 2, "an executor is killed after its publish", armed("kill", *PUBLISHED_POINTS), negative=True),
+    Fault("F13", 2, "an executor is killed after its publish", AFTER_PUBLISH, negative=True),
     Fault("F15–F18", 2, "an executor is killed in a refresh", armed("kill", *REFRESH_POINTS)),
     Fault("F19", 3, "a process is frozen past its lease", freeze),
     Fault("F19", 4, "an executor is frozen at a step past its lease", armed("stop", *EXECUTOR_POINTS)),

@@ -14,15 +14,15 @@ async def kill(world: World, random: Random) -> str | None:
     return member.name
 
 
-def armed(action: str, *points: str) -> Strike:
-    """Replaces a process by one that will meet a failpoint. Counted when it does."""
+def armed(action: str, *points: str, nth_max: int = 4) -> Strike:
+    """Replaces a process by one that will meet a failpoint, at the latest at its ``nth_max``-th pass; counted then."""
 
     async def strike(world: World, random: Random) -> None:
         point = random.choice(points)
         kind = "executor" if point.startswith(("exec", "refresh")) else "scanner" if point.startswith("scan") else None
         kind = kind or ("api" if point.startswith("api") else random.choice(["api", "scanner", "executor"]))
         if (member := world.fleet.one(random, kind, plain=True)) is not None:
-            member.armed = f"{point}:{random.randint(1, 4)}:{action}"
+            member.armed = f"{point}:{random.randint(1, nth_max)}:{action}"
             member.end(signal.SIGTERM)
 
     return strike
