@@ -23,6 +23,7 @@ def check_always(world: World) -> None:
     _a_batch_happened_once_and_the_ledger_does_not_run_ahead(world, lake)
     _a_run_tells_its_story_without_a_gap(world)
     _a_run_that_ended_well_loaded_what_it_found(world)
+    _nobody_makes_up_that_a_file_is_gone(world)
 
 
 def check_at_rest(world: World) -> None:
@@ -102,6 +103,13 @@ def _a_run_that_ended_well_loaded_what_it_found(world: World) -> None:
             totals = scan.totals
             ended = totals.files_done + totals.files_failed
             assert totals.files_discovered == ended, f"I7: {totals.files_discovered} files found, {ended} ended"
+
+
+def _nobody_makes_up_that_a_file_is_gone(world: World) -> None:
+    for row in world.ledger.files.values():
+        if row.state in (FileState.MISSING, FileState.SUPERSEDED):
+            is_gone = (row.version.key, row.version.version_tag) in world.gone
+            assert is_gone, f"{row.version.key} is told {row.state}, and was never touched"
 
 
 def _a_table_has_the_rows_of_its_committed_files(world: World, lake: Lake, generation: int) -> None:

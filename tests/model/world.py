@@ -85,11 +85,12 @@ class Body:
 
 @dataclass
 class World:
-    """``struck`` counts the failpoints at which something died."""
+    """``struck`` counts the failpoints at which something died; ``gone`` are versions that left the source."""
 
     table_type: type[MemoryTable] = MemoryTable
     now: datetime = datetime(2025, 1, 7, tzinfo=UTC)
     bodies: dict[tuple[str, str], Body] = field(default_factory=dict)
+    gone: set[tuple[str, str]] = field(default_factory=set)
     processes: list[Process] = field(default_factory=list)
     struck: Counter[str] = field(default_factory=Counter)
     bugs: list[BaseException] = field(default_factory=list)
@@ -119,11 +120,17 @@ class World:
         self._rows_written += rows
         values: list[dict[str, object]] = [{"id": i, "new": "x"} if has_new_column else {"id": i} for i in ids]
         body = "".join(json.dumps(value) + "\n" for value in values) + ("{broken\n" if has_broken_line else "")
+        self._leaves(key)
         version = self.objects.put(BUCKET, f"data/{key}", body.encode())
         self.bodies[version.key, version.version_tag] = Body(ids, is_valid=not has_broken_line)
 
     def delete(self, key: str) -> None:
+        self._leaves(key)
         self.objects.delete(BUCKET, f"data/{key}")
+
+    def _leaves(self, key: str) -> None:
+        if (version := self.objects.buckets[BUCKET].get(f"data/{key}")) is not None:
+            self.gone.add((version.key, version.version_tag))
 
     def current_files(self) -> Iterable[FileVersion]:
         return self.objects.buckets[BUCKET].values()
