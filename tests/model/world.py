@@ -6,16 +6,15 @@ the messages' encoding. In memory: what they speak to, and the API (``api.py``).
 
 import json
 from collections import Counter
-from collections.abc import AsyncIterator, Callable, Coroutine, Iterable, Sequence
-from contextlib import asynccontextmanager, suppress
+from collections.abc import Callable, Coroutine, Iterable, Sequence
+from contextlib import suppress
 from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
 from functools import partial
 from typing import Any, cast
 
 from libs.common import failpoints
-from libs.common.aside import Aside
-from libs.common.contracts.codec import Envelope, decode
+from libs.common.contracts.codec import decode
 from libs.common.contracts.definition import Definition, Destination, Source
 from libs.common.contracts.events import (
     FileBatchPlanned,
@@ -27,33 +26,23 @@ from libs.common.contracts.events import (
     TableRefreshFailed,
 )
 from libs.common.contracts.topics import FILE_BATCHES, RUN_REQUESTS, RUN_STATUS, TABLE_COMMANDS, TABLE_STATUS
-from libs.common.ids import BatchId, IngestionId, RefreshId, RunId
-from libs.common.ledger.batches import BatchLedger
+from libs.common.ids import BatchId
 from libs.common.ledger.model import FileVersion
-from libs.common.ledger.refreshes import RefreshLedger
-from libs.common.ledger.scans import ScanLedger
 from libs.common.ledger.states import FINAL_BATCH_STATES, FileState, ScanState
 from libs.common.lifecycle.run import FINAL
 from libs.common.messaging.ports import Incoming
-from libs.common.storage.definitions import RunDefinition, RunDefinitions
 from libs.common.storage.engine import Database
 from libs.common.storage.relay import OutboxRelay
-from services.executor.commit import CommitProtocol
-from services.executor.handlers import Batches, Patience
-from services.executor.ports import Table, TablePlace
-from services.executor.refresh import Refreshes
-from services.executor.table_lanes import TableLanes
-from services.scanner.handlers import Scans
 from tests.model.api import Api
 from tests.model.outbox import MemoryOutbox
 from tests.model.process import Process
+from tests.model.services import Services
 from tests.model.time import StoryLoop
-from tests.support.clocks import the_same_time
 from tests.support.crash import Crash
 from tests.support.memory_broker import MemoryBroker
 from tests.support.memory_ledger import LEASE, MemoryLedger
 from tests.support.memory_objects import MemoryObjects
-from tests.support.memory_table import MemoryTable, MemoryTablePlace
+from tests.support.memory_table import MemoryTable
 from tests.support.memory_warehouse import Warehouse
 
 BUCKET = "landing"
@@ -61,8 +50,6 @@ TO = Destination(catalog="lake", database="demo", table="t")
 FILES_IN_A_BATCH = 2
 KEYS_ON_A_PAGE = 2
 SWEEP_INTERVAL = timedelta(seconds=10)
-NEVER = timedelta(days=365)
-"""Heartbeats: a process that stands still does not beat either, and one that goes on renews its lease by each write."""
 ROUNDS_MAX = 20
 
 _WAKING = (RUN_REQUESTS, FILE_BATCHES, TABLE_COMMANDS)
@@ -102,6 +89,7 @@ class World:
         self.objects.create_bucket(BUCKET)
         self.warehouse = Warehouse()
         self.api = Api(self.ledger, _DEFINITION)
+        self._do = Services(self.api, self.ledger, self.objects, self.warehouse, self.table_type)
         self._broker = MemoryBroker()
         for topic in (*_WAKING, *_TELLING):
             self._broker.create_topic(topic.name(), partitions=1)
@@ -177,11 +165,11 @@ class World:
         envelope = decode(message.value)
         match envelope.message:
             case RunRequested(run_id=run_id):
-                return self._begin(f"scanner of run {run_id}", partial(self._scan, envelope))
+                return self._begin(f"scanner of run {run_id}", partial(self._do.scan, envelope))
             case FileBatchPlanned(batch_id=batch_id):
-                return self._begin(f"executor of batch {batch_id}", partial(self._load, envelope), BatchId(batch_id))
+                return self._begin(f"executor of batch {batch_id}", partial(self._do.load, envelope), BatchId(batch_id))
             case RefreshTable(refresh_id=refresh_id):
-                return self._begin(f"executor of refresh {refresh_id}", partial(self._refresh, envelope))
+                return self._begin(f"executor of refresh {refresh_id}", partial(self._do.refresh, envelope))
             case RunFact() | TableRefreshed() | TableRefreshFailed() as fact:
                 self.api.take_in(fact)
                 return None
@@ -196,60 +184,10 @@ class World:
         batches = self.loop.run_until_complete(self.ledger.executor().claimable(planned_before=SWEEP_INTERVAL, limit=4))
         refreshes = self.loop.run_until_complete(self.ledger.refresher().claimable(limit=4))
         return [
-            *(self._begin(f"scanner taking over run {scan[0]}", partial(self._scan_again, scan)) for scan in scans),
-            *(self._begin(f"executor taking over batch {i}", partial(self._load_again, i), i) for i in batches),
-            *(self._begin(f"executor taking over refresh {i}", partial(self._refresh_again, i)) for i in refreshes),
+            *(self._begin(f"scanner taking over run {scan[0]}", partial(self._do.scan_again, scan)) for scan in scans),
+            *(self._begin(f"executor taking over batch {i}", partial(self._do.load_again, i), i) for i in batches),
+            *(self._begin(f"executor taking over refresh {i}", partial(self._do.refresh_again, i)) for i in refreshes),
         ]
-
-    async def _scan(self, envelope: Envelope, process: Process) -> None:
-        await self._scans(process).on_run_requested(envelope)
-
-    async def _scan_again(self, scan: tuple[RunId, IngestionId, int], process: Process) -> None:
-        await self._scans(process).scan(*scan)
-
-    async def _load(self, envelope: Envelope, process: Process) -> None:
-        await self._batches(process).on_file_batch_planned(envelope)
-
-    async def _load_again(self, batch_id: BatchId, process: Process) -> None:
-        await self._batches(process).work_on(batch_id)
-
-    async def _refresh(self, envelope: Envelope, process: Process) -> None:
-        await self._refreshes(process).on_refresh_table(envelope)
-
-    async def _refresh_again(self, refresh_id: RefreshId, process: Process) -> None:
-        await self._refreshes(process).work_on(refresh_id)
-
-    def _scans(self, process: Process) -> Scans:
-        return Scans(
-            cast("ScanLedger", process.around_ledger(self.ledger.scanner(owner=process.name))),
-            cast("RunDefinitions", process.around_ledger(self.api)),
-            process.around_objects(self.objects),
-            heartbeat=NEVER,
-            aside=Aside(timedelta(), the_same_time),
-        )
-
-    def _batches(self, process: Process) -> Batches:
-        ledger = process.around_ledger(self.ledger.executor(owner=process.name))
-        return Batches(
-            cast("BatchLedger", ledger),
-            cast("RunDefinitions", process.around_ledger(self.api)),
-            _Tables(self, process),
-            CommitProtocol(ledger, process.around_objects(self.objects), TableLanes()),
-            heartbeat=NEVER,
-            patience=Patience(),
-            aside=Aside(timedelta(), the_same_time),
-        )
-
-    def _refreshes(self, process: Process) -> Refreshes:
-        batches = process.around_ledger(self.ledger.executor(owner=process.name))
-        return Refreshes(
-            cast("RefreshLedger", process.around_ledger(self.ledger.refresher(owner=process.name))),
-            cast("BatchLedger", batches),
-            cast("RunDefinitions", process.around_ledger(self.api)),
-            _Tables(self, process),
-            CommitProtocol(batches, process.around_objects(self.objects), TableLanes()),
-            heartbeat=NEVER,
-        )
 
     def _begin(
         self, name: str, work: Callable[[Process], Coroutine[Any, Any, None]], batch_id: BatchId | None = None
@@ -375,21 +313,3 @@ class World:
             process.kill()
         self.loop.run_until_complete(self.loop.shutdown_asyncgens())
         self.loop.close()
-
-
-@dataclass(frozen=True, slots=True)
-class _Tables:
-    """As the executor's ``Tables``: opens the one table, on behalf of a process."""
-
-    world: World
-    process: Process
-
-    @asynccontextmanager
-    async def open(self, order: RunDefinition) -> AsyncIterator[Table]:
-        table: Table = self.world.table_type(self.world.warehouse, order.definition.destination, self.world.objects)
-        yield self.process.around_table(table)
-
-    @asynccontextmanager
-    async def open_place(self, order: RunDefinition) -> AsyncIterator[TablePlace]:
-        place: TablePlace = MemoryTablePlace(self.world.warehouse, order.definition.destination)
-        yield self.process.around_table(place)
