@@ -204,8 +204,10 @@ class ConsumerLoop:
                 self.problem = None
 
     async def on_revoked(self, partitions: Collection[Partition]) -> None:
-        await self._commit(partitions)
-        self._forget(partitions)
+        try:
+            await self._commit(partitions)
+        finally:  # whatever came of it: held on to, they would make every later commit fail
+            self._forget(partitions)
 
     def on_assigned(self, partitions: Collection[Partition]) -> None:
         self.problem = None

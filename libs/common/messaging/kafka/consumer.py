@@ -52,6 +52,7 @@ class KafkaConsumer:
         self._consumer: AIOKafkaConsumer | None = None
         self._static: _StaticMember | None = None
         self._committing: asyncio.Task[None] | None = None
+        self._one_commit = asyncio.Lock()
 
     async def start(self, listener: AssignmentListener) -> None:
         await self.stop()
@@ -130,14 +131,20 @@ class KafkaConsumer:
 
     async def commit(self, offsets: Mapping[Partition, int]) -> None:
         # aiokafka tries for ever. We stop waiting in time, but let it go on, since a commit cannot be called back;
-        # and there is only one at a time, so that an old one never ends after a newer one.
+        # and there is only one at a time, so that an old one never ends after a newer one. A rebalance may commit
+        # while the loop does: it waits for its turn.
         until = time.monotonic() + _COMMIT_S
         try:
             with translated(f"committing offsets of group {self._group_id}"):
-                await self._end_of_commit(until)
-                commit = self._running().commit({_theirs(p): offset for p, offset in offsets.items()})
-                self._committing = asyncio.create_task(commit)
-                await self._end_of_commit(until)
+                async with asyncio.timeout(_COMMIT_S):
+                    await self._one_commit.acquire()
+                try:
+                    await self._end_of_commit(until)
+                    commit = self._running().commit({_theirs(p): offset for p, offset in offsets.items()})
+                    self._committing = asyncio.create_task(commit)
+                    await self._end_of_commit(until)
+                finally:
+                    self._one_commit.release()
         except Permanent as error:
             raise Temporary(error.message, code=error.code, hint=error.hint) from error
 

@@ -4,6 +4,8 @@ import asyncio
 from datetime import timedelta
 from random import Random
 
+import pytest
+
 from tests.support.eventually import eventually
 from tests.unit.common.messaging.world import GROUP, TOPIC, World
 
@@ -47,6 +49,22 @@ async def test_finished_work_is_committed_while_it_still_counts(world: World) ->
     await eventually(lambda: [1, 2] == world.ended)
     world.loop(commit_interval=timedelta(hours=1))
     await eventually(lambda: {0: 2} == world.committed())
+
+
+async def test_partitions_are_let_go_whatever_becomes_of_their_commit(world: World) -> None:
+    """Else every later commit would name them, and fail."""
+    await world.send(1)
+    loop, consumer = world.loop(commit_interval=timedelta(hours=1))
+    await eventually(lambda: [1] == world.ended)
+
+    async def breaks(offsets: object) -> None:
+        raise RuntimeError
+
+    consumer.commit = breaks  # type: ignore[method-assign]
+    with pytest.raises(RuntimeError):
+        await loop.on_revoked(tuple(loop._assigned))
+    assert set() == loop._assigned
+    assert {} == loop._offsets.to_commit()
 
 
 async def test_a_lost_membership_is_renewed(world: World) -> None:
