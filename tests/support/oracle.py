@@ -8,7 +8,7 @@ It reads; it changes nothing. Numbers of invariants are those of ARCHITECTURE.md
 
 import asyncio
 from collections import defaultdict
-from collections.abc import AsyncIterator, Collection, Iterable, Sequence
+from collections.abc import AsyncIterator, Collection, Iterable, Mapping, Sequence
 from contextlib import asynccontextmanager
 from dataclasses import dataclass
 from typing import Any
@@ -40,6 +40,49 @@ class Verdict:
     @property
     def is_clean(self) -> bool:
         return not (self.lost or self.duplicated or self.problems)
+
+
+Ancestry = Mapping[str, Sequence[int]]
+"""Of one table: the rows that each wap id added, once for each time that it is there."""
+
+
+@dataclass(frozen=True, slots=True)
+class Loaded:
+    """A batch, as the ledger has it when everything is at rest. ``rows``: None unless published."""
+
+    generation: int
+    wap_id: str
+    rows: int | None
+
+
+def broken_in_tables(ingestion_id: str, ancestries: Mapping[int, Ancestry]) -> list[str]:
+    """I2 and I6 in the tables of all generations. An empty burn of an older generation does no harm."""
+    twice = [
+        f"I2: {wap_id} is {len(times)} times in the ancestry"
+        for ancestry in ancestries.values()
+        for wap_id, times in ancestry.items()
+        if len(times) > 1
+    ]
+    astray = [
+        f"I6: {wap_id} is in the table of generation {generation}"
+        for generation, ancestry in ancestries.items()
+        for wap_id, times in ancestry.items()
+        if wap_id.startswith(f"al1:{ingestion_id}:") and wap_id.split(":")[2] != str(generation) and any(times)
+    ]
+    return twice + astray
+
+
+def broken_between(batches: Iterable[Loaded], ancestries: Mapping[int, Ancestry]) -> list[str]:
+    """I4 and I7: ledger and table name the same batches, with the same rows."""
+    problems: list[str] = []
+    for batch in batches:
+        ancestry = ancestries.get(batch.generation, {})
+        there = sum(ancestry.get(batch.wap_id, ()))
+        if batch.rows is None and there:
+            problems.append(f"I4: {batch.wap_id} was burned, and {there} rows of it are in the table")
+        if batch.rows is not None and (batch.wap_id not in ancestry or there != batch.rows):
+            problems.append(f"I4, I7: {batch.wap_id}: {batch.rows} rows in the ledger, {there} in the table")
+    return problems
 
 
 @dataclass(frozen=True, slots=True)
@@ -130,39 +173,12 @@ class Oracle:
         the same batches, with the same rows."""
         tables = await _tables(database, ingestion_id, table)
         ancestries = {generation: await self._ancestry(name) for generation, name in tables.items()}
-        problems: list[str] = []
-        for generation, seen in ancestries.items():
-            problems += [
-                f"I2: {wap_id} is {len(rows)} times in the ancestry" for wap_id, rows in seen.items() if rows[1:]
-            ]
-            problems += [
-                f"I6: {wap_id} is in the table of generation {generation}"
-                for wap_id in seen
-                if wap_id.startswith(f"al1:{ingestion_id}:") and wap_id.split(":")[2] != str(generation)
-            ]
-        if not history_is_whole:
-            return problems
-        async with database.read() as connection:
-            batches = await connection.execute(
-                text(
-                    "SELECT generation, 'al1:' || ingestion_id || ':' || generation || ':' || id AS wap_id, row_count, "
-                    "state = 'published' AS is_published FROM ledger.batch WHERE ingestion_id = :ingestion"
-                ),
-                {"ingestion": ingestion_id},
-            )
-            for batch in batches:
-                seen = ancestries.get(batch.generation, {})
-                rows = sum(seen.get(batch.wap_id, ()))
-                if batch.is_published and (batch.wap_id not in seen or rows != batch.row_count):
-                    problems.append(
-                        f"I4, I7: {batch.wap_id}: {batch.row_count} rows in the ledger, {rows} in the table"
-                    )
-                if not batch.is_published and rows:
-                    problems.append(f"I4: {batch.wap_id} was burned, and {rows} rows of it are in the table")
+        problems = broken_in_tables(ingestion_id, ancestries)
+        if history_is_whole:
+            problems += broken_between(await _batches(database, ingestion_id), ancestries)
         return problems
 
-    async def _ancestry(self, table: str) -> dict[str, list[int]]:
-        """The rows that each wap id added, once for each time that it is there."""
+    async def _ancestry(self, table: str) -> Ancestry:
         ancestry = await self._sql(
             "SELECT s.summary FROM (SELECT DISTINCT snapshot_id FROM "
             f"{table}.history WHERE is_current_ancestor) h JOIN {table}.snapshots s ON s.snapshot_id = h.snapshot_id"
@@ -245,6 +261,19 @@ async def _broken_in(database: Database, ingestion_id: str) -> list[str]:
         "WHERE r.ingestion_id = :ingestion AND r.ended_at IS NOT NULL AND r.status IS DISTINCT FROM s.outcome",
         ingestion_id,
     )
+
+
+async def _batches(database: Database, ingestion_id: str) -> list[Loaded]:
+    async with database.read() as connection:
+        batches = await connection.execute(
+            text(
+                "SELECT generation, 'al1:' || ingestion_id || ':' || generation || ':' || id AS wap_id, "
+                "CASE WHEN state = 'published' THEN row_count END AS rows FROM ledger.batch "
+                "WHERE ingestion_id = :ingestion"
+            ),
+            {"ingestion": ingestion_id},
+        )
+        return [Loaded(batch.generation, batch.wap_id, batch.rows) for batch in batches]
 
 
 async def _tables(database: Database, ingestion_id: str, table: str) -> dict[int, str]:

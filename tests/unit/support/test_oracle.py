@@ -1,0 +1,51 @@
+"""The oracle of the fault suite: what it must see in tables and ledger."""
+
+import pytest
+
+from tests.support.oracle import Loaded, broken_between, broken_in_tables
+
+ME = "00000000-0000-4000-8000-00000000000a"
+
+
+def wap_id(batch: str, generation: int = 1) -> str:
+    return f"al1:{ME}:{generation}:{batch}"
+
+
+def test_tables_that_agree_with_the_ledger_are_whole() -> None:
+    """Also with burns, with what others wrote, and with an empty burn of the last generation in the table of this."""
+    ancestries = {
+        1: {wap_id("a"): [50], wap_id("burned"): [0]},
+        2: {wap_id("b", 2): [7], wap_id("late"): [0], "somebody-elses": [3]},
+    }
+    batches = [
+        Loaded(1, wap_id("a"), 50),
+        Loaded(1, wap_id("burned"), None),
+        Loaded(1, wap_id("late"), None),
+        Loaded(2, wap_id("b", 2), 7),
+    ]
+    assert [] == broken_in_tables(ME, ancestries) + broken_between(batches, ancestries)
+
+
+def test_a_wap_id_that_is_there_twice_is_seen() -> None:
+    assert [f"I2: {wap_id('a')} is 2 times in the ancestry"] == broken_in_tables(ME, {1: {wap_id("a"): [0, 50]}})
+
+
+def test_a_batch_in_the_table_of_another_generation_is_seen() -> None:
+    assert [f"I6: {wap_id('a')} is in the table of generation 2"] == broken_in_tables(ME, {2: {wap_id("a"): [50]}})
+
+
+@pytest.mark.parametrize(
+    ("in_ledger", "ancestries", "seen"),
+    [
+        (50, {}, "I4, I7: {}: 50 rows in the ledger, 0 in the table"),
+        (0, {1: {}}, "I4, I7: {}: 0 rows in the ledger, 0 in the table"),
+        (50, {1: {wap_id("a"): [49]}}, "I4, I7: {}: 50 rows in the ledger, 49 in the table"),
+        (50, {2: {wap_id("a"): [50]}}, "I4, I7: {}: 50 rows in the ledger, 0 in the table"),
+        (None, {1: {wap_id("a"): [50]}}, "I4: {} was burned, and 50 rows of it are in the table"),
+    ],
+)
+def test_a_batch_on_which_they_differ_is_seen(
+    in_ledger: int | None, ancestries: dict[int, dict[str, list[int]]], seen: str
+) -> None:
+    batch = Loaded(1, wap_id("a"), in_ledger)
+    assert [seen.format(wap_id("a"))] == broken_between([batch], ancestries)
