@@ -10,6 +10,7 @@ Exit code 0 only if the oracle has nothing to say (NEGATIVE: only if it found du
 import asyncio
 import logging
 import os
+import re
 import secrets
 import signal
 import sys
@@ -29,6 +30,8 @@ from tests.support.eventually import eventually
 from tests.support.installation import Installation
 
 UP_WITHIN_S = 240.0
+LOUDEST = 6
+_EVENT = re.compile(r'"event": "([a-z_.]+)"')
 
 
 async def soak(minutes: float, seed: int, *, negative: bool) -> int:
@@ -152,10 +155,12 @@ def _report(
 
 
 def _logs(autoloader: Installation) -> str:
+    """How much was logged, and what most often: a service that says one thing for ever is in trouble."""
     lines = [line for service in autoloader.running for line in service.log]
-    return (
-        f"logs: {len(lines)} lines, {sum(map(len, lines)) / 1_000_000:.1f} MB, of {len(autoloader.running)} processes"
-    )
+    said = Counter(found[1] for line in lines if (found := _EVENT.search(line)))
+    loudest = ", ".join(f"{event} {count}" for event, count in said.most_common(LOUDEST))
+    size_mb = sum(map(len, lines)) / 1_000_000
+    return f"logs: {len(lines)} lines, {size_mb:.1f} MB, of {len(autoloader.running)} processes; loudest: {loudest}"
 
 
 def _keep_logs(autoloader: Installation) -> Path:
