@@ -20,7 +20,7 @@ from libs.common.storage.engine import Database
 from tests.faults.cases import RECOVERY_S, Case
 from tests.faults.landing import MINIO, landing
 from tests.faults.tally import Faults
-from tests.faults.test_kafka import admin_of, name_of
+from tests.faults.test_kafka import admin_of, name_of, reader_of
 from tests.support.eventually import eventually
 from tests.support.installation import SWEEP_S, Installation, ServiceProcess, installation
 from tests.support.s3_proxy import s3_proxy
@@ -119,11 +119,23 @@ async def test_a_lease_ends_when_the_database_says_so(case: Case, frozen_s: int)
 async def test_an_api_that_is_behind_repeats_a_lost_request_in_time(case: Case) -> None:
     """When it is due by the database's clock."""
     await case.begin()
+    topic = name_of(RUN_REQUESTS, case.autoloader)
+    async with reader_of(case.autoloader, topic, RUN_REQUESTS.partitions) as (consumer, own):
+
+        async def is_sent() -> bool:
+            return case.ingestion_id.encode() in {
+                message.key for messages in (await consumer.getmany(timeout_ms=100)).values() for message in messages
+            }
+
+        await consumer.seek_to_beginning(*own)
+        await eventually(is_sent, RECOVERY_S, what="the request is in its topic")
     async with admin_of(case.autoloader) as admin:
-        await admin.delete_topics([name_of(RUN_REQUESTS, case.autoloader)])
+        await admin.delete_topics([topic])
     case.faults.inject()
     await asyncio.gather(case.autoloader.start("scanner"), case.autoloader.start("executor"))
     await case.check()
+    api = case.autoloader.running[0]
+    assert api.says("sweep.requests_repeated")
 
 
 @pytest.mark.fault("F49", "the store refuses a scanner an hour ahead and an executor an hour behind")
