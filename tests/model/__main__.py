@@ -10,7 +10,7 @@ import re
 import sys
 
 import structlog
-from hypothesis import HealthCheck, seed, settings
+from hypothesis import HealthCheck, Phase, seed, settings
 from hypothesis.stateful import run_state_machine_as_test
 
 from libs.common import failpoints
@@ -19,16 +19,20 @@ from tests.model.machine import Autoloader, PaperBurn, PlainAppend, Tally
 STEPS_IN_A_STORY_MAX = 50
 CONTROLS: dict[type[Autoloader], str] = {
     PlainAppend: "rows duplicated|a wap id is in the ancestry twice",
-    PaperBurn: "a burned batch is in the table",
+    PaperBurn: "a burned batch is in the table|rows duplicated",
 }
 """Each machine that is broken on purpose, and what its bad end must say, as a regular expression."""
 STORIES_IN_A_ROUND = 200
+CONTROL_STEPS = 400_000
+"""As many as a control may need: one round in four finds a paper burn, and which ones do is not the same everywhere,
+since what Hypothesis draws for a seed depends on the modules that are loaded."""
 
 
-def stories(count: int) -> settings:
+def stories(count: int, *, is_shrunken: bool = True) -> settings:
     """The settings for so many stories. Nothing is remembered between calls: a seed tells the same stories again."""
     return settings(
         max_examples=count,
+        phases=(Phase.generate, *((Phase.shrink,) if is_shrunken else ())),
         stateful_step_count=STEPS_IN_A_STORY_MAX,
         database=None,
         deadline=None,
@@ -37,12 +41,14 @@ def stories(count: int) -> settings:
     )
 
 
-def tell(machine: type[Autoloader], *, first_seed: int, steps: int) -> AssertionError | None:
-    """Rounds of stories until so many steps were taken, or until one ends badly: then that, shrunken, in its notes."""
+def tell(machine: type[Autoloader], *, first_seed: int, steps: int, is_shrunken: bool = True) -> AssertionError | None:
+    """Rounds of stories until so many steps were taken, or until one ends badly: then that, in its notes."""
     number = first_seed
     while machine.tally.steps < steps:
         try:
-            run_state_machine_as_test(seed(number)(machine), settings=stories(STORIES_IN_A_ROUND))
+            run_state_machine_as_test(
+                seed(number)(machine), settings=stories(STORIES_IN_A_ROUND, is_shrunken=is_shrunken)
+            )
         except AssertionError as error:
             return error
         number += 1
@@ -55,7 +61,7 @@ def main() -> int:
     print(f"model: seed {first_seed}", flush=True)
     if os.environ.get("NEGATIVE", "") in ("", "0"):
         return _told(tell(Autoloader, first_seed=first_seed, steps=steps), Autoloader.tally)
-    return max([_found_out(control, first_seed=first_seed, steps=steps) for control in CONTROLS])
+    return max([_found_out(control, first_seed=first_seed) for control in CONTROLS])
 
 
 def _story(bad_end: AssertionError) -> str:
@@ -76,8 +82,8 @@ def _told(bad_end: AssertionError | None, tally: Tally) -> int:
     return 0 if bad_end is None and not missed else 1
 
 
-def _found_out(control: type[Autoloader], *, first_seed: int, steps: int) -> int:
-    bad_end = tell(control, first_seed=first_seed, steps=steps)
+def _found_out(control: type[Autoloader], *, first_seed: int) -> int:
+    bad_end = tell(control, first_seed=first_seed, steps=CONTROL_STEPS)
     if bad_end is not None and re.search(CONTROLS[control], str(bad_end)):
         print(_story(bad_end))
         print(f"model: {control.__name__} was found out: {bad_end}", flush=True)
