@@ -20,7 +20,7 @@ from aiokafka import AIOKafkaProducer
 from aiokafka.admin import AIOKafkaAdminClient, NewTopic
 from aiokafka.errors import KafkaError
 
-from tests.faults.cases import Case
+from tests.faults.cases import RECORDS, Case
 from tests.faults.tally import Faults
 from tests.faults.test_kafka import case_of, progressed
 from tests.support.databases import server_url
@@ -204,11 +204,15 @@ async def test_spark_that_stays_without_room_blames_no_file(s3: Any, spark: Any,
             ) as autoloader,
             case_of(autoloader, s3, spark, faults) as case,
         ):
-            await case.create(files=FILES, files_per_batch=FILES)
+            await case.begin(files=2)
+            await case.succeeded()
+            for file in range(2, FILES):
+                await case.put(case.key(file), range(file * RECORDS, (file + 1) * RECORDS))
             disk.fill()
             await case.ask()
-            await eventually(lambda: names_the_disk(autoloader, "batch.given_up"), 2 * STRUCK_S, what="patience ends")
+            await eventually(lambda: names_the_disk(autoloader, "batch.left"), 2 * STRUCK_S, what="no burn either")
             faults.inject()
+            assert names_the_disk(autoloader, "batch.given_up")
             disk.free()
             run = await case.ended()
             if run["status"] != "success":
