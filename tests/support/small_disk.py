@@ -9,13 +9,17 @@ with small_disk(size_mb=200) as disk:
 
 import errno
 import os
+import re
+import shutil
 import subprocess
 import tempfile
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from pathlib import Path
 
+_DEVICE = "autoloader-test"
+_PREFIX = "autoloader-disk-"
 _CHUNKS_BYTES = (1024 * 1024, 4096, 1)
 """The last bytes of a file system go in small pieces."""
 
@@ -49,20 +53,33 @@ class SmallDisk:
 
 @contextmanager
 def small_disk(*, size_mb: int) -> Iterator[SmallDisk]:
-    """In memory (tmpfs). Gone at the end, with whatever is on it, also if a process still has files open there.
+    """In memory (tmpfs). Gone at the end, with whatever is on it, also if a process still has files open there; the
+    next one takes those away that killed test runs have left.
 
     Raises:
         CalledProcessError: this machine does not let us mount; see ``why_no_small_disk``.
     """
-    with tempfile.TemporaryDirectory(prefix="autoloader-disk-") as folder:
+    _unmount_orphans()
+    with tempfile.TemporaryDirectory(prefix=f"{_PREFIX}{os.getpid()}-") as folder:
         path = Path(folder) / "disk"
         path.parent.chmod(0o755)  # Postgres runs as somebody else
         path.mkdir()
-        _run("mount", "-t", "tmpfs", "-o", f"size={size_mb}m,mode=0755", "autoloader-test", str(path))
+        _run("mount", "-t", "tmpfs", "-o", f"size={size_mb}m,mode=0755", _DEVICE, str(path))
         try:
             yield SmallDisk(path)
         finally:
             _run("umount", "--lazy", str(path))
+
+
+def _unmount_orphans() -> None:
+    """The process that mounted one is in its folder's name."""
+    for line in Path("/proc/self/mounts").read_text().splitlines():
+        device, path = line.split(" ")[:2]
+        owner = re.search(rf"{_PREFIX}(\d+)-", path)
+        if device == _DEVICE and owner and not Path("/proc", owner[1]).exists():
+            with suppress(OSError, subprocess.CalledProcessError):  # another test run may be at it
+                _run("umount", "--lazy", path)
+                shutil.rmtree(Path(path).parent)
 
 
 def why_no_small_disk() -> str | None:
