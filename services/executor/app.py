@@ -18,10 +18,10 @@ from services.executor.commit import CommitProtocol
 from services.executor.handlers import Batches, Patience
 from services.executor.rebuild import Rebuilds
 from services.executor.reconciler import Reconciler
-from services.executor.refresh import Refreshes, RefreshSweeper
+from services.executor.refresh import Refreshes
 from services.executor.settings import ExecutorSettings
 from services.executor.subscriptions import subscriptions
-from services.executor.sweeper import BatchSweeper
+from services.executor.sweepers import batch_sweeper, reconciliation_sweeper, refresh_sweeper
 from services.executor.table_lanes import TableLanes
 
 CONSUMER = "executor"
@@ -56,16 +56,8 @@ def build_service(settings: ExecutorSettings) -> Service:
         patience=Patience(settings.attempts_max, settings.takeovers_max),
         aside=Aside.for_sweeps(sweep_interval, backbone.database.now),
     )
-    sweeper = BatchSweeper(
-        ledger,
-        batches,
-        interval=sweep_interval,
-        at_once=settings.batches_at_once,
-    )
     refresh_ledger = RefreshLedger(backbone.database, backbone.outbox, owner=settings.instance_id, lease=lease)
     refreshes = Refreshes(refresh_ledger, ledger, definitions, tables, protocol, heartbeat=lease / 3)
-    refresh_sweeper = RefreshSweeper(refresh_ledger, refreshes, interval=sweep_interval)
-
     requests = Reconciliations(backbone.database, owner=settings.instance_id, lease=lease)
     reconciler = Reconciler(
         requests,
@@ -74,16 +66,18 @@ def build_service(settings: ExecutorSettings) -> Service:
         objects,
         Rebuilds(requests, LedgerRebuild(backbone.database, requests)),
         heartbeat=lease / 3,
-        sweep_interval=sweep_interval,
     )
 
     service = Service("executor")
     service.add_resource("objects", stop=objects.close)
     service.add_resource("spark sessions", stop=sessions.close)
     backbone.attach(service)
-    service.add_task("sweeper", sweeper.run)
-    service.add_task("reconciliation sweeper", reconciler.sweep)
-    service.add_task("refresh sweeper", refresh_sweeper.run)
+    of_batches = batch_sweeper(ledger, batches, interval=sweep_interval, at_once=settings.batches_at_once)
+    of_refreshes = refresh_sweeper(refresh_ledger, refreshes, interval=sweep_interval)
+    of_requests = reconciliation_sweeper(requests, reconciler, interval=sweep_interval)
+    service.add_task("batch sweeper", of_batches.run)
+    service.add_task("refresh sweeper", of_refreshes.run)
+    service.add_task("reconciliation sweeper", of_requests.run)
     backbone.subscribe(
         service,
         subscriptions(batches, refreshes, reconciler),

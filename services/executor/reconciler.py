@@ -3,7 +3,6 @@
 A request that stops half-way is begun again by whoever takes it next; every step may be repeated.
 """
 
-import asyncio
 from collections.abc import AsyncIterator, Mapping, Sequence
 from datetime import timedelta
 from typing import Any, Protocol
@@ -47,7 +46,6 @@ class Reconciler:
         rebuilds: Rebuilds,
         *,
         heartbeat: timedelta,
-        sweep_interval: timedelta,
     ) -> None:
         self._requests = requests
         self._definitions = definitions
@@ -55,25 +53,11 @@ class Reconciler:
         self._objects = objects
         self._rebuilds = rebuilds
         self._heartbeat = heartbeat
-        self._sweep_interval = sweep_interval
 
     async def on_command(self, envelope: Envelope) -> None:
         command = envelope.message
         assert isinstance(command, AuditIngestion | RebuildLedger)
         await self.work_on(command.request_id)
-
-    async def sweep(self) -> None:
-        """Takes over what nobody works on, for ever; ends only by cancellation."""
-        while True:
-            await asyncio.sleep(self._sweep_interval.total_seconds())
-            try:
-                waiting = await self._requests.waiting(asked_before=self._sweep_interval, limit=AT_ONCE)
-                for request_id in waiting:
-                    await self.work_on(request_id)
-            except AutoloaderError as error:
-                _log.warning("sweep.failed", code=error.code, problem=error.message)
-            except Exception:  # noqa: BLE001 - our bug in one request must not end the process
-                _log.exception("sweep.bug")
 
     async def work_on(self, request_id: UUID) -> None:
         """Sees a request to its end, unless somebody else has it or it is over.

@@ -166,32 +166,3 @@ class Refreshes:
             kept_as=None if old is None else f"{to.catalog}.{to.database}.{aside}",
             metadata_location=None if old is None else old.metadata_location,
         )
-
-
-class RefreshSweeper:
-    """Takes over refreshes that nobody works on, and tries those again that met trouble. Every executor sweeps."""
-
-    def __init__(self, ledger: RefreshLedger, refreshes: Refreshes, *, interval: timedelta) -> None:
-        self._ledger = ledger
-        self._refreshes = refreshes
-        self._interval = interval
-
-    async def run(self) -> None:
-        """Sweeps for ever; ends only by cancellation."""
-        while True:
-            await asyncio.sleep(self._interval.total_seconds())
-            try:
-                for refresh_id in await self._ledger.claimable(limit=10):
-                    await self._take(refresh_id)
-            except AutoloaderError as error:
-                _log.warning("sweep.failed", code=error.code, problem=error.message)
-
-    async def _take(self, refresh_id: RefreshId) -> None:
-        try:
-            await self._refreshes.work_on(refresh_id)
-        except Fenced:
-            return
-        except AutoloaderError as error:
-            _log.warning("sweep.failed", refresh_id=str(refresh_id), code=error.code, problem=error.message)
-        except Exception:  # noqa: BLE001 - our bug in one refresh must not end the sweeping of the others
-            _log.exception("sweep.failed", refresh_id=str(refresh_id))

@@ -12,7 +12,7 @@ from libs.common.storage.definitions import RunDefinitions
 from services.scanner.handlers import Scans
 from services.scanner.settings import ScannerSettings
 from services.scanner.subscriptions import subscriptions
-from services.scanner.sweeper import ScanSweeper
+from services.scanner.sweeper import scan_sweeper
 
 CONSUMER = "scanner"
 
@@ -32,11 +32,10 @@ def build_service(settings: ScannerSettings) -> Service:
     scans = Scans(
         ledger, definitions, objects, heartbeat=lease / 3, aside=Aside.for_sweeps(sweep_interval, backbone.database.now)
     )
-    sweeper = ScanSweeper(ledger, scans, interval=sweep_interval)
 
     service = Service("scanner")
     service.add_resource("objects", stop=objects.close)
     backbone.attach(service)
-    service.add_task("sweeper", sweeper.run)
+    service.add_task("sweeper", scan_sweeper(ledger, scans, interval=sweep_interval).run)
     backbone.subscribe(service, subscriptions(scans), consumer=CONSUMER, concurrency=settings.scans_at_once)
     return service

@@ -22,7 +22,7 @@ from libs.common.failpoints import failpoint
 from libs.common.ids import IngestionId, RefreshId, RunId, TenantId, new_ingestion_id, new_refresh_id, new_run_id
 from libs.common.lifecycle.run import FINAL, Run, advance
 from libs.common.storage.definitions import RunDefinition
-from tests.support.memory_ledger import MemoryLedger
+from tests.support.memory_ledger import MemoryLedger, RunRow
 
 _TENANT = TenantId("t")
 
@@ -149,6 +149,7 @@ class Api:
         run_id = RunId(fact.run_id)
         self.runs[run_id] = advance(self.runs[run_id], fact)
         if self.runs[run_id].status in FINAL:
+            self._ledger.runs.pop(run_id, None)
             if self.queued == run_id:
                 self.queued = None
             self._dispatch_queued()
@@ -158,14 +159,19 @@ class Api:
         self.orders[run_id] = self._order(run_id, self.generation, trigger)
         self.runs[run_id] = Run()
         if is_first:
-            self._ledger.events.append(self._request_of(run_id))
+            self._dispatch(run_id)
         else:
             self.queued = run_id
 
     def _dispatch_queued(self) -> None:
         if self.queued is not None and not self.is_run_active:
             run_id, self.queued = self.queued, None
-            self._ledger.events.append(self._request_of(run_id))
+            self._dispatch(run_id)
+
+    def _dispatch(self, run_id: RunId) -> None:
+        row = RunRow(self.ingestion_id, self.orders[run_id].generation, self._ledger.clock())
+        self._ledger.runs[run_id] = row
+        self._ledger.events.append(self._request_of(run_id))
 
     def _request_of(self, run_id: RunId) -> RunRequested:
         order = self.orders[run_id]

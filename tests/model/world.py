@@ -180,7 +180,7 @@ class World:
 
     def sweep(self) -> list[Process]:
         """What the sweepers of scanner and executor find, each taken up by a process of its own."""
-        scans = self.loop.run_until_complete(self.ledger.scanner().abandoned(limit=4))
+        scans = self.loop.run_until_complete(self.ledger.scanner().claimable(requested_before=SWEEP_INTERVAL, limit=4))
         batches = self.loop.run_until_complete(self.ledger.executor().claimable(planned_before=SWEEP_INTERVAL, limit=4))
         refreshes = self.loop.run_until_complete(self.ledger.refresher().claimable(limit=4))
         return [

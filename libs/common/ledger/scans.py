@@ -4,7 +4,7 @@ from collections.abc import Sequence
 from datetime import timedelta
 from typing import Any
 
-from sqlalchemy import ColumnElement, and_, func, or_, select, update
+from sqlalchemy import ColumnElement, and_, func, or_, select, union_all, update
 from sqlalchemy.dialects.postgresql import insert
 from sqlalchemy.exc import IntegrityError
 from sqlalchemy.ext.asyncio import AsyncConnection
@@ -25,10 +25,12 @@ from libs.common.ledger.planned import create_batch
 from libs.common.ledger.run_log import PROBLEMS_IN_AN_EVENT_MAX, RunLog
 from libs.common.ledger.states import LIVE_FILE_STATES, FileState, ScanState
 from libs.common.ledger.tables import file, scan, storable
+from libs.common.storage.control import run
 from libs.common.storage.engine import Database
 from libs.common.storage.outbox import Outbox
 
 _ROWS_PER_INSERT = 1000
+_UNLEASED = or_(scan.c.lease_until.is_(None), scan.c.lease_until < func.clock_timestamp())
 _NOT_OURS_TO_TAKE = LIVE_FILE_STATES - {FileState.DISCOVERED}
 
 
@@ -62,7 +64,7 @@ class ScanLedger:
                     .where(
                         scan.c.run_id == run_id,
                         scan.c.state == ScanState.SCANNING,
-                        or_(scan.c.lease_until.is_(None), scan.c.lease_until < func.clock_timestamp()),
+                        _UNLEASED,
                     )
                     .values(token=scan.c.token + 1, attempts=scan.c.attempts + 1, owner=self._owner, **self._fresh())
                     .returning(scan.c.token, scan.c.attempts)
@@ -170,18 +172,23 @@ class ScanLedger:
         async with self._database.begin() as connection:
             await connection.execute(update(scan).where(self._held(claim)).values(lease_until=None))
 
-    async def abandoned(self, *, limit: int) -> list[tuple[RunId, IngestionId, int]]:
-        """Listings that nobody works on, oldest first: (run, ingestion, generation)."""
-        async with self._database.read() as connection:
-            rows = await connection.execute(
-                select(scan.c.run_id, scan.c.ingestion_id, scan.c.generation)
-                .where(
-                    scan.c.state == ScanState.SCANNING,
-                    or_(scan.c.lease_until.is_(None), scan.c.lease_until < func.clock_timestamp()),
-                )
-                .order_by(scan.c.created_at)
-                .limit(limit)
+    async def claimable(self, *, requested_before: timedelta, limit: int) -> list[tuple[RunId, IngestionId, int]]:
+        """Listings that nobody works on, oldest first: (run, ingestion, generation). Their lease ended, or no scanner
+        came within ``requested_before``."""
+        left_behind = select(
+            scan.c.run_id, scan.c.ingestion_id, scan.c.generation, scan.c.created_at.label("since")
+        ).where(scan.c.state == ScanState.SCANNING, _UNLEASED)
+        never_begun = (
+            select(run.c.id, run.c.ingestion_id, run.c.generation, run.c.dispatched_at)
+            .outerjoin(scan, scan.c.run_id == run.c.id)
+            .where(
+                run.c.ended_at.is_(None),
+                run.c.dispatched_at < func.clock_timestamp() - requested_before,
+                scan.c.run_id.is_(None),
             )
+        )
+        async with self._database.read() as connection:
+            rows = await connection.execute(union_all(left_behind, never_begun).order_by("since").limit(limit))
             return [(RunId(r.run_id), IngestionId(r.ingestion_id), r.generation) for r in rows]
 
     def _held(self, claim: ScanClaim) -> ColumnElement[bool]:

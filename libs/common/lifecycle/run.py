@@ -31,7 +31,7 @@ class RunStatus(StrEnum):
     """Where a run stands. Each state says what a crash leaves behind, and who repairs it."""
 
     ACCEPTED = "accepted"
-    """Asked for, not begun. Lost request: the API's sweeper asks again until the run has a scan."""
+    """Asked for, not begun. Lost request: a scanner's sweeper begins the run all the same."""
 
     RUNNING = "running"
     """A scanner or an executor is at work. Lost worker: its lease ends and a sweeper hands the work on."""

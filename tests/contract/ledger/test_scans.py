@@ -11,7 +11,9 @@ from libs.common.errors import Fenced
 from libs.common.ledger.model import BurnVerdict, Fate, KnownVersion, Page, PublishedBatch, Refusal, ScanClaim
 from libs.common.ledger.states import FileState
 from tests.contract.ledger.worlds import (
+    LONG,
     SHORT,
+    Order,
     World,
     batch_of,
     claimed,
@@ -28,6 +30,11 @@ from tests.support.eventually import eventually
 pytestmark = pytest.mark.contract
 GONE = Problem(error_type="bucket_not_found", message="there is no such bucket")
 ODD = Problem(error_type="unreadable_key", message="its name is odd")
+
+
+async def claimable(world: World, *, requested_before: timedelta = LONG) -> list[Order]:
+    found = await world.scanner().claimable(requested_before=requested_before, limit=1000)
+    return [Order(*run) for run in found]
 
 
 # --- claims -----------------------------------------------------------------------------------------------------
@@ -123,7 +130,7 @@ async def test_a_listing_that_is_over_is_not_begun_again(world: World, end: str)
     else:
         await world.scanner().complete(claim, Page(), ())
     assert await world.scanner().claim(order.run_id, order.ingestion_id, 1) is None
-    assert order.run_id not in [run_id for run_id, _, _ in await world.scanner().abandoned(limit=1000)]
+    assert order not in await claimable(world)
 
 
 async def test_a_heartbeat_that_crosses_the_end_of_its_own_listing_is_no_alarm(world: World) -> None:
@@ -144,17 +151,33 @@ async def test_listings_that_nobody_works_on_are_found(world: World) -> None:
     await claimed(world, held)
     await world.scanner().complete(await claimed(world, over), Page(), ())
 
-    async def found() -> list[object]:
-        ours = {o.run_id for o in (expired, released, held, over)}
-        return [run for run in await world.scanner().abandoned(limit=1000) if run[0] in ours]
+    async def both_are_found() -> bool:
+        found = await claimable(world)
+        assert held not in found
+        assert over not in found
+        return [expired, released] == [order for order in found if order in (expired, released)]
 
-    expected = [(o.run_id, o.ingestion_id, 1) for o in (expired, released)]
-    await eventually(lambda: _equals(expected, found()))
-    assert 1 == len(await world.scanner().abandoned(limit=1))
+    await eventually(both_are_found)
+    assert 1 == len(await world.scanner().claimable(requested_before=LONG, limit=1))
 
 
-async def _equals(expected: object, actual: object) -> bool:
-    return bool(expected == await actual)  # type: ignore[misc]
+async def test_runs_that_nobody_began_are_found(world: World) -> None:
+    """Their request is lost, or waits in Kafka for a scanner that died. Not those that were asked for just now, nor
+    those that wait for another run, have ended, or were begun."""
+    asked, queued, ended, begun = [new_order() for _ in range(4)]
+    for order in (asked, ended, begun):
+        await world.ask(order)
+    await world.ask(queued, is_dispatched=False)
+    await world.end(ended)
+    await claimed(world, begun)
+
+    async def is_found() -> bool:
+        found = await claimable(world, requested_before=SHORT)
+        assert not {queued, ended, begun} & set(found)
+        return asked in found
+
+    await eventually(is_found)
+    assert asked not in await claimable(world, requested_before=LONG)
 
 
 # --- pages ------------------------------------------------------------------------------------------------------

@@ -5,7 +5,7 @@ from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from typing import Any, Protocol
 
-from sqlalchemy import select
+from sqlalchemy import func, select
 
 from libs.common.contracts.codec import decode
 from libs.common.contracts.events import FileBatchPlanned, Message, RunFact
@@ -17,10 +17,10 @@ from libs.common.ledger.refreshes import RefreshLedger
 from libs.common.ledger.scans import ScanLedger
 from libs.common.ledger.states import BatchState, FileState
 from libs.common.ledger.tables import batch, file
-from libs.common.storage.control import outbox
+from libs.common.storage.control import ingestion, outbox, run
 from libs.common.storage.engine import Database
 from libs.common.storage.outbox import Outbox
-from tests.support.memory_ledger import MemoryBatchLedger, MemoryLedger, MemoryRefreshLedger, MemoryScanLedger
+from tests.support.memory_ledger import MemoryBatchLedger, MemoryLedger, MemoryRefreshLedger, MemoryScanLedger, RunRow
 
 LONG = timedelta(minutes=5)
 SHORT = timedelta(milliseconds=50)
@@ -67,6 +67,8 @@ class World(Protocol):
     async def files(self, ingestion_id: IngestionId) -> list[FileSeen]: ...
     async def batch_state(self, batch_id: BatchId) -> BatchState: ...
     async def begin_generation(self, ingestion_id: IngestionId, generation: int) -> None: ...
+    async def ask(self, order: Order, *, is_dispatched: bool = True) -> None: ...
+    async def end(self, order: Order) -> None: ...
 
 
 class MemoryWorld:
@@ -109,6 +111,13 @@ class MemoryWorld:
         async with self._ledger.transaction():
             self._ledger.begin_generation(ingestion_id, generation)
 
+    async def ask(self, order: Order, *, is_dispatched: bool = True) -> None:
+        if is_dispatched:
+            self._ledger.runs[order.run_id] = RunRow(order.ingestion_id, order.generation, self._ledger.clock())
+
+    async def end(self, order: Order) -> None:
+        del self._ledger.runs[order.run_id]
+
 
 class PostgresWorld:
     def __init__(self, database: Database) -> None:
@@ -144,6 +153,28 @@ class PostgresWorld:
     async def begin_generation(self, ingestion_id: IngestionId, generation: int) -> None:
         async with self.database.begin() as connection:
             await begin_generation(connection, ingestion_id, generation)
+
+    async def ask(self, order: Order, *, is_dispatched: bool = True) -> None:
+        owner = {"tenant_id": "t", "definition": {}}
+        async with self.database.begin() as connection:
+            await connection.execute(
+                ingestion.insert().values(id=order.ingestion_id, status="active", created_by="me", **owner)
+            )
+            await connection.execute(
+                run.insert().values(
+                    id=order.run_id,
+                    ingestion_id=order.ingestion_id,
+                    generation=order.generation,
+                    trigger="manual",
+                    definition_version=1,
+                    dispatched_at=func.now() if is_dispatched else None,
+                    **owner,
+                )
+            )
+
+    async def end(self, order: Order) -> None:
+        async with self.database.begin() as connection:
+            await connection.execute(run.update().where(run.c.id == order.run_id).values(ended_at=func.now()))
 
 
 _VALUES = select(outbox.c.value).order_by(outbox.c.id)

@@ -22,7 +22,7 @@ from services.executor.commit import CommitProtocol
 from services.executor.domain.schema_change import Addition
 from services.executor.handlers import Batches, Patience
 from services.executor.ports import Table
-from services.executor.sweeper import BatchSweeper
+from services.executor.sweepers import batch_sweeper
 from services.executor.table_lanes import TableLanes
 from tests.integration.executor.world import LEASE, TO, World, lines
 from tests.support.clocks import behind_us, the_same_time
@@ -299,7 +299,7 @@ async def test_the_sweeper_takes_over_what_nobody_works_on(executor: Executor) -
     await executor.world.claim(vanished)
     executor.world.now += 2 * LEASE
     executor.ledger.before("claim", ZeroDivisionError())
-    sweeper = BatchSweeper(
+    sweeper = batch_sweeper(
         cast("BatchLedger", executor.ledger.around(executor.world.executor)),
         executor.batches,
         interval=timedelta(milliseconds=1),

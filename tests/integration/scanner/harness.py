@@ -5,6 +5,7 @@ import base64
 from collections import Counter
 from collections.abc import AsyncIterator, Iterable, Sequence
 from datetime import timedelta
+from typing import Any
 
 from sqlalchemy import func, select
 
@@ -34,8 +35,9 @@ from libs.common.storage.control import ingestion, outbox, run
 from libs.common.storage.definitions import RunDefinitions
 from libs.common.storage.engine import Database
 from libs.common.storage.outbox import Outbox
+from libs.common.sweeper import Sweeper
 from services.scanner.handlers import Scans
-from services.scanner.sweeper import ScanSweeper
+from services.scanner.sweeper import scan_sweeper
 from tests.support.memory_objects import MemoryObjects
 
 LONG = timedelta(minutes=5)
@@ -77,8 +79,8 @@ class Harness:
             aside=aside or Aside(LONG, self.database.now),
         )
 
-    def sweeper(self, scans: Scans, *, interval: timedelta = timedelta(milliseconds=10)) -> ScanSweeper:
-        return ScanSweeper(self.ledger(), scans, interval=interval)
+    def sweeper(self, scans: Scans, *, interval: timedelta = timedelta(milliseconds=10)) -> Sweeper[Any]:
+        return scan_sweeper(self.ledger(), scans, interval=interval)
 
     async def new_run(self) -> RunId:
         """A run as the API would have stored it, but for its queue: several may be under way."""

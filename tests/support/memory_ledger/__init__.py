@@ -15,9 +15,9 @@ from datetime import timedelta
 from tests.support.memory_ledger.batches import MemoryBatchLedger
 from tests.support.memory_ledger.refreshes import MemoryRefreshLedger
 from tests.support.memory_ledger.scans import MemoryScanLedger
-from tests.support.memory_ledger.tables import Tables
+from tests.support.memory_ledger.tables import RunRow, Tables
 
-__all__ = ["LEASE", "MemoryBatchLedger", "MemoryLedger", "MemoryRefreshLedger", "MemoryScanLedger"]
+__all__ = ["LEASE", "MemoryBatchLedger", "MemoryLedger", "MemoryRefreshLedger", "MemoryScanLedger", "RunRow"]
 
 LEASE = timedelta(seconds=30)
 

@@ -25,7 +25,7 @@ class MemoryScanLedger:
         async with self._tables.transaction():
             self._tables.hold_generation(ingestion_id, generation)
             scans = self._tables.scans
-            row = scans.setdefault(run_id, ScanRow(run_id, ingestion_id, generation))
+            row = scans.setdefault(run_id, ScanRow(run_id, ingestion_id, generation, self._tables.clock()))
             if row.state is not ScanState.SCANNING or not self._tables.is_free(row.lease_until):
                 return None
             row = replace(row, token=row.token + 1, attempts=row.attempts + 1, owner=self._owner)
@@ -88,14 +88,20 @@ class MemoryScanLedger:
             if self._held(claim):
                 self._tables.scans[claim.run_id] = replace(self._tables.scans[claim.run_id], lease_until=None)
 
-    async def abandoned(self, *, limit: int) -> list[tuple[RunId, IngestionId, int]]:
-        async with self._tables.transaction():
-            rows = [
-                row
-                for row in self._tables.scans.values()
-                if row.state is ScanState.SCANNING and self._tables.is_free(row.lease_until)
+    async def claimable(self, *, requested_before: timedelta, limit: int) -> list[tuple[RunId, IngestionId, int]]:
+        tables = self._tables
+        async with tables.transaction():
+            left_behind = [
+                (row.created_at, (row.run_id, row.ingestion_id, row.generation))
+                for row in tables.scans.values()
+                if row.state is ScanState.SCANNING and tables.is_free(row.lease_until)
             ]
-        return [(row.run_id, row.ingestion_id, row.generation) for row in rows[:limit]]
+            never_begun = [
+                (row.dispatched_at, (run_id, row.ingestion_id, row.generation))
+                for run_id, row in tables.runs.items()
+                if run_id not in tables.scans and row.dispatched_at < tables.clock() - requested_before
+            ]
+        return [run for _, run in sorted([*left_behind, *never_begun])[:limit]]
 
     def _fresh(self) -> datetime:
         return self._tables.clock() + self._lease

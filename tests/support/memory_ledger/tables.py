@@ -68,6 +68,7 @@ class ScanRow:
     run_id: RunId
     ingestion_id: IngestionId
     generation: int
+    created_at: datetime
     state: ScanState = ScanState.SCANNING
     token: int = 0
     attempts: int = 0
@@ -76,6 +77,15 @@ class ScanRow:
     seq: int = 0
     totals: Totals = field(default_factory=Totals)
     outcome: str | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class RunRow:
+    """A run of the API's that was asked for and has not ended, as scanners see it."""
+
+    ingestion_id: IngestionId
+    generation: int
+    dispatched_at: datetime
 
 
 @dataclass(frozen=True, slots=True)
@@ -127,6 +137,7 @@ class Tables:
         self.away = False
         self.files: dict[FileId, FileRow] = {}
         self.batches: dict[BatchId, BatchRow] = {}
+        self.runs: dict[RunId, RunRow] = {}
         self.scans: dict[RunId, ScanRow] = {}
         self.refreshes: dict[RefreshId, RefreshRow] = {}
         self.schema_versions: dict[tuple[IngestionId, int], tuple[SchemaVersion, ...]] = {}
@@ -145,14 +156,14 @@ class Tables:
         if self.away:
             raise Temporary("Postgres is not available", code="database_unavailable")
         files, batches, scans = self.files.copy(), self.batches.copy(), self.scans.copy()
-        refreshes = self.refreshes.copy()
+        runs, refreshes = self.runs.copy(), self.refreshes.copy()
         schema_versions, events = self.schema_versions.copy(), self.events.copy()
         generations, halts = self.generations.copy(), self.halts.copy()
         try:
             yield
         except BaseException:
             self.files, self.batches, self.scans = files, batches, scans
-            self.refreshes = refreshes
+            self.runs, self.refreshes = runs, refreshes
             self.schema_versions, self.events = schema_versions, events
             self.generations, self.halts = generations, halts
             raise

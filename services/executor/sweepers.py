@@ -1,0 +1,48 @@
+"""Which work an executor takes up by itself: what another one left behind, and what nobody began."""
+
+from datetime import timedelta
+from uuid import UUID
+
+from libs.common.ids import BatchId, RefreshId
+from libs.common.ledger.batches import BatchLedger
+from libs.common.ledger.reconciliations import Reconciliations
+from libs.common.ledger.refreshes import RefreshLedger
+from libs.common.sweeper import Sweeper
+from services.executor.handlers import Batches
+from services.executor.reconciler import Reconciler
+from services.executor.refresh import Refreshes
+
+_AT_ONCE = 2
+"""Refreshes, and audits or rebuilds: rarer than batches, and each has Spark's attention for longer."""
+
+
+def batch_sweeper(ledger: BatchLedger, batches: Batches, *, interval: timedelta, at_once: int) -> Sweeper[BatchId]:
+    return Sweeper(
+        lambda limit: ledger.claimable(planned_before=interval, limit=limit),
+        batches.work_on,
+        kind="batch",
+        interval=interval,
+        at_once=at_once,
+        aside=batches.aside,
+    )
+
+
+def refresh_sweeper(ledger: RefreshLedger, refreshes: Refreshes, *, interval: timedelta) -> Sweeper[RefreshId]:
+    """Also tries those again that met trouble."""
+    return Sweeper(
+        lambda limit: ledger.claimable(limit=limit),
+        refreshes.work_on,
+        kind="refresh",
+        interval=interval,
+        at_once=_AT_ONCE,
+    )
+
+
+def reconciliation_sweeper(requests: Reconciliations, reconciler: Reconciler, *, interval: timedelta) -> Sweeper[UUID]:
+    return Sweeper(
+        lambda limit: requests.waiting(asked_before=interval, limit=limit),
+        reconciler.work_on,
+        kind="reconciliation",
+        interval=interval,
+        at_once=_AT_ONCE,
+    )
