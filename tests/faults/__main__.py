@@ -10,12 +10,17 @@ from typing import Any
 
 import pytest
 
+from libs.common.storage.engine import TRANSACTION_S
 from tests.faults.catalogue import not_run
 from tests.faults.mode import VARIABLE, Mode
-from tests.faults.tally import Outcome, control_line, last_line, recovery_line
+from tests.faults.tally import Outcome, Promise, control_line, last_line, recovery_line
 from tests.support.installation import LEASE_S, SWEEP_S
 
-RECOVERY_BOUND_S = LEASE_S + SWEEP_S + 5
+PROMISES = (
+    Promise("kill -9", "lease + sweep + 5 s", LEASE_S + SWEEP_S + 5),
+    # Its connections stay open, and its locks with them, until the server ends what takes too long.
+    Promise("SIGSTOP", "transaction limit + sweep + 5 s", max(LEASE_S, TRANSACTION_S) + SWEEP_S + 5),
+)
 
 
 @dataclass
@@ -52,7 +57,8 @@ def main(arguments: list[str]) -> int:
         return 0 if seen else 1
     if not options:  # whoever selects knows what was left out
         print("\n".join(not_run({outcome.number for outcome in report.outcomes})))
-    print(recovery_line(report.outcomes, RECOVERY_BOUND_S))
+    for promise in PROMISES:
+        print(recovery_line(report.outcomes, promise))
     print(last_line(report.outcomes), flush=True)
     return int(code)
 

@@ -4,7 +4,6 @@ import asyncio
 import json
 import os
 import signal
-import time
 from collections.abc import Collection
 from contextlib import suppress
 from dataclasses import dataclass, field
@@ -13,7 +12,7 @@ from typing import Any
 
 import httpx
 
-from tests.faults.tally import Faults
+from tests.faults.tally import Faults, Struck
 from tests.support.eventually import eventually
 from tests.support.installation import Installation, ServiceProcess
 from tests.support.landing import FINAL, s3_client
@@ -98,16 +97,17 @@ class Case:
     async def ask(self) -> None:
         self.run_id = (await self.autoloader.post(f"/{self.ingestion_id}/run"))["run_id"]
 
-    async def killed(self, victim: ServiceProcess) -> float:
-        """Waits for the fault to strike; returns the moment, on the monotonic clock."""
+    async def killed(self, victim: ServiceProcess) -> Struck:
+        """Waits for the fault to strike."""
         assert -signal.SIGKILL == await victim.ended()
         self.faults.inject()
-        return time.monotonic()
+        return Struck("kill -9")
 
-    async def frozen(self, victim: ServiceProcess) -> None:
+    async def frozen(self, victim: ServiceProcess) -> Struck:
         """Waits for SIGSTOP to strike."""
         await eventually(lambda: is_stopped(victim.process.pid), RECOVERY_S, what=f"the {victim.name} has frozen")
         self.faults.inject()
+        return Struck("SIGSTOP")
 
     async def ended(self) -> dict[str, Any]:
         """The run, once it has ended by itself."""
@@ -122,11 +122,11 @@ class Case:
         await eventually(is_over, RECOVERY_S, what=f"the run of {self.name} ends")
         return run
 
-    async def succeeded(self, *, since: float | None = None) -> dict[str, Any]:
+    async def succeeded(self, *, since: Struck | None = None) -> dict[str, Any]:
         """The run, which ended in success; ``since`` is when the fault struck, and makes this a recovery."""
         run = await self.ended()
         if since is not None:
-            self.faults.recovered(time.monotonic() - since)
+            self.faults.recovered(since)
         assert "success" == run["status"], self.story_of(run)
         return run
 
@@ -136,7 +136,7 @@ class Case:
             self.ingestion_id, self.table, self.expected, foreign=foreign, history_is_whole=history_is_whole
         )
 
-    async def check(self, *, since: float | None = None) -> dict[str, Any]:
+    async def check(self, *, since: Struck | None = None) -> dict[str, Any]:
         """The run ends in success by itself, its counts are those of the source, and the oracle has nothing to say."""
         run = await self.succeeded(since=since)
         self.faults.judged(await self.verdict())

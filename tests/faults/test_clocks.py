@@ -4,7 +4,6 @@ too long; what a wrong clock cannot do, a process with a right one does."""
 import asyncio
 import signal
 import socket
-import time
 from collections.abc import AsyncIterator
 from functools import partial
 from typing import Any
@@ -107,8 +106,7 @@ async def test_a_lease_ends_when_the_database_says_so(case: Case, frozen_s: int)
         case.autoloader.start("scanner"),
     )
     await case.begin()
-    await case.frozen(frozen)
-    struck = time.monotonic()
+    struck = await case.frozen(frozen)
     await start_skewed(case.autoloader, "executor", -frozen_s)
     await case.succeeded(since=struck)
     frozen.signal(signal.SIGCONT)

@@ -2,7 +2,6 @@
 
 import asyncio
 import signal
-import time
 from typing import Any
 
 import httpx
@@ -127,8 +126,7 @@ async def test_a_frozen_executor_that_wakes_up_is_fenced(case: Case, point: str)
         case.autoloader.start("executor", failpoint=f"{point}:1:stop"), case.autoloader.start("scanner")
     )
     await case.begin()
-    await case.frozen(frozen)
-    struck = time.monotonic()
+    struck = await case.frozen(frozen)
     await case.autoloader.start("executor")
     await case.succeeded(since=struck)
     frozen.signal(signal.SIGCONT)
