@@ -41,7 +41,7 @@ def build_rest(settings: ApiSettings, backbone: Backbone, objects: ObjectStore) 
     clusters = Clusters(settings.clusters)
     box = SecretBox(settings.require_secret_key())
     return build_http(
-        ingestions=Ingestions(backbone.database, box, clusters),
+        ingestions=Ingestions(backbone.database, box, clusters, backbone.outbox),
         runs=Runs(
             backbone.database,
             clusters,

@@ -122,7 +122,7 @@ class Scans:
         seen = _Seen()
         async for files in self._matching(source, order, seen):
             known = await self._ledger.known(claim, files)
-            found = select(files, known, claim.run_id)
+            found = select(files, known, claim.run_id, retry_of=order.retry_of)
             seen.skipped += found.skipped
             page = Page(
                 taken=found.taken,

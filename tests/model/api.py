@@ -23,6 +23,7 @@ from libs.common.ids import IngestionId, RefreshId, RunId, TenantId, new_ingesti
 from libs.common.lifecycle.run import FINAL, Run, advance
 from libs.common.storage.definitions import RunDefinition
 from tests.support.memory_ledger import MemoryLedger, RunRow
+from tests.support.memory_ledger.cancellations import cancel_run
 
 _TENANT = TenantId("t")
 
@@ -85,6 +86,13 @@ class Api:
             )
             self.refreshes[refresh_id] = Refresh(command)
             self._ledger.events.append(command)
+        failpoint("api.after_tx")
+
+    async def cancel(self, run_id: RunId) -> None:
+        """In one transaction with the ledger; the rest is the services' work."""
+        failpoint("api.before_tx")
+        async with self._ledger.transaction():
+            cancel_run(self._ledger, run_id, self.ingestion_id, self.orders[run_id].generation)
         failpoint("api.after_tx")
 
     def ask_again(self) -> None:

@@ -115,6 +115,13 @@ class Autoloader(RuleBasedStateMachine):
         self.world.request_run()
         self.world.relay()
 
+    @precondition(lambda self: self.world.unfinished_runs())
+    @rule(which=SOMEBODY)
+    def cancel_a_run(self, which: int) -> None:
+        """Whatever it is doing."""
+        self.world.cancel_run(_picked(self.world.unfinished_runs(), which))
+        self.world.relay()
+
     @rule(mode=MODES)
     def ask_for_a_refresh(self, mode: RefreshMode) -> None:
         self.world.request_refresh(mode)

@@ -26,7 +26,7 @@ from libs.common.contracts.events import (
     TableRefreshFailed,
 )
 from libs.common.contracts.topics import FILE_BATCHES, RUN_REQUESTS, RUN_STATUS, TABLE_COMMANDS, TABLE_STATUS
-from libs.common.ids import BatchId
+from libs.common.ids import BatchId, RunId
 from libs.common.ledger.model import FileVersion
 from libs.common.ledger.states import FINAL_BATCH_STATES, FileState, ScanState
 from libs.common.lifecycle.run import FINAL
@@ -136,6 +136,14 @@ class World:
     def request_refresh(self, mode: RefreshMode) -> None:
         """See ``Api``, which may die in it."""
         self._play(self.api.request_refresh(mode))
+
+    def unfinished_runs(self) -> list[RunId]:
+        """As far as the API knows, oldest first."""
+        return [run_id for run_id, run in self.api.runs.items() if run.status not in FINAL]
+
+    def cancel_run(self, run_id: RunId) -> None:
+        """See ``Api``, which may die in it."""
+        self._play(self.api.cancel(run_id))
 
     # --- the broker -----------------------------------------------------------------------------------------------
 

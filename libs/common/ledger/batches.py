@@ -16,6 +16,7 @@ from sqlalchemy.ext.asyncio import AsyncConnection
 from libs.common.contracts.events import FileBatchCommitted, FileBatchFailed, Problem, Totals
 from libs.common.errors import Fenced
 from libs.common.ids import BatchId, IngestionId, RunId, new_batch_id
+from libs.common.ledger.cancellations import is_cancelled, stopped
 from libs.common.ledger.ingestions import halt, halt_of, hold_generation
 from libs.common.ledger.model import (
     BatchClaim,
@@ -251,7 +252,8 @@ class BatchLedger:
             await self._move(connection, claim, state=BatchState.BURNING)
 
     async def burned(self, claim: BatchClaim, verdict: BurnVerdict) -> None:
-        """The batch can never be published. Its files meet their fates; those without one go on in a new batch."""
+        """The batch can never be published. Its files meet their fates; those without one go on in a new batch, or wait
+        for the next run if this one was cancelled."""
         async with self._database.begin() as connection:
             await self._end(
                 connection,
@@ -261,6 +263,9 @@ class BatchLedger:
                 last_error=storable(verdict.problem.message) if verdict.problem else None,
             )
             going_on = await self._apply(connection, claim, verdict)
+            if going_on and await is_cancelled(connection, claim.run_id):
+                verdict = stopped(verdict, going_on)
+                going_on = await self._apply(connection, claim, verdict)
             new_batches = [PlannedBatch(new_batch_id(), part) for part in in_parts(going_on, verdict.parts)]
             for planned in new_batches:
                 await create_batch(

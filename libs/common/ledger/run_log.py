@@ -101,7 +101,8 @@ class RunLog:
             end = outcome(
                 totals,
                 scan_failed=state is ScanState.BROKEN,
-                cancelled=await _is_outlived(connection, row.ingestion_id, row.generation),
+                cancelled=row.cancelled_at is not None
+                or await _is_outlived(connection, row.ingestion_id, row.generation),
             )
             await self._outbox.enqueue(connection, RUN_STATUS, RunCompleted(**header(seq).fields(), outcome=end))
             values |= {"seq": seq, "state": ScanState.ENDED, "outcome": end, "ended_at": now}

@@ -137,6 +137,11 @@ scan = Table(
     Column("created_at", DateTime(timezone=True), nullable=False, server_default=func.now()),
     Column("updated_at", DateTime(timezone=True), nullable=False, server_default=func.now()),
     Column("ended_at", DateTime(timezone=True)),
+    Column(
+        "cancelled_at",
+        DateTime(timezone=True),
+        comment="from then on nothing is planned for the run, and its batches burn",
+    ),
     Index("ix_scan_unfinished", "lease_until", postgresql_where=text("state <> 'ended'")),
     schema=SCHEMA,
     comment="The ledger's side of a run: its listing, its numbers, and the counter that orders its events.",

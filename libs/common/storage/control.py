@@ -71,6 +71,8 @@ run = Table(
     Column("dispatched_at", DateTime(timezone=True), comment="null while queued behind the active run"),
     Column("started_at", DateTime(timezone=True)),
     Column("ended_at", DateTime(timezone=True)),
+    Column("cancel_requested_at", DateTime(timezone=True), comment="it ends when its batches have burned"),
+    Column("retry_of", Uuid, ForeignKey("control.run.id"), comment="only what failed in that run is read"),
     # The two rules of the queue, where no race can break them: one active run, one waiting.
     Index(
         "uq_run_active",

@@ -21,7 +21,8 @@ from libs.common.storage.engine import Database
 
 @dataclass(frozen=True, slots=True)
 class RunDefinition:
-    """One run's orders. ``credentials`` is None when the source is reached with the process's own identity."""
+    """One run's orders. ``credentials`` is None when the source is reached with the process's own identity;
+    ``retry_of`` names the run of which only the failed files are to be read."""
 
     run_id: RunId
     ingestion_id: IngestionId
@@ -30,6 +31,7 @@ class RunDefinition:
     trigger: str
     definition: Definition
     credentials: Credentials | None = field(repr=False)
+    retry_of: RunId | None = None
 
 
 class RunDefinitions:
@@ -48,7 +50,13 @@ class RunDefinitions:
         """
         query = (
             select(
-                run.c.ingestion_id, run.c.tenant_id, run.c.generation, run.c.trigger, run.c.definition, secret.c.sealed
+                run.c.ingestion_id,
+                run.c.tenant_id,
+                run.c.generation,
+                run.c.trigger,
+                run.c.definition,
+                run.c.retry_of,
+                secret.c.sealed,
             )
             .select_from(run.outerjoin(secret, secret.c.ingestion_id == run.c.ingestion_id))
             .where(run.c.id == run_id)
@@ -57,7 +65,7 @@ class RunDefinitions:
             row = (await connection.execute(query)).one_or_none()
         if row is None:
             raise Permanent(f"no run has the id {run_id}", code="unknown_run", hint="it was never accepted by the API")
-        return self._opened(run_id, row)
+        return self._opened(run_id, row, retry_of=RunId(row.retry_of) if row.retry_of else None)
 
     async def of_reconciliation(self, request_id: UUID) -> RunDefinition:
         """As ``of``, for an audit or a rebuild; its own id stands in the run's place, its kind in the trigger's."""
@@ -103,7 +111,7 @@ class RunDefinitions:
             )
         return self._opened(refresh_id, row)
 
-    def _opened(self, order_id: UUID, row: Any) -> RunDefinition:
+    def _opened(self, order_id: UUID, row: Any, *, retry_of: RunId | None = None) -> RunDefinition:
         return RunDefinition(
             run_id=RunId(order_id),
             ingestion_id=IngestionId(row.ingestion_id),
@@ -112,6 +120,7 @@ class RunDefinitions:
             trigger=row.trigger,
             definition=Definition.model_validate(row.definition),
             credentials=open_credentials(self._box, row.ingestion_id, row.sealed),
+            retry_of=retry_of,
         )
 
 

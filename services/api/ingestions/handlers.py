@@ -15,24 +15,27 @@ from libs.common.ledger.ingestions import lift_halt
 from libs.common.secrets import SecretBox
 from libs.common.storage.definitions import open_credentials, seal_credentials
 from libs.common.storage.engine import Database
+from libs.common.storage.outbox import Outbox
 from services.api import audit
 from services.api.caller import Caller
 from services.api.clusters.registry import Clusters
 from services.api.idempotency import Answer, Once, at_most_once
 from services.api.ingestions import repository
 from services.api.ingestions.changes import check_identity, patched
-from services.api.ingestions.schemas import Halt, IngestionIn, IngestionMetadata, IngestionOut, Resumed
+from services.api.ingestions.schemas import Halt, IngestionIn, IngestionMetadata, IngestionOut, Paused, Resumed
 from services.api.pages import Page
 from services.api.refresh import repository as refreshes
+from services.api.runs import repository as runs
 
 
 class Ingestions:
     """The ingestions of all tenants; every call sees those of its caller only."""
 
-    def __init__(self, database: Database, secret_box: SecretBox, clusters: Clusters) -> None:
+    def __init__(self, database: Database, secret_box: SecretBox, clusters: Clusters, outbox: Outbox) -> None:
         self._database = database
         self._box = secret_box
         self._clusters = clusters
+        self._outbox = outbox
 
     async def create(self, caller: Caller, sent: IngestionIn, once: Once | None) -> Answer:
         """201 with the new ingestion, a draft.
@@ -145,9 +148,30 @@ class Ingestions:
             await audit.record(connection, caller, "ingestion.deleted", ingestion_id, destructive=True)
         failpoint("api.after_tx")
 
+    async def pause(self, caller: Caller, ingestion_id: UUID, once: Once | None) -> Answer:
+        """Nothing begins until somebody resumes: requests are refused, a queued run waits. A run that is active goes on
+        to its end; cancel it to stop it. Paused already: nothing changes.
+
+        Raises:
+            NotFound. Invalid: code ``idempotency_key_reused``.
+        """
+        failpoint("api.before_tx")
+        async with self._database.begin() as connection:
+            answer = await at_most_once(connection, caller, once, lambda: self._pause(connection, caller, ingestion_id))
+        failpoint("api.after_tx")
+        return answer
+
+    async def _pause(self, connection: AsyncConnection, caller: Caller, ingestion_id: UUID) -> Answer:
+        row = await repository.lock(connection, caller.tenant_id, ingestion_id)
+        if row.status != "paused":
+            await repository.set_status(connection, ingestion_id, "paused")
+            await audit.record(connection, caller, "ingestion.paused", ingestion_id)
+        return Answer(200, Paused().model_dump(mode="json"))
+
     async def resume(self, caller: Caller, ingestion_id: UUID, once: Once | None) -> Answer:
-        """Lets loading go on after a halt. If ledger and table still contradict each other, the next batch halts it
-        again before anything becomes visible. Not halted: nothing changes.
+        """Lets loading go on after a pause or a halt, and starts the run that waits, if one does. If ledger and table
+        still contradict each other, the next batch halts it again before anything becomes visible. Neither paused nor
+        halted: nothing changes.
 
         Raises:
             NotFound. Invalid: code ``idempotency_key_reused``.
@@ -163,10 +187,14 @@ class Ingestions:
     async def _resume(self, connection: AsyncConnection, caller: Caller, ingestion_id: UUID) -> Answer:
         row = await repository.lock(connection, caller.tenant_id, ingestion_id)
         halted_at = await lift_halt(connection, ingestion_id)
-        if halted_at is not None:
-            details = {"halted_at": halted_at.isoformat()}
+        is_paused = row.status == "paused"
+        if is_paused:
+            await repository.set_status(connection, ingestion_id, "active")
+            await runs.dispatch_queued(connection, self._outbox, ingestion_id)
+        if is_paused or halted_at is not None:
+            details = {"halted_at": halted_at.isoformat()} if halted_at else {}
             await audit.record(connection, caller, "ingestion.resumed", ingestion_id, details=details)
-        return Answer(200, Resumed(status=row.status).model_dump(mode="json"))
+        return Answer(200, Resumed(status="active" if is_paused else row.status).model_dump(mode="json"))
 
     def _shown(self, row: Row[Any]) -> IngestionOut:
         source = {**row.definition["source"], "credentials_set": row.credentials_set}

@@ -9,7 +9,7 @@ from sqlalchemy.dialects.postgresql import insert
 from sqlalchemy.ext.asyncio import AsyncConnection
 
 from libs.common.contracts.definition import Definition
-from libs.common.errors import NotFound
+from libs.common.errors import Conflict, NotFound
 from libs.common.ids import TenantId
 from libs.common.ledger.states import BatchState
 from libs.common.ledger.tables import batch, schema_version
@@ -65,6 +65,26 @@ async def lock(connection: AsyncConnection, tenant_id: TenantId, ingestion_id: U
     if row is None:
         raise unknown(ingestion_id)
     return row
+
+
+async def set_status(connection: AsyncConnection, ingestion_id: UUID, status: str) -> None:
+    """The caller holds the lock."""
+    await connection.execute(
+        update(ingestion).where(ingestion.c.id == ingestion_id).values(status=status, updated_at=func.now())
+    )
+
+
+def refuse_while_paused(row: Row[Any]) -> None:
+    """
+    Raises:
+        Conflict: code ``ingestion_paused``.
+    """
+    if row.status == "paused":
+        raise Conflict(
+            "this ingestion is paused",
+            code="ingestion_paused",
+            hint=f"POST /api/v1/ingestions/{row.id}/resume lets it go on",
+        )
 
 
 async def ensure_exists(connection: AsyncConnection, tenant_id: TenantId, ingestion_id: UUID) -> None:

@@ -9,7 +9,7 @@ from services.api import pages
 from services.api.caller import Caller
 from services.api.docs import OnceHeader, PageQuery, errors_for
 from services.api.ingestions.handlers import Ingestions
-from services.api.ingestions.schemas import IngestionIn, IngestionOut, Resumed
+from services.api.ingestions.schemas import IngestionIn, IngestionOut, Paused, Resumed
 
 _PATCH_EXAMPLE = {"name": "Flights of 2013", "source": {"file_pattern": "**/*.json"}}
 
@@ -72,11 +72,22 @@ def router(ingestions: Ingestions, caller: Caller) -> APIRouter:
         await ingestions.delete(caller, ingestion_id)
 
     @routes.post(
+        "/{ingestion_id}/pause",
+        response_model=Paused,
+        summary="Let nothing begin",
+        description="Requests for runs are refused with `ingestion_paused`, and a queued run waits. A run that is "
+        "active goes on to its end: cancel it to stop it.",
+        responses=errors_for(404, 422),
+    )
+    async def pause_ingestion(ingestion_id: UUID, once: OnceHeader) -> Response:
+        return (await ingestions.pause(caller, ingestion_id, once)).response()
+
+    @routes.post(
         "/{ingestion_id}/resume",
         response_model=Resumed,
         summary="Let loading go on",
-        description="After a halt (`metadata.halt`). If ledger and table still contradict each other, the next batch "
-        "halts the ingestion again before anything becomes visible.",
+        description="After a pause: a run that waits starts. After a halt (`metadata.halt`): if ledger and table still "
+        "contradict each other, the next batch halts the ingestion again before anything becomes visible.",
         responses=errors_for(404, 422),
     )
     async def resume_ingestion(ingestion_id: UUID, once: OnceHeader) -> Response:

@@ -122,6 +122,10 @@ class Halt(BaseModel):
     since: datetime
 
 
+class Paused(BaseModel):
+    status: Literal["paused"] = "paused"
+
+
 class Resumed(BaseModel):
     status: Literal["draft", "active"]
 
@@ -140,8 +144,8 @@ class IngestionOut(Definition):
     id: UUID
     tenant_id: str
     status: Literal["draft", "active", "paused", "error"] = Field(
-        description="A draft runs when asked; active: its schedule or events are on; paused: also by itself, when "
-        "ledger and table contradict each other (metadata.halt says why)."
+        description="A draft runs when asked; active: its schedule or events are on; paused: nothing begins, on "
+        "request or because ledger and table contradict each other (metadata.halt says why)."
     )
     source: SourceOut
     spark_connect_url: str | None = Field(description="Null when the cluster is not in the settings any more.")

@@ -59,8 +59,8 @@ class Refreshes:
         Idempotency-Key gets the same refresh, as it stands then.
 
         Raises:
-            NotFound: the ingestion. Conflict: code ``refresh_active``. Invalid: codes ``unknown_cluster``,
-                ``idempotency_key_reused``.
+            NotFound: the ingestion. Conflict: codes ``refresh_active``, ``ingestion_paused``. Invalid: codes
+                ``unknown_cluster``, ``idempotency_key_reused``.
         """
         impact, notes = await self._estimate(caller, ingestion_id, mode)
         failpoint("api.before_tx")
@@ -101,6 +101,8 @@ class Refreshes:
     ) -> Answer:
         of = await ingestions.lock(connection, caller.tenant_id, ingestion_id)
         self._clusters.url_of(of.definition["cluster_id"])
+        if sent.auto_run:
+            ingestions.refuse_while_paused(of)
         await repository.refuse_while_under_way(connection, ingestion_id)
         refresh_id = new_refresh_id()
         await repository.insert(

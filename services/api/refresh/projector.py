@@ -89,10 +89,11 @@ class RefreshProjector:
             await runs.add_details(connection, row.id, (), (reason,), fact.occurred_at)
 
     async def _run(self, connection: AsyncConnection, of: Any) -> Any:
-        """The refresh's run. It waits while a run of the old generation is not over."""
+        """The refresh's run. It waits while a run of the old generation is not over, or the ingestion is paused."""
         active, _ = await runs.unfinished(connection, of.id)
+        may_begin = active is None and of.status != "paused"
         run_id = new_run_id()
-        await runs.insert_run(connection, run_id=run_id, of=of, trigger="refresh", dispatch=active is None)
-        if active is None:
+        await runs.insert_run(connection, run_id=run_id, of=of, trigger="refresh", dispatch=may_begin)
+        if may_begin:
             await runs.announce(connection, self._outbox, run_id)
         return run_id

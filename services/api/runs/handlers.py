@@ -1,14 +1,17 @@
 """Asking for runs, and looking at them."""
 
-from typing import Protocol
+from typing import Any, Protocol
 from uuid import UUID
 
+from sqlalchemy import Row
 from sqlalchemy.ext.asyncio import AsyncConnection
 
 from libs.common.clock import Clock, utc_now
+from libs.common.contracts.events import Totals
 from libs.common.errors import Conflict
 from libs.common.failpoints import failpoint
-from libs.common.ids import new_run_id
+from libs.common.ids import IngestionId, RunId, new_run_id
+from libs.common.ledger.cancellations import cancel_run
 from libs.common.ledger.ingestions import halt_of
 from libs.common.storage.engine import Database
 from libs.common.storage.outbox import Outbox
@@ -20,7 +23,7 @@ from services.api.ingestions import repository as ingestions
 from services.api.pages import Page
 from services.api.refresh import repository as refreshes
 from services.api.runs import repository
-from services.api.runs.schemas import RunAccepted, RunOut
+from services.api.runs.schemas import RunAccepted, RunCancelled, RunOut
 from services.api.runs.views import RunViews
 
 
@@ -58,8 +61,8 @@ class Runs:
         One run of an ingestion is active and one waits at most: whatever a third would find, the waiting one finds.
 
         Raises:
-            NotFound: the ingestion. Conflict: codes ``ingestion_halted``, ``refresh_active``. Invalid: codes
-                ``unknown_cluster``, ``idempotency_key_reused``.
+            NotFound: the ingestion. Conflict: codes ``ingestion_halted``, ``ingestion_paused``, ``refresh_active``.
+                Invalid: codes ``unknown_cluster``, ``idempotency_key_reused``.
         """
         failpoint("api.before_tx")
         async with self._database.begin() as connection:
@@ -71,21 +74,103 @@ class Runs:
         return answer
 
     async def _request(self, connection: AsyncConnection, caller: Caller, ingestion_id: UUID) -> Answer:
+        wanted = await self._ready(connection, caller, ingestion_id)
+        active, queued = await repository.unfinished(connection, ingestion_id)
+        if queued is not None:
+            return _accepted(queued, queued=True)
+        return await self._store(connection, caller, wanted, trigger="manual", is_first=active is None)
+
+    async def retry(self, caller: Caller, ingestion_id: UUID, run_id: UUID, once: Once | None) -> Answer:
+        """202 with a new run that reads only what failed in this one, in whatever version it is there now, and what
+        this one gave up. It uses the definition as it is now.
+
+        Raises:
+            NotFound: the ingestion, or the run. Conflict: codes ``run_active``, ``nothing_to_retry``, ``run_queued``,
+                ``run_outlived``, and as ``request``. Invalid: as ``request``.
+        """
+        failpoint("api.before_tx")
+        async with self._database.begin() as connection:
+            answer = await at_most_once(
+                connection, caller, once, lambda: self._retry(connection, caller, ingestion_id, run_id)
+            )
+        failpoint("api.after_tx")
+        return answer
+
+    async def _retry(self, connection: AsyncConnection, caller: Caller, ingestion_id: UUID, run_id: UUID) -> Answer:
+        wanted = await self._ready(connection, caller, ingestion_id)
+        failed = await repository.get(connection, ingestion_id, run_id)
+        refuse_retry(failed, wanted.generation)
+        active, queued = await repository.unfinished(connection, ingestion_id)
+        if queued is not None:
+            raise Conflict(
+                f"run {queued} waits for its turn already, and one run waits at most",
+                code="run_queued",
+                hint=f"try again when it has begun, or POST /api/v1/ingestions/{ingestion_id}/runs/{queued}/cancel",
+            )
+        return await self._store(connection, caller, wanted, trigger="retry", is_first=active is None, retry_of=run_id)
+
+    async def _ready(self, connection: AsyncConnection, caller: Caller, ingestion_id: UUID) -> Row[Any]:
+        """The ingestion, locked, if a run may be asked for."""
         wanted = await ingestions.lock(connection, caller.tenant_id, ingestion_id)
         self._clusters.url_of(wanted.definition["cluster_id"])
         if (halt := await halt_of(connection, ingestion_id)) is not None:
             raise Conflict(f"this ingestion is halted: {halt.message}", code="ingestion_halted", hint=halt.hint)
+        ingestions.refuse_while_paused(wanted)
         await refreshes.refuse_while_under_way(connection, ingestion_id)
-        active, queued = await repository.unfinished(connection, ingestion_id)
-        if queued is not None:
-            return _accepted(queued, queued=True)
+        return wanted
+
+    async def _store(
+        self,
+        connection: AsyncConnection,
+        caller: Caller,
+        of: Row[Any],
+        *,
+        trigger: str,
+        is_first: bool,
+        retry_of: UUID | None = None,
+    ) -> Answer:
         run_id = new_run_id()
-        await repository.insert_run(connection, run_id=run_id, of=wanted, trigger="manual", dispatch=active is None)
-        if active is None:
+        await repository.insert_run(
+            connection, run_id=run_id, of=of, trigger=trigger, dispatch=is_first, retry_of=retry_of
+        )
+        if is_first:
             await repository.announce(connection, self._outbox, run_id)
-        details = {"run_id": str(run_id), "trigger": "manual"}
-        await audit.record(connection, caller, "run.requested", ingestion_id, details=details)
-        return _accepted(run_id, queued=active is not None)
+        details = {"run_id": str(run_id), "trigger": trigger}
+        await audit.record(connection, caller, "run.requested", of.id, details=details)
+        return _accepted(run_id, queued=not is_first)
+
+    async def cancel(self, caller: Caller, ingestion_id: UUID, run_id: UUID, once: Once | None) -> Answer:
+        """202 with the run as it is. From now on nothing more of it is planned or published; it ends as ``cancelled``
+        when its batches have: at once, unless an executor has to ask the table what became of one. What it loaded
+        before stays; its other files wait for the next run. Cancelled before: nothing changes.
+
+        Raises:
+            NotFound: the ingestion, or the run. Conflict: code ``run_over``. Invalid: code
+                ``idempotency_key_reused``.
+        """
+        failpoint("api.before_tx")
+        async with self._database.begin() as connection:
+            answer = await at_most_once(
+                connection, caller, once, lambda: self._cancel(connection, caller, ingestion_id, run_id)
+            )
+        failpoint("api.after_tx")
+        return answer
+
+    async def _cancel(self, connection: AsyncConnection, caller: Caller, ingestion_id: UUID, run_id: UUID) -> Answer:
+        await ingestions.lock(connection, caller.tenant_id, ingestion_id)
+        row = await repository.get(connection, ingestion_id, run_id)
+        if row.cancel_requested_at is None:
+            of = RunId(run_id), IngestionId(ingestion_id), int(row.generation)
+            if row.ended_at is not None or not await cancel_run(connection, self._outbox, *of):
+                raise Conflict(
+                    f"run {run_id} is over",
+                    code="run_over",
+                    hint=f"GET /api/v1/ingestions/{ingestion_id}/runs/{run_id} says how it ended",
+                )
+            await audit.record(connection, caller, "run.cancelled", ingestion_id, details={"run_id": str(run_id)})
+        at = await repository.mark_cancelled(connection, run_id)
+        shown = RunCancelled(run_id=run_id, status=row.status, cancel_requested_at=at)
+        return Answer(202, shown.model_dump(mode="json"))
 
     async def get(self, caller: Caller, ingestion_id: UUID, run_id: UUID) -> RunOut:
         """
@@ -109,6 +194,31 @@ class Runs:
         trouble = self._relay.problem
         problem = f"Kafka at {self._broker} does not take the request ({trouble})" if trouble else None
         return RunViews(connection, topic_prefix=self._topic_prefix, now=self._clock(), problem=problem)
+
+
+def refuse_retry(run: Row[Any], generation: int) -> None:
+    """
+    Raises:
+        Conflict: there is nothing that a retry of this run could read.
+    """
+    if run.ended_at is None:
+        raise Conflict(
+            f"run {run.id} is not over",
+            code="run_active",
+            hint=f"wait for it: GET /api/v1/ingestions/{run.ingestion_id}/runs/{run.id}",
+        )
+    if run.generation != generation:
+        raise Conflict(
+            f"run {run.id} loaded another generation of the table, before a refresh",
+            code="run_outlived",
+            hint=f"POST /api/v1/ingestions/{run.ingestion_id}/run loads what the table lacks",
+        )
+    if Totals.model_validate(run.totals).files_failed == 0:
+        raise Conflict(
+            f"no file failed in run {run.id}",
+            code="nothing_to_retry",
+            hint=f"POST /api/v1/ingestions/{run.ingestion_id}/run loads what is new",
+        )
 
 
 def _accepted(run_id: UUID, *, queued: bool) -> Answer:

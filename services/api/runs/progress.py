@@ -28,7 +28,12 @@ def duration_seconds(started_at: datetime | None, ended_at: datetime | None, now
 
 
 def waiting_on(
-    status: RunStatus, dispatched_at: datetime | None, now: datetime, *, unsent_because: str | None
+    status: RunStatus,
+    dispatched_at: datetime | None,
+    now: datetime,
+    *,
+    unsent_because: str | None,
+    is_paused: bool = False,
 ) -> str | None:
     """Why a run that was accepted has not begun, in one sentence for the user; None when nothing is in the way.
 
@@ -36,6 +41,8 @@ def waiting_on(
     """
     if status is not RunStatus.ACCEPTED:
         return None
+    if dispatched_at is None and is_paused:
+        return "the ingestion is paused; this run starts when it is resumed and no other run is active"
     if dispatched_at is None:
         return "another run of this ingestion is active; this one starts when it ends"
     if unsent_because is not None:

@@ -11,12 +11,21 @@ from sqlalchemy.ext.asyncio import AsyncConnection
 
 from libs.common.contracts.events import Problem, RunRequested, Totals
 from libs.common.contracts.topics import RUN_REQUESTS
+from libs.common.errors import NotFound
 from libs.common.lifecycle.run import FINAL, Run, RunStatus
 from libs.common.storage.control import ingestion, run, run_error
 from libs.common.storage.outbox import Outbox
 
 
-async def insert_run(connection: AsyncConnection, *, run_id: UUID, of: Row[Any], trigger: str, dispatch: bool) -> None:
+async def insert_run(
+    connection: AsyncConnection,
+    *,
+    run_id: UUID,
+    of: Row[Any],
+    trigger: str,
+    dispatch: bool,
+    retry_of: UUID | None = None,
+) -> None:
     """A run of the ingestion row ``of``, with its definition frozen."""
     await connection.execute(
         run.insert().values(
@@ -28,8 +37,46 @@ async def insert_run(connection: AsyncConnection, *, run_id: UUID, of: Row[Any],
             definition_version=of.definition_version,
             definition=of.definition,
             dispatched_at=func.now() if dispatch else None,
+            retry_of=retry_of,
         )
     )
+
+
+async def is_paused(connection: AsyncConnection, ingestion_id: UUID) -> bool:
+    """Whether nothing may begin."""
+    return await connection.scalar(select(ingestion.c.status).where(ingestion.c.id == ingestion_id)) == "paused"
+
+
+async def get(connection: AsyncConnection, ingestion_id: UUID, run_id: UUID) -> Row[Any]:
+    """
+    Raises:
+        NotFound: no such run of this ingestion.
+    """
+    query = select(run).where(run.c.ingestion_id == ingestion_id, run.c.id == run_id)
+    row = (await connection.execute(query)).one_or_none()
+    if row is None:
+        raise unknown(ingestion_id, run_id)
+    return row
+
+
+def unknown(ingestion_id: UUID, run_id: UUID) -> NotFound:
+    return NotFound(
+        f"no run of ingestion {ingestion_id} has the id {run_id}",
+        code="unknown_run",
+        hint=f"GET /api/v1/ingestions/{ingestion_id}/runs lists its runs",
+    )
+
+
+async def mark_cancelled(connection: AsyncConnection, run_id: UUID) -> datetime:
+    """That somebody wants the run to end; since when."""
+    at: datetime | None = await connection.scalar(
+        update(run)
+        .where(run.c.id == run_id)
+        .values(cancel_requested_at=func.coalesce(run.c.cancel_requested_at, func.now()))
+        .returning(run.c.cancel_requested_at)
+    )
+    assert at is not None
+    return at
 
 
 async def unfinished(connection: AsyncConnection, ingestion_id: UUID) -> tuple[UUID | None, UUID | None]:
@@ -132,9 +179,10 @@ async def _add_problems(connection: AsyncConnection, run_id: UUID, problems: Ite
 
 
 async def dispatch_queued(connection: AsyncConnection, outbox: Outbox, ingestion_id: UUID) -> UUID | None:
-    """Starts the queued run, if there is one and none is active. The caller holds the ingestion's lock."""
+    """Starts the queued run, if there is one, none is active, and the ingestion is not paused. The caller holds the
+    ingestion's lock."""
     active, queued = await unfinished(connection, ingestion_id)
-    if active is not None or queued is None:
+    if active is not None or queued is None or await is_paused(connection, ingestion_id):
         return None
     await connection.execute(
         update(run).where(run.c.id == queued, run.c.dispatched_at.is_(None)).values(dispatched_at=func.now())

@@ -8,7 +8,7 @@ from services.api import pages
 from services.api.caller import Caller
 from services.api.docs import OnceHeader, PageQuery, errors_for
 from services.api.runs.handlers import Runs
-from services.api.runs.schemas import RunAccepted, RunOut
+from services.api.runs.schemas import RunAccepted, RunCancelled, RunOut
 
 
 def router(runs: Runs, caller: Caller) -> APIRouter:
@@ -36,5 +36,31 @@ def router(runs: Runs, caller: Caller) -> APIRouter:
     @routes.get("/runs/{run_id}", summary="One run: progress, numbers, errors", responses=errors_for(404, 422))
     async def get_run(ingestion_id: UUID, run_id: UUID) -> RunOut:
         return await runs.get(caller, ingestion_id, run_id)
+
+    @routes.post(
+        "/runs/{run_id}/retry",
+        status_code=202,
+        response_model=RunAccepted,
+        summary="Try again what failed in a run",
+        description="A new run, with the definition as it is now. It reads only the files that failed in this one, in "
+        "whatever version they are there now, and those that it gave up.",
+        responses=errors_for(404, 409, 422),
+    )
+    async def retry_run(ingestion_id: UUID, run_id: UUID, once: OnceHeader) -> Response:
+        answer = await runs.retry(caller, ingestion_id, run_id, once)
+        return answer.response({"Location": f"/api/v1/ingestions/{ingestion_id}/runs/{answer.body['run_id']}"})
+
+    @routes.post(
+        "/runs/{run_id}/cancel",
+        status_code=202,
+        response_model=RunCancelled,
+        summary="Cancel a run",
+        description="Nothing more of it is planned or published, and it ends as `cancelled`: at once, or when an "
+        "executor has asked the table what became of a batch that was under way. What it loaded before stays; its "
+        "other files wait for the next run.",
+        responses=errors_for(404, 409, 422),
+    )
+    async def cancel_run(ingestion_id: UUID, run_id: UUID, once: OnceHeader) -> Response:
+        return (await runs.cancel(caller, ingestion_id, run_id, once)).response()
 
     return routes

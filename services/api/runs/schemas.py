@@ -18,9 +18,11 @@ EXAMPLE_RUN: dict[str, Any] = {
     "queued": False,
     "waiting_on": None,
     "trigger": "manual",
+    "retry_of": None,
     "created_at": "2025-01-07T12:34:56Z",
     "started_at": "2025-01-07T12:34:57Z",
     "ended_at": "2025-01-07T12:35:03Z",
+    "cancel_requested_at": None,
     "progress": {
         "files_discovered": 3,
         "files_done": 2,
@@ -65,6 +67,20 @@ class RunAccepted(BaseModel):
     queued: bool = Field(description="It waits for the active run of this ingestion; one run waits at most.")
 
 
+class RunCancelled(BaseModel):
+    """The run will end; what of it was loaded before stays loaded."""
+
+    model_config = ConfigDict(
+        json_schema_extra={
+            "example": {"run_id": _RUN_ID, "status": "running", "cancel_requested_at": "2025-01-07T12:35:00Z"}
+        }
+    )
+
+    run_id: UUID
+    status: RunStatus = Field(description="As it is now; it becomes cancelled when all of its batches have ended.")
+    cancel_requested_at: datetime
+
+
 class Progress(BaseModel):
     files_discovered: int
     files_done: int
@@ -105,9 +121,11 @@ class RunOut(BaseModel):
     queued: bool = Field(description="It waits for the active run of this ingestion.")
     waiting_on: str | None = Field(description="Why an accepted run has not begun.")
     trigger: str = Field(description="manual, schedule, event, refresh, backfill or retry.")
+    retry_of: UUID | None = Field(description="It reads only what failed in that run.")
     created_at: datetime
     started_at: datetime | None
     ended_at: datetime | None
+    cancel_requested_at: datetime | None = Field(description="It was cancelled then; it ends when its batches have.")
     progress: Progress
     metrics: RunMetrics
     errors: list[RunErrorOut] = Field(description="The first of them; metrics.error_count counts all.")

@@ -18,7 +18,7 @@ from libs.common.errors import Temporary
 from libs.common.ledger.states import BatchState, FileState, ScanState
 from libs.common.ledger.tables import batch, file, scan
 from libs.common.logs import get_logger
-from libs.common.storage.control import idempotency, inbox, outbox, run
+from libs.common.storage.control import idempotency, inbox, ingestion, outbox, run
 from libs.common.storage.engine import Database
 from libs.common.storage.outbox import Outbox
 from services.api.runs import repository
@@ -139,7 +139,11 @@ class Sweeper:
             active.c.ended_at.is_(None),
             active.c.dispatched_at.is_not(None),
         )
-        query = select(run.c.ingestion_id).where(run.c.ended_at.is_(None), run.c.dispatched_at.is_(None), ~is_behind)
+        query = (
+            select(run.c.ingestion_id)
+            .join(ingestion, ingestion.c.id == run.c.ingestion_id)
+            .where(run.c.ended_at.is_(None), run.c.dispatched_at.is_(None), ~is_behind, ingestion.c.status != "paused")
+        )
         async with self._database.read() as connection:
             ingestion_ids: Sequence[UUID] = (await connection.scalars(query.limit(_AT_ONCE))).all()
         started = []

@@ -11,10 +11,10 @@ from sqlalchemy.ext.asyncio import AsyncConnection
 
 from libs.common.contracts.events import Totals
 from libs.common.contracts.topics import RUN_REQUESTS
-from libs.common.errors import NotFound
 from libs.common.lifecycle.run import RunStatus
-from libs.common.storage.control import outbox, run, run_error
+from libs.common.storage.control import ingestion, outbox, run, run_error
 from services.api.pages import Page
+from services.api.runs import repository
 from services.api.runs.progress import duration_seconds, eta_seconds, waiting_on
 from services.api.runs.schemas import Progress, RunErrorOut, RunMetrics, RunOut
 
@@ -39,11 +39,7 @@ class RunViews:
         query = select(run).where(run.c.ingestion_id == ingestion_id, run.c.id == run_id)
         shown = await self._shown(query, ERRORS_IN_DETAIL)
         if not shown:
-            raise NotFound(
-                f"no run of ingestion {ingestion_id} has the id {run_id}",
-                code="unknown_run",
-                hint=f"GET /api/v1/ingestions/{ingestion_id}/runs lists its runs",
-            )
+            raise repository.unknown(ingestion_id, run_id)
         return shown[0]
 
     async def page(self, ingestion_id: UUID, page: Page) -> tuple[list[RunOut], int]:
@@ -58,8 +54,15 @@ class RunViews:
         ids = [row.id for row in rows]
         errors, counts = await self._errors(ids, errors_max)
         unsent = await self._unsent({row.ingestion_id for row in rows if row.status == RunStatus.ACCEPTED})
+        paused = await self._paused({row.ingestion_id for row in rows if row.status == RunStatus.ACCEPTED})
         return [
-            self._worded(row, errors[row.id], counts.get(row.id, 0), is_unsent=row.ingestion_id in unsent)
+            self._worded(
+                row,
+                errors[row.id],
+                counts.get(row.id, 0),
+                is_unsent=row.ingestion_id in unsent,
+                is_paused=row.ingestion_id in paused,
+            )
             for row in rows
         ]
 
@@ -99,7 +102,15 @@ class RunViews:
         query = select(outbox.c.key).where(outbox.c.topic == self._requests_topic, outbox.c.key.in_(keys))
         return {UUID(key) for key in await self._connection.scalars(query)}
 
-    def _worded(self, row: Row[Any], errors: list[RunErrorOut], error_count: int, *, is_unsent: bool) -> RunOut:
+    async def _paused(self, ingestion_ids: set[UUID]) -> set[UUID]:
+        if not ingestion_ids:
+            return set()
+        query = select(ingestion.c.id).where(ingestion.c.id.in_(ingestion_ids), ingestion.c.status == "paused")
+        return set(await self._connection.scalars(query))
+
+    def _worded(
+        self, row: Row[Any], errors: list[RunErrorOut], error_count: int, *, is_unsent: bool, is_paused: bool
+    ) -> RunOut:
         totals, status = Totals.model_validate(row.totals), RunStatus(row.status)
         return RunOut(
             id=row.id,
@@ -107,9 +118,15 @@ class RunViews:
             status=status,
             queued=row.dispatched_at is None and row.ended_at is None,
             waiting_on=waiting_on(
-                status, row.dispatched_at, self._now, unsent_because=self._problem if is_unsent else None
+                status,
+                row.dispatched_at,
+                self._now,
+                unsent_because=self._problem if is_unsent else None,
+                is_paused=is_paused,
             ),
+            cancel_requested_at=row.cancel_requested_at,
             trigger=row.trigger,
+            retry_of=row.retry_of,
             created_at=row.created_at,
             started_at=row.started_at,
             ended_at=row.ended_at,

@@ -11,6 +11,7 @@ from libs.common.contracts.codec import decode
 from libs.common.contracts.events import FileBatchPlanned, Message, RunFact
 from libs.common.ids import BatchId, IngestionId, RunId, new_batch_id, new_ingestion_id, new_run_id
 from libs.common.ledger.batches import BatchLedger
+from libs.common.ledger.cancellations import cancel_run
 from libs.common.ledger.ingestions import begin_generation
 from libs.common.ledger.model import FileVersion, Page, PlannedBatch, ScanClaim
 from libs.common.ledger.refreshes import RefreshLedger
@@ -21,6 +22,7 @@ from libs.common.storage.control import ingestion, outbox, run
 from libs.common.storage.engine import Database
 from libs.common.storage.outbox import Outbox
 from tests.support.memory_ledger import MemoryBatchLedger, MemoryLedger, MemoryRefreshLedger, MemoryScanLedger, RunRow
+from tests.support.memory_ledger.cancellations import cancel_run as cancel_run_in_memory
 
 LONG = timedelta(minutes=5)
 SHORT = timedelta(milliseconds=50)
@@ -69,6 +71,7 @@ class World(Protocol):
     async def begin_generation(self, ingestion_id: IngestionId, generation: int) -> None: ...
     async def ask(self, order: Order, *, is_dispatched: bool = True) -> None: ...
     async def end(self, order: Order) -> None: ...
+    async def cancel(self, order: Order) -> bool: ...
 
 
 class MemoryWorld:
@@ -117,6 +120,10 @@ class MemoryWorld:
 
     async def end(self, order: Order) -> None:
         del self._ledger.runs[order.run_id]
+
+    async def cancel(self, order: Order) -> bool:
+        async with self._ledger.transaction():
+            return cancel_run_in_memory(self._ledger, order.run_id, order.ingestion_id, order.generation)
 
 
 class PostgresWorld:
@@ -175,6 +182,10 @@ class PostgresWorld:
     async def end(self, order: Order) -> None:
         async with self.database.begin() as connection:
             await connection.execute(run.update().where(run.c.id == order.run_id).values(ended_at=func.now()))
+
+    async def cancel(self, order: Order) -> bool:
+        async with self.database.begin() as connection:
+            return await cancel_run(connection, self._outbox, order.run_id, order.ingestion_id, order.generation)
 
 
 _VALUES = select(outbox.c.value).order_by(outbox.c.id)

@@ -160,7 +160,7 @@ async def api_under_test(
     clusters = Clusters({"local": "sc://localhost:15002", "big": "sc://big:15002/;token=topsecret"})
     messages = Outbox(source="autoloader/api", wake=relay.poke)
     app = build_http(
-        ingestions=Ingestions(database, box, clusters),
+        ingestions=Ingestions(database, box, clusters, messages),
         runs=Runs(database, clusters, messages, relay, topic_prefix="autoloader", broker="kafka:9092"),
         reconciliations=Reconciliations(database, clusters, messages),
         refreshes=Refreshes(database, box, clusters, messages, Impacts(database, objects), wait=timedelta(seconds=1)),

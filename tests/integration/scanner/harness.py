@@ -82,7 +82,7 @@ class Harness:
     def sweeper(self, scans: Scans, *, interval: timedelta = timedelta(milliseconds=10)) -> Sweeper[Any]:
         return scan_sweeper(self.ledger(), scans, interval=interval)
 
-    async def new_run(self) -> RunId:
+    async def new_run(self, *, retry_of: RunId | None = None) -> RunId:
         """A run as the API would have stored it, but for its queue: several may be under way."""
         definition = Definition(
             name="test",
@@ -108,6 +108,7 @@ class Harness:
                     definition_version=1,
                     definition=definition,
                     ended_at=func.now(),
+                    retry_of=retry_of,
                 )
             )
         return run_id

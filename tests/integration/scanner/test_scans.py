@@ -4,7 +4,7 @@ import pytest
 
 from libs.common.contracts.events import Problem, Totals
 from libs.common.errors import Permanent, Temporary
-from libs.common.ledger.model import BurnVerdict, Fate
+from libs.common.ledger.model import BurnVerdict, Fate, digest_of
 from libs.common.ledger.states import FileState
 from tests.integration.scanner.harness import BUCKET, Harness, assert_each_once, names
 
@@ -57,6 +57,24 @@ async def test_a_failed_file_is_retried_when_it_was_corrected(harness: Harness) 
     harness.put("in/a.json", body=b"{}\n")
     await harness.load(await harness.scanned_run())
     assert {"in/a.json": "failed, committed"} == await harness.states()
+
+
+async def test_a_retry_reads_what_failed_and_nothing_else(harness: Harness) -> None:
+    """In whatever version it is there now; new files are left to the next run, and are no failure of this one."""
+    harness.put("in/bad.json", "in/worse.json")
+    first = await harness.new_run()
+    await harness.scan(first)
+    fates = {digest_of(BUCKET, key): Fate(FileState.FAILED) for key in ("in/bad.json", "in/worse.json")}
+    await harness.burn(first, BurnVerdict(fates))
+    harness.put("in/new.json")
+    harness.put("in/worse.json", body=b"{}\n{}\n")
+    retry = await harness.new_run(retry_of=first)
+    await harness.scan(retry)
+    assert [["in/bad.json", "in/worse.json"]] == await harness.batches(retry)
+    await harness.load(retry)
+    assert "success" == await harness.outcome(retry)
+    following = await harness.scanned_run()
+    assert [["in/new.json"]] == await harness.batches(following)
 
 
 async def test_files_that_were_given_up_are_the_next_runs(harness: Harness) -> None:

@@ -8,6 +8,7 @@ from typing import Any
 from libs.common.contracts.events import FileBatchCommitted, FileBatchFailed, Problem, Totals
 from libs.common.errors import Fenced
 from libs.common.ids import BatchId, IngestionId, new_batch_id
+from libs.common.ledger.cancellations import stopped
 from libs.common.ledger.model import (
     BatchClaim,
     BurnVerdict,
@@ -157,6 +158,9 @@ class MemoryBatchLedger:
                     continue
                 problem = fate.problem or verdict.problem
                 self._tables.files[at] = replace(row, state=fate.state, batch_id=None, row_count=None, problem=problem)
+            if going_on and self._tables.scans[claim.run_id].is_cancelled:
+                verdict, going_on = stopped(verdict, going_on), []
+                self._tables.let_wait(claim.id, verdict.problem)
             going_on.sort(key=lambda f: f.key)
             new_batches = [PlannedBatch(new_batch_id(), part) for part in in_parts(tuple(going_on), verdict.parts)]
             for planned in new_batches:

@@ -77,6 +77,7 @@ class ScanRow:
     seq: int = 0
     totals: Totals = field(default_factory=Totals)
     outcome: str | None = None
+    is_cancelled: bool = False
 
 
 @dataclass(frozen=True, slots=True)
@@ -230,6 +231,14 @@ class Tables:
             )
         )
 
+    def let_wait(self, batch_id: BatchId, problem: Problem | None) -> None:
+        """The files that are left in a batch wait for another run."""
+        for at, row in self.files.items():
+            if row.batch_id == batch_id and row.state is FileState.BATCHED:
+                self.files[at] = replace(
+                    row, state=FileState.DISCOVERED, batch_id=None, row_count=None, problem=problem
+                )
+
     def log(
         self,
         run_id: RunId,
@@ -246,7 +255,7 @@ class Tables:
         self.events.append(fact(self._header(row)))
         if is_over(row.state, totals):
             is_outlived = self.generations.get(row.ingestion_id, row.generation) > row.generation
-            end = outcome(totals, scan_failed=row.state is ScanState.BROKEN, cancelled=is_outlived)
+            end = outcome(totals, scan_failed=row.state is ScanState.BROKEN, cancelled=is_outlived or row.is_cancelled)
             row = replace(row, seq=row.seq + 1, state=ScanState.ENDED, outcome=end)
             self.events.append(RunCompleted(**self._header(row).fields(), outcome=end))
         self.scans[run_id] = row

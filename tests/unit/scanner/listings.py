@@ -9,6 +9,7 @@ from libs.common.ledger.states import FileState
 
 THIS_RUN = RunId(UUID(int=1))
 EARLIER_RUN = RunId(UUID(int=2))
+ANOTHER_RUN = RunId(UUID(int=3))
 
 
 def listed(key: str = "in/a.json", etag: str = "v1", size_bytes: int = 10) -> FileVersion:

@@ -5,7 +5,7 @@ import pytest
 from libs.common.ledger.model import KnownVersion
 from libs.common.ledger.states import FileState
 from services.scanner.domain.selection import Selection, select, unreadable
-from tests.unit.scanner.listings import EARLIER_RUN, THIS_RUN, known, listed
+from tests.unit.scanner.listings import ANOTHER_RUN, EARLIER_RUN, THIS_RUN, known, listed
 
 A = listed()
 TAKEN = Selection(taken=(A,))
@@ -55,6 +55,33 @@ NOTHING = Selection()
 def test_the_ledger_decides_what_is_new(versions: list[KnownVersion], expected: Selection) -> None:
     """Never the time, never the order of a listing."""
     assert expected == select([A], {A.digest: versions}, THIS_RUN)
+
+
+@pytest.mark.parametrize(
+    ("versions", "expected"),
+    [
+        # what that run could not load is read again, as it is now
+        ([known(FileState.FAILED)], TAKEN),
+        ([known(FileState.FAILED, "v0")], TAKEN),
+        ([known(FileState.MISSING, "v0")], TAKEN),
+        ([known(FileState.DISCOVERED, given_up=True)], TAKEN),
+        ([known(FileState.DISCOVERED)], TAKEN),
+        ([known(FileState.DISCOVERED, "v0")], SUPERSEDING),
+        # and what an earlier attempt of the retry has taken already
+        ([known(FileState.DISCOVERED, run=THIS_RUN)], RESUMED),
+        ([known(FileState.FAILED, run=THIS_RUN)], NOTHING),
+        # nothing else: neither what is new, nor what failed elsewhere, nor what is loaded or in work
+        ([], NOTHING),
+        ([known(FileState.FAILED, run=ANOTHER_RUN)], NOTHING),
+        ([known(FileState.DISCOVERED, run=ANOTHER_RUN)], NOTHING),
+        ([known(FileState.COMMITTED)], NOTHING),
+        ([known(FileState.BATCHED)], NOTHING),
+        ([known(FileState.FAILED, "v0"), known(FileState.COMMITTED, run=ANOTHER_RUN)], SKIPPED),
+    ],
+)
+def test_a_retry_reads_what_failed_and_nothing_else(versions: list[KnownVersion], expected: Selection) -> None:
+    """Of one run."""
+    assert expected == select([A], {A.digest: versions}, THIS_RUN, retry_of=EARLIER_RUN)
 
 
 def test_a_key_that_a_page_names_twice_is_taken_once() -> None:

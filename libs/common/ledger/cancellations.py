@@ -1,0 +1,140 @@
+"""Cancelling a run: what of it is not in the table stays out of it, and its files wait for the next run.
+
+It is one transaction of whoever is asked, and needs neither scanner nor executor to be there. From its commit on
+nothing more is planned, and no claim of the run's listing or batches is good: scanners and executors that are at work
+find themselves fenced. A batch of which nothing can be staged is burned at once. Any other waits as *burning*: only the
+table knows whether it was published already, so an executor reads back, and burns it if it was not. Crash anywhere:
+the sweepers find burning batches as they find all others.
+"""
+
+from collections.abc import Sequence
+from uuid import UUID
+
+from sqlalchemy import Row, func, select, update
+from sqlalchemy.dialects.postgresql import insert
+from sqlalchemy.ext.asyncio import AsyncConnection
+
+from libs.common.contracts.events import FileBatchFailed, FileBatchPlanned, Problem, ScanFailed, Totals
+from libs.common.contracts.topics import FILE_BATCHES
+from libs.common.ids import IngestionId, RunId
+from libs.common.ledger.model import BurnVerdict, Fate, FileVersion
+from libs.common.ledger.run_log import RunLog
+from libs.common.ledger.states import FINAL_BATCH_STATES, BatchState, FileState, ScanState
+from libs.common.ledger.tables import batch, file, scan
+from libs.common.storage.outbox import Outbox
+
+CANCELLED = Problem(
+    error_type="run_cancelled",
+    message="the run was cancelled before this was loaded",
+    hint="nothing is lost: the next run loads the files that are missing",
+)
+
+
+async def cancel_run(
+    connection: AsyncConnection, outbox: Outbox, run_id: RunId, ingestion_id: IngestionId, generation: int
+) -> bool:
+    """Cancels a run, whether or not a scanner has begun it. False: it has ended, or was cancelled before; nothing is
+    changed then."""
+    await _unfinished_batches(connection, run_id)  # locked before the scan, as executors lock them
+    await connection.execute(
+        insert(scan)
+        .values(run_id=run_id, ingestion_id=ingestion_id, generation=generation, state=ScanState.SCANNING,
+                totals=Totals().model_dump())
+        .on_conflict_do_nothing()
+    )  # fmt: skip
+    found = (
+        await connection.execute(
+            update(scan)
+            .where(scan.c.run_id == run_id, scan.c.state != ScanState.ENDED, scan.c.cancelled_at.is_(None))
+            .values(token=scan.c.token + 1, lease_until=None, cancelled_at=func.clock_timestamp())
+            .returning(scan.c.state)
+        )
+    ).one_or_none()
+    if found is None:
+        return False
+    log = RunLog(outbox)
+    # Once more: a scanner may have planned some between the two locks. Now it cannot any more.
+    for row in await _unfinished_batches(connection, run_id):
+        if row.may_be_staged:
+            await _let_burn(connection, outbox, row)
+        else:
+            await _burn(connection, log, row)
+    if found.state == ScanState.SCANNING:
+        await log.record(
+            connection, run_id, lambda h: ScanFailed(**h.fields(), problem=CANCELLED), scan_state=ScanState.BROKEN
+        )
+    return True
+
+
+async def is_cancelled(connection: AsyncConnection, run_id: RunId) -> bool:
+    """Whether what is left of the run's batches waits for another run, instead of going on in this one."""
+    return await connection.scalar(select(scan.c.cancelled_at).where(scan.c.run_id == run_id)) is not None
+
+
+def stopped(verdict: BurnVerdict, going_on: Sequence[FileVersion]) -> BurnVerdict:
+    """The verdict of a cancelled run's batch: what would go on waits for the next run."""
+    waiting = {f.digest: Fate(FileState.DISCOVERED) for f in going_on}
+    return BurnVerdict({**verdict.fates, **waiting}, verdict.problem or CANCELLED)
+
+
+async def _unfinished_batches(connection: AsyncConnection, run_id: RunId) -> list[Row[tuple[object, ...]]]:
+    """Locked, in an order that two callers share."""
+    rows = await connection.execute(
+        select(batch)
+        .where(batch.c.run_id == run_id, batch.c.state.not_in(FINAL_BATCH_STATES))
+        .order_by(batch.c.id)
+        .with_for_update()
+    )
+    return list(rows.all())
+
+
+async def _let_burn(connection: AsyncConnection, outbox: Outbox, row: Row[tuple[object, ...]]) -> None:
+    await connection.execute(
+        update(batch)
+        .where(batch.c.id == row.id)
+        .values(state=BatchState.BURNING, token=batch.c.token + 1, lease_until=None, updated_at=func.clock_timestamp())
+    )
+    # Sweepers would find it; this is sooner.
+    woken = FileBatchPlanned(
+        batch_id=row.id,
+        run_id=row.run_id,
+        ingestion_id=row.ingestion_id,
+        generation=row.generation,
+        file_count=row.file_count,
+        size_bytes=row.size_bytes,
+    )
+    await outbox.enqueue(connection, FILE_BATCHES, woken)
+
+
+async def _burn(connection: AsyncConnection, log: RunLog, row: Row[tuple[object, ...]]) -> None:
+    batch_id: UUID = row.id
+    await connection.execute(
+        update(batch)
+        .where(batch.c.id == batch_id)
+        .values(
+            state=BatchState.BURNED,
+            token=batch.c.token + 1,
+            last_error=CANCELLED.message,
+            updated_at=func.clock_timestamp(),
+        )
+    )
+    await connection.execute(
+        update(file)
+        .where(file.c.batch_id == batch_id, file.c.state == FileState.BATCHED)
+        .values(
+            state=FileState.DISCOVERED,
+            batch_id=None,
+            row_count=None,
+            error_type=CANCELLED.error_type,
+            error_message=CANCELLED.message,
+            updated_at=func.now(),
+        )
+    )
+    await log.record(
+        connection,
+        RunId(row.run_id),
+        lambda h: FileBatchFailed(
+            **h.fields(), batch_id=batch_id, problems=(CANCELLED,), files_failed=row.file_count, files_replanned=0
+        ),
+        change=Totals(files_failed=row.file_count, batches_done=1),
+    )
