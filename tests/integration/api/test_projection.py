@@ -76,6 +76,8 @@ async def test_a_run_as_it_is_told(api: ApiUnderTest) -> None:
         "queued": False,
         "waiting_on": None,
         "trigger": "manual",
+            "retry_of": None,
+            "cancel_requested_at": None,
         "created_at": shown["created_at"],
         "started_at": "2025-01-07T12:34:57Z",
         "ended_at": "2025-01-07T12:35:03Z",
