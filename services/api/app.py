@@ -14,6 +14,7 @@ from libs.common.service import Service
 from libs.common.storage.migrate import newest_revision
 from services.api.caller import Caller
 from services.api.clusters.registry import Clusters
+from services.api.files.handlers import Files
 from services.api.health.checks import database_check
 from services.api.http import HttpServer, build_http
 from services.api.ingestions.handlers import Ingestions
@@ -59,6 +60,7 @@ def build_rest(settings: ApiSettings, backbone: Backbone, objects: ObjectStore) 
             Impacts(backbone.database, objects),
             wait=timedelta(seconds=settings.refresh_wait_s),
         ),
+        files=Files(backbone.database, box, objects),
         clusters=clusters,
         checks={
             "postgres": database_check(backbone.database, newest_revision()),

@@ -15,6 +15,8 @@ from services.api import errors
 from services.api.caller import Caller
 from services.api.clusters import routes as clusters_routes
 from services.api.clusters.registry import Clusters
+from services.api.files import routes as files_routes
+from services.api.files.handlers import Files
 from services.api.health import routes as health_routes
 from services.api.health.checks import Check
 from services.api.ingestions import routes as ingestions_routes
@@ -43,6 +45,7 @@ def build_http(
     runs: Runs,
     reconciliations: Reconciliations,
     refreshes: Refreshes,
+    files: Files,
     clusters: Clusters,
     checks: Mapping[str, Check],
     caller: Caller,
@@ -54,6 +57,7 @@ def build_http(
     versioned.include_router(runs_routes.router(runs, caller))
     versioned.include_router(reconciliations_routes.router(reconciliations, caller))
     versioned.include_router(refresh_routes.router(refreshes, caller))
+    versioned.include_router(files_routes.router(files, caller))
     versioned.include_router(clusters_routes.router(clusters))
     health = health_routes.router(checks)
     versioned.include_router(health)

@@ -21,6 +21,7 @@ from libs.common.storage.engine import Database
 from libs.common.storage.outbox import Outbox
 from services.api.caller import Caller
 from services.api.clusters.registry import Clusters
+from services.api.files.handlers import Files
 from services.api.health.checks import Check
 from services.api.http import build_http
 from services.api.ingestions.handlers import Ingestions
@@ -164,6 +165,7 @@ async def api_under_test(
         runs=Runs(database, clusters, messages, relay, topic_prefix="autoloader", broker="kafka:9092"),
         reconciliations=Reconciliations(database, clusters, messages),
         refreshes=Refreshes(database, box, clusters, messages, Impacts(database, objects), wait=timedelta(seconds=1)),
+        files=Files(database, box, objects),
         clusters=clusters,
         checks=checks or {},
         caller=Caller(TenantId(tenant_id), actor="tester"),

@@ -49,6 +49,8 @@ def test_it_is_openapi_3_1_with_the_paths_of_the_contract(described: dict[str, A
         f"GET {one}/audits/{{audit_id}}",
         f"POST {one}/rebuild-ledger",
         f"GET {one}/rebuilds/{{rebuild_id}}",
+        f"GET {one}/files",
+        f"GET {one}/files/explain",
         f"GET {one}/runs",
         f"GET {one}/runs/{{run_id}}",
         f"POST {one}/runs/{{run_id}}/cancel",

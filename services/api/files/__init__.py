@@ -1,0 +1,1 @@
+"""``/ingestions/{id}/files``: what became of each file, and why."""

@@ -1,0 +1,60 @@
+"""``/ingestions/{id}/files``."""
+
+from typing import Annotated
+from uuid import UUID
+
+from fastapi import APIRouter, Query, Request, Response
+
+from libs.common.ledger.states import FileState
+from services.api import pages
+from services.api.caller import Caller
+from services.api.docs import PageQuery, errors_for
+from services.api.files.handlers import Files
+from services.api.files.schemas import Explanation, FileOut
+
+StateQuery = Annotated[FileState | None, Query(description="Only files in this state.")]
+PrefixQuery = Annotated[str | None, Query(max_length=1024, description="Only keys that start with this.")]
+RunQuery = Annotated[UUID | None, Query(description="Only files that this run saw last as new.")]
+KeyQuery = Annotated[
+    str,
+    Query(
+        min_length=1,
+        max_length=1200,
+        description="A key of the source's bucket, or s3://bucket/key.",
+        examples=["flights/2013-03.json"],
+    ),
+]
+
+
+def router(files: Files, caller: Caller) -> APIRouter:
+    routes = APIRouter(prefix="/ingestions/{ingestion_id}/files", tags=["files"])
+
+    @routes.get(
+        "",
+        summary="The files that the ledger knows, newest first",
+        description="Each version of each file of the table's current generation, with what became of it.",
+        responses=errors_for(404, 422),
+    )
+    async def list_files(
+        ingestion_id: UUID,
+        request: Request,
+        response: Response,
+        page: PageQuery,
+        state: StateQuery = None,
+        prefix: PrefixQuery = None,
+        run_id: RunQuery = None,
+    ) -> list[FileOut]:
+        shown, total = await files.page(caller, ingestion_id, page, state=state, prefix=prefix, run_id=run_id)
+        pages.announce(response, request, page, total)
+        return shown
+
+    @routes.get(
+        "/explain",
+        summary="Why a file is in the table, or is not",
+        description="For any key, also one that was never seen: the verdict, what it rests on, and what to do next.",
+        responses=errors_for(404, 422),
+    )
+    async def explain_file(ingestion_id: UUID, key: KeyQuery) -> Explanation:
+        return await files.explain(caller, ingestion_id, key)
+
+    return routes

@@ -1,0 +1,152 @@
+"""Why a key is in the table or is not. Pure: what is known of it goes in, words come out.
+
+The questions are asked in the order in which a scanner asks them: is the key in the place, does its name match, what
+does the ledger know of it, and what is there now.
+"""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+from libs.common.contracts.definition import Source
+from libs.common.ledger.states import LIVE_FILE_STATES, FileState
+from libs.common.objects.pattern import Pattern
+from services.api.files.schemas import FileOut, Verdict
+
+_RUN_LOADS_IT = "the next run loads it"
+
+
+@dataclass(frozen=True, slots=True)
+class There:
+    """The object as the store has it now: its version, None if it is gone; or why that is not known."""
+
+    version: str | None
+    problem: str | None = None
+
+    def is_another_than(self, known: FileOut) -> bool:
+        """Whether the key was overwritten since; False also where that is not known."""
+        return self.problem is None and self.version not in (None, known.version)
+
+    def words(self, known: str | None = None) -> str:
+        if self.problem is not None:
+            return f"what is there now is not known: {self.problem}"
+        if self.version is None:
+            return "there is no such object now"
+        if known is None:
+            return f"the object is there, in version {self.version}"
+        return (
+            "the object is there, in that version"
+            if self.version == known
+            else (f"the object was overwritten since: it is there in version {self.version}")
+        )
+
+
+@dataclass(frozen=True, slots=True)
+class Judgement:
+    """A verdict, what it rests on, and what to do."""
+
+    verdict: Verdict
+    evidence: tuple[str, ...]
+    next_action: str
+
+
+def judge(source: Source, bucket: str, key: str, versions: Sequence[FileOut], there: There) -> Judgement:
+    """``versions`` are those of the table's current generation, newest first."""
+    known = _of_the_ledger(versions, there)
+    excluded, evidence = _of_the_definition(source, bucket, key)
+    if known is not None and (excluded is None or known.verdict is Verdict.LOADED):
+        return Judgement(known.verdict, (*evidence, *known.evidence), known.next_action)
+    if excluded is not None:
+        return Judgement(Verdict.EXCLUDED, evidence, excluded)
+    return _of_the_store(evidence, there)
+
+
+def _of_the_definition(source: Source, bucket: str, key: str) -> tuple[str | None, tuple[str, ...]]:
+    """What to do if the definition leaves the key out, and what it says of it."""
+    if bucket != source.bucket or not key.startswith(source.prefix):
+        return (
+            "put the file there, or make another ingestion for its place",
+            (f"it does not lie under source.path {source.path}",),
+        )
+    place = f"it lies under source.path {source.path}"
+    if key.endswith("/"):
+        return "nothing: it is a folder's marker, not a file", (place, "its key ends with a slash")
+    if not Pattern(source.file_pattern).matches(key, source.prefix):
+        return (
+            "change source.file_pattern if it should be loaded",
+            (place, f"its name does not match source.file_pattern {source.file_pattern}"),
+        )
+    return None, (place, f"its name matches source.file_pattern {source.file_pattern}")
+
+
+def _of_the_ledger(versions: Sequence[FileOut], there: There) -> Judgement | None:
+    """What is live decides; otherwise the newest version does. None: the ledger knows nothing of the key."""
+    if not versions:
+        return None
+    version = next((v for v in versions if v.state in LIVE_FILE_STATES), versions[0])
+    match version.state:
+        case FileState.COMMITTED | FileState.BASELINE:
+            return _loaded(version, there)
+        case FileState.BATCHED | FileState.DISCOVERED:
+            return _in_work(version, there)
+        case FileState.QUARANTINED | FileState.FAILED:
+            return _set_aside(version, there)
+        case FileState.MISSING:
+            return _missing(version, there)
+        case FileState.SUPERSEDED:
+            told = "it was overwritten before it was read"
+            return _judgement(Verdict.SUPERSEDED, told, there, version, "the next run loads what is there now")
+
+
+def _loaded(version: FileOut, there: There) -> Judgement:
+    if version.state is FileState.BASELINE:
+        told = "it was loaded before a new-only refresh, so its rows are in an older generation of the table"
+        return _judgement(Verdict.LOADED, told, there, version, "a full refresh would load it into this one")
+    told = f"run {version.run_id} loaded it: {version.records} rows, in snapshot {version.snapshot_id}"
+    after = "nothing: it is in the table"
+    if there.is_another_than(version):
+        after = "nothing: what was loaded stays, and the newer version is not read (allow_overwrites: skip)"
+    return _judgement(Verdict.LOADED, told, there, version, after)
+
+
+def _in_work(version: FileOut, there: There) -> Judgement:
+    if version.state is FileState.BATCHED:
+        told = f"run {version.run_id} has it in batch {version.batch_id}, which is under way"
+        return _judgement(Verdict.WAITING, told, there, version, "wait for that run to end")
+    told = f"run {version.run_id} found it" + (
+        f", and gave it up: {version.error}" if version.error else ", and it waits for a batch"
+    )
+    return _judgement(Verdict.WAITING, told, there, version, _RUN_LOADS_IT)
+
+
+def _set_aside(version: FileOut, there: There) -> Judgement:
+    if version.state is FileState.QUARANTINED:
+        told = f"run {version.run_id} set it aside: {version.error}"
+        return _judgement(Verdict.QUARANTINED, told, there, version, "repair what is named, and load it again")
+    told = f"run {version.run_id} could not load it: {version.error}"
+    if there.is_another_than(version):
+        return _judgement(Verdict.WAITING, told, there, version, _RUN_LOADS_IT)
+    repair = (
+        "repair the file and upload it under the same key: the next run loads it; "
+        f"or POST …/runs/{version.run_id}/retry if something else was mended"
+    )
+    return _judgement(Verdict.FAILED, told, there, version, repair)
+
+
+def _missing(version: FileOut, there: There) -> Judgement:
+    told = f"run {version.run_id} found it listed, and gone when it was to be read"
+    if there.version is not None:
+        return _judgement(Verdict.WAITING, told, there, version, _RUN_LOADS_IT)
+    return _judgement(Verdict.FAILED, told, there, version, "upload it: the next run loads it")
+
+
+def _judgement(verdict: Verdict, told: str, there: There, version: FileOut, next_action: str) -> Judgement:
+    return Judgement(verdict, (told, there.words(version.version)), next_action)
+
+
+def _of_the_store(evidence: Sequence[str], there: There) -> Judgement:
+    told = (*evidence, "no run has seen it", there.words())
+    if there.problem is not None:
+        return Judgement(Verdict.NEVER_SEEN, told, "see to it that the store can be asked, then ask again")
+    if there.version is None:
+        return Judgement(Verdict.NEVER_SEEN, told, "check the key: upper and lower case count")
+    return Judgement(Verdict.NEVER_SEEN, told, "ask for a run: it lists the source anew")
