@@ -1,4 +1,5 @@
-"""What the API answers, as frozen values: the fields that clients here read. Answers may carry more."""
+"""What the API answers, as frozen values: the fields that clients here read. Answers carry more, and it is kept: what
+is printed as JSON is what the API said."""
 
 from datetime import datetime
 from uuid import UUID
@@ -12,7 +13,7 @@ FINAL_STATUSES = frozenset({"success", "partial", "failed", "cancelled"})
 
 
 class _Answer(BaseModel):
-    model_config = ConfigDict(frozen=True, extra="ignore")
+    model_config = ConfigDict(frozen=True, extra="allow")
 
 
 class DestinationName(_Answer):
@@ -36,6 +37,7 @@ class Ingestion(_Answer):
     cluster_id: str
     source: SourcePath
     destination: DestinationName
+    definition_version: int = 1
     created_at: datetime
 
 
@@ -44,6 +46,7 @@ class Accepted(_Answer):
 
     run_id: UUID
     status: str
+    queued: bool = False
 
 
 class Audit(_Answer):
@@ -72,6 +75,7 @@ class Progress(_Answer):
 class Metrics(_Answer):
     files_processed: int = 0
     files_skipped: int = 0
+    files_failed: int = 0
     records_ingested: int = 0
     bytes_read: int = 0
     duration_seconds: float | None = None
@@ -82,6 +86,7 @@ class RunError(_Answer):
     file: str | None = None
     error_type: str
     message: str
+    hint: str = ""
     line: int | None = None
 
 
@@ -89,6 +94,7 @@ class Run(_Answer):
     id: UUID
     ingestion_id: UUID
     status: str
+    trigger: str = "manual"
     started_at: datetime | None = None
     ended_at: datetime | None = None
     waiting_on: str | None = None
@@ -100,3 +106,55 @@ class Run(_Answer):
     @property
     def is_over(self) -> bool:
         return self.status in FINAL_STATUSES
+
+
+class File(_Answer):
+    """One version of a file, as the ledger knows it."""
+
+    uri: str
+    key: str
+    state: str
+    size_bytes: int
+    records: int | None = None
+    error: str | None = None
+
+
+class Explanation(_Answer):
+    """Why a key is in the table or is not."""
+
+    uri: str
+    verdict: str
+    evidence: tuple[str, ...]
+    next_action: str
+    versions: tuple[File, ...] = ()
+
+
+class Operation(_Answer):
+    operation: str
+    status: str
+    details: str = ""
+    error: str | None = None
+
+
+class PlannedOperation(_Answer):
+    operation: str
+    details: str = ""
+
+
+class Impact(_Answer):
+    files_to_process: int | None = None
+    files_skipped: int | None = None
+
+
+class Refresh(_Answer):
+    """What is known of a refresh, or what one would do."""
+
+    status: str
+    message: str
+    refresh_id: UUID | None = None
+    run_id: UUID | None = None
+    operations: tuple[Operation, ...] = ()
+    would_perform: tuple[PlannedOperation, ...] = ()
+    impact: Impact = Impact()
+    warnings: tuple[str, ...] = ()
+    notes: tuple[str, ...] = ()

@@ -2,7 +2,11 @@
 
 import typer
 
-from client.audits import audit, rebuild_ledger
+from client.commands.audits import audit, rebuild_ledger
+from client.commands.files import explain, files
+from client.commands.ingestions import app as ingestion
+from client.commands.refreshes import refresh
+from client.commands.runs import cancel, retry, run, runs
 from client.dead_letters.command import app as dead_letters
 from client.demo.command import demo
 from devstack.cli import app as dev
@@ -10,11 +14,19 @@ from devstack.cli import app as dev
 app = typer.Typer(
     no_args_is_help=True, help="Keeps Apache Iceberg tables up to date with the files that land in object storage."
 )
+app.add_typer(ingestion, name="ingestion")
+app.command()(run)
+app.command()(runs)
+app.command()(cancel)
+app.command()(retry)
+app.command()(files)
+app.command()(explain)
+app.command()(refresh)
+app.command()(audit)
+app.command()(rebuild_ledger)
 app.add_typer(dev, name="dev")
 app.add_typer(dead_letters, name="dead-letters")
 app.command()(demo)
-app.command()(audit)
-app.command()(rebuild_ledger)
 
 
 @app.command()

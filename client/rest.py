@@ -11,7 +11,7 @@ from uuid import UUID, uuid4
 
 import httpx
 
-from client.answers import Accepted, Audit, Ingestion, Rebuild, Run
+from client.answers import Accepted, Audit, Explanation, File, Ingestion, Rebuild, Refresh, Run
 from libs.common.errors import AutoloaderError
 
 DEFAULT_API_URL = "http://localhost:8000"
@@ -84,6 +84,22 @@ class AutoloaderClient:
         """Creates a draft from the body that docs of ``POST /ingestions`` describe."""
         return Ingestion.model_validate(self._call("POST", "/api/v1/ingestions", json=dict(definition)))
 
+    def ingestion(self, ingestion_id: UUID) -> Ingestion:
+        return Ingestion.model_validate(self._call("GET", f"/api/v1/ingestions/{ingestion_id}"))
+
+    def replace_ingestion(self, ingestion_id: UUID, definition: Mapping[str, Any]) -> Ingestion:
+        """The whole definition anew; stored credentials stay when the body has none."""
+        body = dict(definition)
+        return Ingestion.model_validate(self._call("PUT", f"/api/v1/ingestions/{ingestion_id}", json=body))
+
+    def pause(self, ingestion_id: UUID) -> str:
+        """Nothing begins until ``resume``. Returns the status."""
+        return str(self._call("POST", f"/api/v1/ingestions/{ingestion_id}/pause")["status"])
+
+    def resume(self, ingestion_id: UUID) -> str:
+        """Returns the status."""
+        return str(self._call("POST", f"/api/v1/ingestions/{ingestion_id}/resume")["status"])
+
     def delete_ingestion(self, ingestion_id: UUID) -> None:
         """Forgets the ingestion and its history. Its table stays."""
         self._call("DELETE", f"/api/v1/ingestions/{ingestion_id}")
@@ -98,6 +114,47 @@ class AutoloaderClient:
         """The newest runs (at most 100), newest first."""
         page = self._call("GET", f"/api/v1/ingestions/{ingestion_id}/runs", params={"limit": _PAGE})
         return [Run.model_validate(run) for run in page]
+
+    def retry_run(self, ingestion_id: UUID, run_id: UUID) -> Accepted:
+        """A new run of what that one could not load."""
+        return Accepted.model_validate(self._call("POST", f"/api/v1/ingestions/{ingestion_id}/runs/{run_id}/retry"))
+
+    def cancel_run(self, ingestion_id: UUID, run_id: UUID) -> None:
+        """Nothing more of it is planned or published."""
+        self._call("POST", f"/api/v1/ingestions/{ingestion_id}/runs/{run_id}/cancel")
+
+    def files(
+        self,
+        ingestion_id: UUID,
+        *,
+        state: str | None = None,
+        prefix: str | None = None,
+        run_id: UUID | None = None,
+        limit: int = _PAGE,
+    ) -> tuple[list[File], int]:
+        """The newest ``limit`` file versions that all filters let through, and how many there are in all."""
+        filters = {"state": state, "prefix": prefix, "run_id": str(run_id) if run_id else None}
+        wanted = {name: value for name, value in filters.items() if value is not None}
+        listed: list[File] = []
+        while True:
+            page = {"limit": min(_PAGE, limit - len(listed)), "offset": len(listed)}
+            answer = self._send("GET", f"/api/v1/ingestions/{ingestion_id}/files", params={**wanted, **page})
+            total = int(answer.headers["X-Total-Count"])
+            files = [File.model_validate(each) for each in answer.json()]
+            listed += files
+            if not files or len(listed) >= min(limit, total):
+                return listed, total
+
+    def explain(self, ingestion_id: UUID, key: str) -> Explanation:
+        """Why ``key`` (or ``s3://bucket/key``) is in the table or is not."""
+        answer = self._call("GET", f"/api/v1/ingestions/{ingestion_id}/files/explain", params={"key": key})
+        return Explanation.model_validate(answer)
+
+    def refresh(self, ingestion_id: UUID, *, full: bool, dry_run: bool = False, auto_run: bool = True) -> Refresh:
+        """Begins the table anew: every file again, or only files that were never loaded."""
+        body = {"confirm": True, "dry_run": dry_run, "auto_run": auto_run}
+        path = f"/api/v1/ingestions/{ingestion_id}/refresh/{'full' if full else 'new-only'}"
+        return Refresh.model_validate(self._call("POST", path, json=body))
 
     def request_audit(self, ingestion_id: UUID) -> UUID:
         """The id of the audit that will happen."""
@@ -122,6 +179,10 @@ class AutoloaderClient:
         return Rebuild.model_validate(self._call("GET", f"/api/v1/ingestions/{ingestion_id}/rebuilds/{rebuild_id}"))
 
     def _call(self, method: str, path: str, **request: Any) -> Any:
+        response = self._send(method, path, **request)
+        return response.json() if response.content else None
+
+    def _send(self, method: str, path: str, **request: Any) -> httpx.Response:
         # The key makes a repeated POST harmless: a caller who lost the answer may send the same request again.
         headers = {"Idempotency-Key": str(uuid4())} if method == "POST" else {}
         try:
@@ -133,7 +194,7 @@ class AutoloaderClient:
                 hint="Start it with `make services` (or `autoloader dev up --services`), which does `make up` first.",
             ) from e
         if response.is_success:
-            return response.json() if response.content else None
+            return response
         raise problem_of(response)
 
 

@@ -2,8 +2,7 @@
 
 import sys
 import time
-from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from collections.abc import Callable
 from typing import Annotated, Literal, TypeVar
 from uuid import UUID
 
@@ -12,38 +11,36 @@ from rich.console import Console
 from rich.table import Table
 
 from client.answers import Audit, Rebuild
-from client.rest import DEFAULT_API_URL, AutoloaderClient
+from client.rest import DEFAULT_API_URL
+from client.terminal import BAD_NEWS, Api, Json, Which, connected, found
 from libs.common.contracts.reports import AuditReport, Findings, RebuildReport
-from libs.common.errors import AutoloaderError, Permanent, Temporary
+from libs.common.errors import Permanent, Temporary
 
-FOUND, TROUBLE = 1, 2
 POLL_S = 0.5
 
 Asked = TypeVar("Asked", Audit, Rebuild)
-Ingestion = Annotated[UUID, typer.Argument(help="The ingestion's id.", metavar="INGESTION")]
-Api = Annotated[str, typer.Option(help="The API's address.", envvar="AUTOLOADER_API_URL")]
-Json = Annotated[bool, typer.Option("--json", help="Print the report as JSON.")]
 Wait = Annotated[float, typer.Option(help="Seconds to wait for the report.")]
 
 
-def audit(ingestion: Ingestion, api: Api = DEFAULT_API_URL, as_json: Json = False, wait_s: Wait = 600) -> None:
+def audit(ingestion: Which, api: Api = DEFAULT_API_URL, as_json: Json = False, wait_s: Wait = 600) -> None:
     """Hold bucket, ledger and table against each other. Changes nothing.
 
     Exit code 0: they agree. 1: something is missing, duplicated or orphaned. 2: it could not be told.
     """
-    with _told(), AutoloaderClient(api) as client:
-        audit_id = client.request_audit(ingestion)
-        report = _awaited(lambda: client.audit(ingestion, audit_id), wait_s).report
+    with connected(api) as client:
+        ingestion_id = found(client, ingestion)
+        audit_id = client.request_audit(ingestion_id)
+        report = _awaited(lambda: client.audit(ingestion_id, audit_id), wait_s).report
         assert report is not None
         if as_json:
             sys.stdout.write(report.model_dump_json(indent=2) + "\n")
         else:
             print_audit(report, Console())
-    raise typer.Exit(0 if report.clean else FOUND)
+    raise typer.Exit(0 if report.clean else BAD_NEWS)
 
 
 def rebuild_ledger(
-    ingestion: Ingestion,
+    ingestion: Which,
     api: Api = DEFAULT_API_URL,
     as_json: Json = False,
     wait_s: Wait = 600,
@@ -63,11 +60,12 @@ def rebuild_ledger(
     """
     if not (yes or dry_run):
         typer.confirm(f"Rewrite what the ledger says of ingestion {ingestion}?", abort=True)
-    with _told(), AutoloaderClient(api) as client:
+    with connected(api) as client:
+        ingestion_id = found(client, ingestion)
         rebuild_id = client.request_rebuild(
-            ingestion, dry_run=dry_run, unproven=unproven, from_ingestion=from_ingestion
+            ingestion_id, dry_run=dry_run, unproven=unproven, from_ingestion=from_ingestion
         )
-        report = _awaited(lambda: client.rebuild(ingestion, rebuild_id), wait_s).report
+        report = _awaited(lambda: client.rebuild(ingestion_id, rebuild_id), wait_s).report
         assert report is not None
         if as_json:
             sys.stdout.write(report.model_dump_json(indent=2) + "\n")
@@ -115,22 +113,9 @@ def print_rebuild(report: RebuildReport, console: Console) -> None:
 def _listed(word: str, findings: Findings) -> Table:
     more = findings.count - len(findings.examples)
     table = Table("name", "reason", title=f"{word}: {findings.count:,}", caption=f"and {more:,} more" if more else None)
-    for found in findings.examples:
-        table.add_row(found.name, found.reason)
+    for example in findings.examples:
+        table.add_row(example.name, example.reason)
     return table
-
-
-@contextmanager
-def _told() -> Iterator[None]:
-    """Trouble becomes one line and its exit code."""
-    try:
-        yield
-    except AutoloaderError as e:
-        sys.stderr.write(f"{e}{f'. {e.hint}' if e.hint and e.hint not in str(e) else ''}\n")
-        raise typer.Exit(TROUBLE) from e
-    except KeyboardInterrupt:
-        sys.stderr.write("stopped waiting; what was asked for goes on\n")
-        raise typer.Exit(130) from None
 
 
 def _awaited(look: Callable[[], Asked], wait_s: float) -> Asked:

@@ -1,0 +1,1 @@
+"""The commands of `autoloader`, one module per noun of the REST contract."""

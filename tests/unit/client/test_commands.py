@@ -1,0 +1,244 @@
+"""The command line against a made-up API: what it asks for, what it says, and its exit codes."""
+
+import json
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+from uuid import UUID
+
+import httpx
+import pytest
+from typer.testing import CliRunner, Result
+
+from client import terminal
+from client.cli import app
+from client.commands import runs
+from client.rest import AutoloaderClient
+
+ID, OTHER_ID, RUN_ID = (str(UUID(int=n)) for n in (1, 2, 3))
+_CLIENT = AutoloaderClient
+
+
+def ingestion(ingestion_id: str = ID, name: str = "Flights") -> dict[str, Any]:
+    return {
+        "id": ingestion_id,
+        "name": name,
+        "status": "draft",
+        "cluster_id": "local",
+        "source": {"path": "s3://landing/flights/", "credentials_set": True},
+        "destination": {"catalog": "lake", "database": "demo", "table": "flights"},
+        "definition_version": 2,
+        "created_at": "2025-01-07T12:34:56Z",
+        "a_field_of_tomorrow": 1,
+    }
+
+
+def a_run(status: str, **more: Any) -> dict[str, Any]:
+    numbers = {"files_processed": 2, "records_ingested": 2000, "files_failed": 1, "error_count": 1}
+    return {"id": RUN_ID, "ingestion_id": ID, "status": status, "metrics": numbers, **more}
+
+
+class MadeUpApi:
+    """Answers by method and path; several answers to one request come one after the other, the last for ever."""
+
+    def __init__(self) -> None:
+        self.answers: dict[str, list[tuple[int, Any]]] = {}
+        self.asked: list[httpx.Request] = []
+        self.total = 0
+
+    def on(self, request: str, *answers: Any, status: int = 200) -> None:
+        self.answers[request] = [(status, answer) for answer in answers]
+
+    def __call__(self, request: httpx.Request) -> httpx.Response:
+        self.asked.append(request)
+        answers = self.answers[f"{request.method} {request.url.path.removeprefix('/api/v1/ingestions')}"]
+        status, answer = answers.pop(0) if len(answers) > 1 else answers[0]
+        headers = {"X-Total-Count": str(self.total)}
+        return httpx.Response(status, json=answer, headers=headers) if status != 204 else httpx.Response(204)
+
+
+@pytest.fixture
+def api(monkeypatch: pytest.MonkeyPatch) -> MadeUpApi:
+    made_up = MadeUpApi()
+
+    def connect(url: str) -> AutoloaderClient:
+        return _CLIENT(url, transport=httpx.MockTransport(made_up))
+
+    monkeypatch.setattr(terminal, "AutoloaderClient", connect)
+    monkeypatch.setattr(runs, "POLL_S", 0)
+    return made_up
+
+
+Call = Callable[..., Result]
+
+
+@pytest.fixture
+def call() -> Call:
+    runner = CliRunner()
+
+    def called(*arguments: str, answer: str | None = None) -> Result:
+        return runner.invoke(app, list(arguments), input=answer)
+
+    return called
+
+
+def test_an_ingestion_is_named_by_id_or_by_name(api: MadeUpApi, call: Call) -> None:
+    """A name that several have, or none, is refused with the way out."""
+    api.on("GET ", [ingestion(), ingestion(OTHER_ID, "Trains")])
+    api.on(f"POST /{ID}/pause", {"status": "paused"})
+    api.on(f"POST /{OTHER_ID}/pause", {"status": "paused"})
+    assert 0 == call("ingestion", "pause", ID).exit_code
+    assert 0 == call("ingestion", "pause", "Trains").exit_code
+    assert [f"/{ID}/pause", f"/{OTHER_ID}/pause"] == [
+        r.url.path.removeprefix("/api/v1/ingestions") for r in api.asked if r.method == "POST"
+    ]
+    unknown = call("ingestion", "pause", "Planes")
+    assert (2, "no ingestion is named 'Planes'. `autoloader ingestion list` shows them\n") == (
+        unknown.exit_code, unknown.stderr
+    )  # fmt: skip
+    api.on("GET ", [ingestion(), ingestion(OTHER_ID)])
+    ambiguous = call("ingestion", "pause", "Flights")
+    assert (2, 1) == (ambiguous.exit_code, ambiguous.stderr.count("\n"))
+    assert ID in ambiguous.stderr
+    assert OTHER_ID in ambiguous.stderr
+
+
+def test_a_refusal_is_one_line_with_its_remedy(api: MadeUpApi, call: Call) -> None:
+    """On stderr; exit code 2."""
+    refusal = {"detail": "this ingestion is paused", "code": "ingestion_paused", "hint": "resume it"}
+    api.on(f"POST /{ID}/run", refusal, status=409)
+    refused = call("run", ID)
+    assert (2, "") == (refused.exit_code, refused.stdout)
+    assert "this ingestion is paused. resume it [ingestion_paused]\n" == refused.stderr
+
+
+@pytest.mark.parametrize("suffix", [".yaml", ".json"])
+def test_a_definition_comes_from_a_file(api: MadeUpApi, call: Call, tmp_path: Path, suffix: str) -> None:
+    """As it is written there."""
+    file = tmp_path / f"definition{suffix}"
+    file.write_text('{"name": "Flights"}' if suffix == ".json" else "name: Flights\nsource:\n  path: s3://a/b/\n")
+    api.on("POST ", ingestion(), status=201)
+    assert f"created Flights: {ID}\n" == call("ingestion", "create", "-f", str(file)).stdout
+    assert "Flights" == json.loads(api.asked[-1].content)["name"]
+
+
+@pytest.mark.parametrize("content", [None, "- a\n- b\n", "a: [", ""])
+def test_a_file_that_holds_no_definition_is_refused(call: Call, tmp_path: Path, content: str | None) -> None:
+    """Before anything is sent; the file is named."""
+    file = tmp_path / "definition.yaml"
+    if content is not None:
+        file.write_text(content)
+    refused = call("ingestion", "create", "-f", str(file))
+    assert 2 == refused.exit_code
+    assert str(file) in refused.stderr
+
+
+def test_json_is_what_the_api_said(api: MadeUpApi, call: Call) -> None:
+    """Also fields that this client does not know."""
+    api.on("GET ", [ingestion()])
+    api.on(f"GET /{ID}", ingestion())
+    for command in (("ingestion", "list"), ("ingestion", "show", ID)):
+        said = json.loads(call(*command, "--json").stdout)
+        shown = said[0] if isinstance(said, list) else said
+        assert (1, "Flights") == (shown["a_field_of_tomorrow"], shown["name"])
+
+
+def test_lists_without_an_entry_say_what_to_do(api: MadeUpApi, call: Call) -> None:
+    """Instead of an empty frame."""
+    api.on("GET ", [])
+    api.on(f"GET /{ID}/runs", [])
+    api.on(f"GET /{ID}/files", [])
+    assert "ingestion create" in call("ingestion", "list").stdout
+    assert "autoloader run" in call("runs", ID).stdout
+    assert "no such file" in call("files", ID, "--state", "failed").stdout
+
+
+def test_tables_are_not_cut_in_a_pipe(api: MadeUpApi, call: Call) -> None:
+    """And brackets in a name are only brackets."""
+    api.on("GET ", [ingestion(name="[red]" + "x" * 60)])
+    listed = call("ingestion", "list").stdout
+    for whole in ("[red]" + "x" * 60, "s3://landing/flights/", "lake.demo.flights", ID):
+        assert whole in listed
+
+
+@pytest.mark.parametrize(("status", "exit_code"), [("success", 0), ("partial", 1), ("failed", 1), ("cancelled", 1)])
+def test_a_watched_run_ends_with_its_verdict(api: MadeUpApi, call: Call, status: str, exit_code: int) -> None:
+    """An API that restarts meanwhile is waited for."""
+    api.on(f"POST /{ID}/run", {"run_id": RUN_ID, "status": "accepted", "queued": False}, status=202)
+    api.on(f"GET /{ID}/runs/{RUN_ID}")
+    away = {"detail": "away", "code": "database_unavailable"}
+    error = {"file": "s3://landing/b.json", "line": 17, "error_type": "x", "message": "not JSON", "hint": "repair it"}
+    api.answers[f"GET /{ID}/runs/{RUN_ID}"] = [
+        (200, a_run("running")), (503, away), (200, a_run(status, errors=[error], warnings=["odd"]))
+    ]  # fmt: skip
+    watched = call("run", ID, "--watch")
+    assert exit_code == watched.exit_code, watched.output
+    assert f"{status}: 2 files, 2,000 records" in watched.stdout
+    assert "s3://landing/b.json:17: not JSON (repair it)" in watched.stdout
+    assert "warning: odd" in watched.stdout
+
+
+def test_a_run_that_is_not_watched_is_only_asked_for(api: MadeUpApi, call: Call) -> None:
+    """Its id is all that scripts need."""
+    api.on(f"POST /{ID}/run", {"run_id": RUN_ID, "status": "accepted", "queued": True}, status=202)
+    api.on(f"POST /{ID}/runs/{RUN_ID}/retry", {"run_id": RUN_ID, "status": "accepted", "queued": False}, status=202)
+    assert f"accepted: {RUN_ID} (it waits for the run before it)\n" == call("run", ID).stdout
+    assert RUN_ID == json.loads(call("retry", ID, RUN_ID, "--json").stdout)["run_id"]
+
+
+def test_more_files_than_a_page_are_fetched(api: MadeUpApi, call: Call) -> None:
+    """As many as were asked for; how many there are is said."""
+    file = {"uri": "s3://b/k", "key": "k", "state": "failed", "size_bytes": 1, "error": "why [not]"}
+    api.on(f"GET /{ID}/files", [file] * 100, [file] * 20)
+    api.total = 1000
+    listed = call("files", ID, "--limit", "120", "--state", "failed")
+    assert [("100", "0", "failed"), ("20", "100", "failed")] == [
+        (q["limit"], q["offset"], q["state"]) for q in (r.url.params for r in api.asked)
+    ]
+    assert "120 of 1,000" in listed.stdout
+    assert "why [not]" in listed.stdout
+
+
+def test_an_explanation_reads_from_top_to_bottom(api: MadeUpApi, call: Call) -> None:
+    """Verdict, evidence, what to do."""
+    told = {"uri": "s3://b/k", "verdict": "failed", "evidence": ["one", "two"], "next_action": "repair it"}
+    api.on(f"GET /{ID}/files/explain", told)
+    assert "failed: s3://b/k\n  - one\n  - two\nnext: repair it\n" == call("explain", ID, "k").stdout
+    assert "k" == api.asked[-1].url.params["key"]
+
+
+@pytest.mark.parametrize(("status", "exit_code"), [("accepted", 0), ("partial_failure", 1)])
+def test_a_refresh_asks_first(api: MadeUpApi, call: Call, status: str, exit_code: int) -> None:
+    """Unless told not to; a no changes nothing. Exit code 1 if not all of it is known to be done."""
+    api.on(f"GET /{ID}", ingestion())
+    done = {"operation": "table_dropped", "status": "success", "details": "kept as x"}
+    api.on(f"POST /{ID}/refresh/new-only", {"status": status, "message": "anew", "operations": [done]}, status=202)
+    declined = call("refresh", ID, "--mode", "new-only", answer="n\n")
+    assert (1, ["GET"]) == (declined.exit_code, [r.method for r in api.asked])
+    accepted = call("refresh", ID, "--mode", "new-only", "--no-auto-run", answer="y\n")
+    assert exit_code == accepted.exit_code
+    assert "success: table_dropped (kept as x)" in accepted.stdout
+    assert {"confirm": True, "dry_run": False, "auto_run": False} == json.loads(api.asked[-1].content)
+
+
+def test_a_dry_run_needs_no_leave(api: MadeUpApi, call: Call) -> None:
+    """It says what would be done."""
+    told = {
+        "status": "dry_run",
+        "message": "would begin anew",
+        "would_perform": [{"operation": "table_dropped", "details": "set aside"}],
+        "impact": {"files_to_process": 3, "files_skipped": 0},
+    }
+    api.on(f"POST /{ID}/refresh/full", told, status=202)
+    said = call("refresh", ID, "--dry-run").stdout
+    assert "would do: table_dropped (set aside)" in said
+    assert "3 files to load, 0 skipped" in said
+
+
+def test_deleting_asks_and_names_what_stays(api: MadeUpApi, call: Call) -> None:
+    """The table."""
+    api.on(f"GET /{ID}", ingestion())
+    api.on(f"DELETE /{ID}", None, status=204)
+    asked = call("ingestion", "delete", ID, answer="y\n")
+    assert 0 == asked.exit_code
+    assert "lake.demo.flights stays" in asked.stdout
