@@ -117,3 +117,4 @@ class TestCommandLine:
         assert "agree" in (await autoloader("audit", name)).out
         assert f"{table} stays" in (await autoloader("ingestion", "delete", name, "--yes")).out
         assert "no ingestion is named" in (await autoloader("ingestion", "show", name, code=2)).err
+        await asyncio.to_thread(lambda: spark_session.sql(f"DROP TABLE IF EXISTS {table} PURGE").collect())
