@@ -14,6 +14,7 @@ from libs.common.service import Service
 from libs.common.storage.migrate import newest_revision
 from services.api.caller import Caller
 from services.api.clusters.registry import Clusters
+from services.api.costs.handlers import Costs
 from services.api.files.handlers import Files
 from services.api.health.checks import database_check
 from services.api.http import HttpServer, build_http
@@ -57,10 +58,11 @@ def build_rest(settings: ApiSettings, backbone: Backbone, objects: ObjectStore) 
             box,
             clusters,
             backbone.outbox,
-            Impacts(backbone.database, objects),
+            Impacts(backbone.database, objects, settings.speed(), settings.prices()),
             wait=timedelta(seconds=settings.refresh_wait_s),
         ),
         files=Files(backbone.database, box, objects),
+        costs=Costs(backbone.database, clusters, objects, settings.speed(), settings.prices()),
         clusters=clusters,
         checks={
             "postgres": database_check(backbone.database, newest_revision()),

@@ -15,6 +15,8 @@ from services.api import errors
 from services.api.caller import Caller
 from services.api.clusters import routes as clusters_routes
 from services.api.clusters.registry import Clusters
+from services.api.costs import routes as costs_routes
+from services.api.costs.handlers import Costs
 from services.api.files import routes as files_routes
 from services.api.files.handlers import Files
 from services.api.health import routes as health_routes
@@ -46,6 +48,7 @@ def build_http(
     reconciliations: Reconciliations,
     refreshes: Refreshes,
     files: Files,
+    costs: Costs,
     clusters: Clusters,
     checks: Mapping[str, Check],
     caller: Caller,
@@ -53,6 +56,7 @@ def build_http(
     """The ASGI application."""
     app = FastAPIOffline(title="Autoloader", version=VERSION, description=_DESCRIPTION, redoc_url=None)
     versioned = APIRouter(prefix=PREFIX)
+    versioned.include_router(costs_routes.router(costs, caller))
     versioned.include_router(ingestions_routes.router(ingestions, caller))
     versioned.include_router(runs_routes.router(runs, caller))
     versioned.include_router(reconciliations_routes.router(reconciliations, caller))

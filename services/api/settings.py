@@ -1,8 +1,9 @@
-"""Settings of the API service: the common ones, and where it listens."""
+"""Settings of the API service: the common ones, where it listens, and what things cost."""
 
 from pydantic import Field
 
 from libs.common.settings import CommonSettings
+from services.api.costs.model import Prices, Speed
 
 
 class ApiSettings(CommonSettings):
@@ -16,4 +17,25 @@ class ApiSettings(CommonSettings):
     refresh_wait_s: float = Field(
         default=20, ge=0, description="Seconds that the answer to a refresh waits for the executor's word, at most."
     )
+    cost_cores: int = Field(default=2, ge=1, description="Cores of the Spark cluster, for estimates.")
+    cost_mb_per_core_s: float = Field(
+        default=12, gt=0, description="10^6 bytes of source files that a core loads in a second, for estimates."
+    )
+    cost_core_hour_usd: float = Field(default=0.05, ge=0, description="Price of a core for an hour.")
+    cost_list_1000_usd: float = Field(default=0.005, ge=0, description="Price of 1,000 LIST requests.")
+    cost_get_1000_usd: float = Field(default=0.0004, ge=0, description="Price of 1,000 GET or HEAD requests.")
+    cost_gb_month_usd: float = Field(default=0.023, ge=0, description="Price of 10^9 stored bytes for a month.")
     database_pool_size: int = Field(default=10, ge=2, description="Connections to Postgres, at most.")
+
+    def speed(self) -> Speed:
+        """Of the cluster, as the cost model wants it."""
+        return Speed(cores=self.cost_cores, bytes_per_core_s=self.cost_mb_per_core_s * 1e6)
+
+    def prices(self) -> Prices:
+        """Of the cloud, as the cost model wants them."""
+        return Prices(
+            core_hour_usd=self.cost_core_hour_usd,
+            list_1000_usd=self.cost_list_1000_usd,
+            get_1000_usd=self.cost_get_1000_usd,
+            gb_month_usd=self.cost_gb_month_usd,
+        )

@@ -1,4 +1,5 @@
-"""What a refresh would read: a listing of the source, held against the ledger. Bounded in time; nothing is written."""
+"""What a refresh would read, take and cost: a listing of the source, held against the ledger. Bounded in time; nothing
+is written."""
 
 import asyncio
 from collections.abc import Sequence
@@ -12,53 +13,73 @@ from libs.common.errors import AutoloaderError
 from libs.common.ledger.model import FileVersion
 from libs.common.ledger.states import LOADED_FILE_STATES
 from libs.common.ledger.tables import file
-from libs.common.objects.pattern import Pattern
 from libs.common.objects.ports import ObjectStore
 from libs.common.storage.engine import Database
+from services.api.costs.counting import count
+from services.api.costs.history import past_runs
+from services.api.costs.model import Estimate, Prices, Speed, estimate
 from services.api.refresh.schemas import Impact
 
 LISTING_S_MAX = 5.0
-NOT_ESTIMATED = "cost and duration are not estimated"
 
 
 class Impacts:
-    """Estimates impacts."""
+    """Estimates impacts. ``speed`` and ``prices`` are the installation's."""
 
-    def __init__(self, database: Database, objects: ObjectStore, *, seconds_max: float = LISTING_S_MAX) -> None:
+    def __init__(
+        self,
+        database: Database,
+        objects: ObjectStore,
+        speed: Speed,
+        prices: Prices,
+        *,
+        seconds_max: float = LISTING_S_MAX,
+    ) -> None:
         self._database = database
         self._objects = objects
+        self._speed = speed
+        self._prices = prices
         self._seconds_max = seconds_max
 
     async def of(
         self, ingestion_id: UUID, generation: int, definition: Definition, access: Credentials | None, mode: RefreshMode
     ) -> tuple[Impact, list[str]]:
-        """The impact, and notes on what is not known."""
+        """The impact, and notes on what it rests on, or on what is not known."""
+
+        async def loaded(files: Sequence[FileVersion]) -> frozenset[bytes]:
+            return await self._loaded(ingestion_id, generation, files)
+
         try:
             async with asyncio.timeout(self._seconds_max):
-                return await self._count(ingestion_id, generation, definition, access, mode), [NOT_ESTIMATED]
+                counted = await count(self._objects, definition.source, access, loaded if mode == "new_only" else None)
         except TimeoutError:
             reason = f"its listing takes more than {self._seconds_max:g} s"
         except AutoloaderError as error:
             reason = error.message
-        return Impact(), [f"how many files there are is not known: {reason}", NOT_ESTIMATED]
+        else:
+            async with self._database.read() as connection:
+                past = await past_runs(connection, ingestion_id)
+            found = estimate(counted.work, self._speed, self._prices, past)
+            impact = Impact(
+                files_to_process=counted.work.files,
+                files_skipped=counted.skipped,
+                estimated_data_size_gb=counted.work.size_bytes / 1e9,
+                estimated_cost_usd=found.usd,
+                estimated_duration_minutes=found.seconds / 60,
+            )
+            return impact, [self._basis(found)]
+        return Impact(), [f"how many files there are is not known, nor what it costs: {reason}"]
 
-    async def _count(
-        self, ingestion_id: UUID, generation: int, definition: Definition, access: Credentials | None, mode: RefreshMode
-    ) -> Impact:
-        source = definition.source
-        pattern = Pattern(source.file_pattern)
-        to_process = skipped = size_bytes = 0
-        async for page in self._objects.pages(source.bucket, source.prefix, access):
-            files = [f for f in page if not f.key.endswith("/") and pattern.matches(f.key, source.prefix)]
-            loaded = await self._loaded(ingestion_id, generation, files) if mode == "new_only" else frozenset()
-            skipped += len(loaded)
-            to_process += len(files) - len(loaded)
-            size_bytes += sum(f.size_bytes for f in files if f.digest not in loaded)
-        return Impact(files_to_process=to_process, files_skipped=skipped, estimated_data_size_gb=size_bytes / 1e9)
+    def _basis(self, found: Estimate) -> str:
+        runs = found.based_on_runs
+        by = f"by this ingestion's last {runs} runs" if runs > 1 else "by this ingestion's last run"
+        rests_on = f"corrected {by}" if runs else "by the formula alone, for there is no run to go by yet"
+        return (
+            f"duration and cost are estimates, {rests_on}: {self._speed.cores} cores at "
+            f"{self._prices.core_hour_usd:g} USD an hour, {found.list_requests:,} LIST and {found.get_requests:,} GET"
+        )
 
     async def _loaded(self, ingestion_id: UUID, generation: int, files: Sequence[FileVersion]) -> frozenset[bytes]:
-        if not files:
-            return frozenset()
         query = select(file.c.key_digest).where(
             file.c.ingestion_id == ingestion_id,
             file.c.generation == generation,

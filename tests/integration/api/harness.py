@@ -21,6 +21,8 @@ from libs.common.storage.engine import Database
 from libs.common.storage.outbox import Outbox
 from services.api.caller import Caller
 from services.api.clusters.registry import Clusters
+from services.api.costs.handlers import Costs
+from services.api.costs.model import Prices, Speed
 from services.api.files.handlers import Files
 from services.api.health.checks import Check
 from services.api.http import build_http
@@ -164,8 +166,11 @@ async def api_under_test(
         ingestions=Ingestions(database, box, clusters, messages),
         runs=Runs(database, clusters, messages, relay, topic_prefix="autoloader", broker="kafka:9092"),
         reconciliations=Reconciliations(database, clusters, messages),
-        refreshes=Refreshes(database, box, clusters, messages, Impacts(database, objects), wait=timedelta(seconds=1)),
+        refreshes=Refreshes(
+            database, box, clusters, messages, Impacts(database, objects, Speed(), Prices()), wait=timedelta(seconds=1)
+        ),
         files=Files(database, box, objects),
+        costs=Costs(database, clusters, objects, Speed(), Prices()),
         clusters=clusters,
         checks=checks or {},
         caller=Caller(TenantId(tenant_id), actor="tester"),

@@ -7,6 +7,7 @@ from uuid import UUID
 import pytest
 
 from libs.common.contracts.events import Problem
+from libs.common.errors import Temporary
 from libs.common.ids import IngestionId, RunId, new_batch_id
 from libs.common.ledger.batches import BatchLedger
 from libs.common.ledger.model import BurnVerdict, Fate, Page, PlannedBatch, PublishedBatch
@@ -120,14 +121,18 @@ async def test_any_key_is_explained(api: ApiUnderTest) -> None:
         assert (422, "invalid_key") == (answer.status_code, answer.json()["code"])
 
 
-async def test_a_store_that_is_away_is_said(api: ApiUnderTest) -> None:
+async def test_a_store_that_is_away_is_said(api: ApiUnderTest, monkeypatch: pytest.MonkeyPatch) -> None:
     """What the ledger knows is told all the same."""
     created, _ = await loaded(api)
-    bucket, prefix = created["source"]["path"].removeprefix("s3://").split("/", 1)
-    del api.objects.buckets[bucket]
+    prefix = created["source"]["path"].removeprefix("s3://").split("/", 1)[1]
+
+    async def away(*_: object) -> dict[str, str | None]:
+        raise Temporary("the store does not answer", code="storage_unreachable")
+
+    monkeypatch.setattr(api.objects, "versions", away)
     found = await explained(api, created["id"], f"{prefix}a.json")
     assert "loaded" == found["verdict"]
-    assert any("not known" in told and bucket in told for told in found["evidence"])
+    assert "what is there now is not known: the store does not answer" == found["evidence"][-1]
 
 
 async def test_nobody_sees_the_files_of_others(api: ApiUnderTest, neighbour: ApiUnderTest) -> None:
