@@ -2,7 +2,7 @@
 
 import asyncio
 
-from libs.common.errors import Invalid, Permanent, Unavailable
+from libs.common.errors import Invalid, Permanent, Temporary
 from libs.common.objects.ports import ObjectStore
 from libs.common.storage.engine import Database
 from services.api.caller import Caller
@@ -40,8 +40,8 @@ class Costs:
         """200 with what loading everything that this definition wants would take and cost.
 
         Raises:
-            Invalid: ``unknown_cluster``, ``idempotency_key_reused``, and what is wrong with the source, by the store's
-                code. Unavailable: the store does not answer, or has too much to list in time.
+            Invalid: ``unknown_cluster``, ``idempotency_key_reused``, ``listing_too_long``, and what is wrong with the
+                source, by the store's code.
         """
         estimated = await self._estimate(sent)
 
@@ -57,12 +57,14 @@ class Costs:
             async with asyncio.timeout(self._seconds_max):
                 counted = await count(self._objects, sent.source, sent.credentials)
         except TimeoutError as e:
-            raise Unavailable(
+            raise Invalid(
                 f"listing {sent.source.path} takes more than {self._seconds_max:g} s",
                 code="listing_too_long",
                 hint="estimate a part of it: a longer source.path",
-                retry_after_s=60,
             ) from e
         except Permanent as e:
             raise Invalid(e.message, code=e.code, hint=e.hint) from e
+        except Temporary as e:
+            # Their store, and not one of ours: there is no use in trying again before somebody looked.
+            raise Invalid(e.message, code=e.code, hint="check source.credentials.endpoint_url and the network") from e
         return shown(counted, estimate(counted.work, self._speed, self._prices), self._speed, self._prices)

@@ -17,7 +17,7 @@ def router(costs: Costs, caller: Caller) -> APIRouter:
         response_model=CostEstimate,
         summary="Estimate what an ingestion would cost",
         description="Lists the source, and reckons what loading all of it would take and cost. Nothing is created.",
-        responses=errors_for(422),
+        responses=errors_for(400, 413, 422),
     )
     async def estimate_cost(sent: IngestionIn, once: OnceHeader) -> Response:
         return (await costs.estimate(caller, sent, once)).response()

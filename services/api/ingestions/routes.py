@@ -23,7 +23,7 @@ def router(ingestions: Ingestions, caller: Caller) -> APIRouter:
         response_model=IngestionOut,
         summary="Create an ingestion",
         description="A draft: it runs when asked (`POST …/run`).",
-        responses=errors_for(422),
+        responses=errors_for(400, 413, 422),
     )
     async def create_ingestion(sent: IngestionIn, once: OnceHeader) -> Response:
         answer = await ingestions.create(caller, sent, once)
@@ -44,7 +44,7 @@ def router(ingestions: Ingestions, caller: Caller) -> APIRouter:
         summary="Replace the definition",
         description="The whole definition anew; what is left out gets its default. One exception: stored credentials "
         "stay when the body has none. Source path and destination table are fixed after the first run (409).",
-        responses=errors_for(404, 409, 422),
+        responses=errors_for(400, 404, 409, 413, 422),
     )
     async def replace_ingestion(ingestion_id: UUID, sent: IngestionIn) -> IngestionOut:
         return await ingestions.replace(caller, ingestion_id, sent)
@@ -54,7 +54,7 @@ def router(ingestions: Ingestions, caller: Caller) -> APIRouter:
         summary="Change a part of the definition",
         description="A JSON merge patch (RFC 7396): objects merge, null goes back to the default. "
         '`{"source": {"credentials": null}}` removes the stored credentials.',
-        responses=errors_for(404, 409, 422),
+        responses=errors_for(400, 404, 409, 413, 422),
     )
     async def patch_ingestion(
         ingestion_id: UUID, patch: Annotated[dict[str, Any], Body(examples=[_PATCH_EXAMPLE])]

@@ -37,7 +37,7 @@ def router(reconciliations: Reconciliations, caller: Caller) -> APIRouter:
         summary="Bring the ledger up to what the table proves",
         description="For a ledger that was lost, or restored from an older backup. Ends a halt. The report is at the "
         "address in `Location`.",
-        responses=errors_for(404, 409, 422),
+        responses=errors_for(400, 404, 409, 413, 422),
     )
     async def request_rebuild(ingestion_id: UUID, wanted: RebuildIn, once: OnceHeader) -> Response:
         answer = await reconciliations.request_rebuild(caller, ingestion_id, wanted, once)

@@ -27,7 +27,7 @@ def router(refreshes: Refreshes, caller: Caller) -> APIRouter:
         response_model=RefreshOut,
         summary="Begin the table anew, with all files",
         description=f"Every file is loaded again. {_HOW}",
-        responses=errors_for(404, 409, 422),
+        responses=errors_for(400, 404, 409, 413, 422),
     )
     async def refresh_full(ingestion_id: UUID, once: OnceHeader, sent: RefreshIn | None = None) -> Response:
         return await _answer(ingestion_id, "full", sent, once)
@@ -38,7 +38,7 @@ def router(refreshes: Refreshes, caller: Caller) -> APIRouter:
         response_model=RefreshOut,
         summary="Begin the table anew, with new files only",
         description=f"Files that were loaded before are not loaded again. {_HOW}",
-        responses=errors_for(404, 409, 422),
+        responses=errors_for(400, 404, 409, 413, 422),
     )
     async def refresh_new_only(ingestion_id: UUID, once: OnceHeader, sent: RefreshIn | None = None) -> Response:
         return await _answer(ingestion_id, "new_only", sent, once)

@@ -1,5 +1,6 @@
 """What loading would cost, over REST: of a definition that is not stored, and of a refresh."""
 
+from collections.abc import AsyncIterator, Sequence
 from datetime import timedelta
 from typing import Any
 
@@ -8,8 +9,9 @@ import pytest
 from sqlalchemy import update
 
 from libs.common.contracts.events import RunCompleted, ScanStarted
-from libs.common.errors import Unavailable
+from libs.common.errors import Invalid, Temporary
 from libs.common.ids import TenantId
+from libs.common.ledger.model import FileVersion
 from libs.common.storage.control import run
 from services.api.caller import Caller
 from services.api.clusters.registry import Clusters
@@ -52,15 +54,28 @@ async def test_a_source_that_cannot_be_listed_is_refused_with_the_reason(api: Ap
     assert (422, "bucket_not_found") == (answer.status_code, answer.json()["code"])
 
 
+async def test_a_store_that_is_away_is_no_trouble_of_ours(api: ApiUnderTest, monkeypatch: pytest.MonkeyPatch) -> None:
+    """422: nothing but the definition says where it is."""
+
+    async def away(*_: object) -> AsyncIterator[Sequence[FileVersion]]:
+        for page in [()]:
+            yield page
+            raise Temporary("the store does not answer", code="storage_unreachable")
+
+    monkeypatch.setattr(api.objects, "pages", away)
+    answer = await estimated(api)
+    assert (422, "storage_unreachable") == (answer.status_code, answer.json()["code"])
+
+
 async def test_a_listing_that_takes_too_long_says_so(api: ApiUnderTest) -> None:
-    """503 with what to do: it may pass, and a part may be asked for."""
+    """422 with what to do: a part may be asked for."""
     land(api, "a.json")
     clusters = Clusters({"local": "sc://localhost:15002"})
     impatient = Costs(api.database, clusters, api.objects, Speed(), Prices(), seconds_max=0)
     caller = Caller(TenantId(api.tenant_id))
-    with pytest.raises(Unavailable, match="takes more than 0 s") as caught:
+    with pytest.raises(Invalid, match="takes more than 0 s") as caught:
         await impatient.estimate(caller, IngestionIn.model_validate(definition()), None)
-    assert ("listing_too_long", 503) == (caught.value.code, caught.value.status)
+    assert "listing_too_long" == caught.value.code
     assert "source.path" in caught.value.hint
 
 
