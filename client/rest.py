@@ -16,6 +16,8 @@ from libs.common.errors import AutoloaderError
 
 DEFAULT_API_URL = "http://localhost:8000"
 _PAGE = 100
+SLOW_S = 60.0
+"""For requests whose answer waits for Spark, or for a listing."""
 
 
 class ApiProblem(AutoloaderError):
@@ -40,7 +42,11 @@ class ApiAway(ApiProblem):
 
 
 class AutoloaderClient:
-    """One API at one address. Use as a context manager, or call ``close()``."""
+    """One API at one address. Use as a context manager, or call ``close()``.
+
+    Raises:
+        ApiProblem: code ``invalid_address``.
+    """
 
     def __init__(
         self,
@@ -50,9 +56,14 @@ class AutoloaderClient:
         transport: httpx.BaseTransport | None = None,
     ) -> None:
         self.base_url = base_url.rstrip("/")
-        self._http = httpx.Client(
-            base_url=self.base_url, timeout=timeout_s, transport=transport or httpx.HTTPTransport(retries=1)
-        )
+        try:
+            self._http = httpx.Client(
+                base_url=self.base_url, timeout=timeout_s, transport=transport or httpx.HTTPTransport(retries=1)
+            )
+        except httpx.InvalidURL as e:
+            raise ApiProblem(
+                f"{self.base_url} is no address ({e})", code="invalid_address", hint="It looks like http://host:8000."
+            ) from e
 
     def __enter__(self) -> Self:
         return self
@@ -154,7 +165,7 @@ class AutoloaderClient:
         """Begins the table anew: every file again, or only files that were never loaded."""
         body = {"confirm": True, "dry_run": dry_run, "auto_run": auto_run}
         path = f"/api/v1/ingestions/{ingestion_id}/refresh/{'full' if full else 'new-only'}"
-        return Refresh.model_validate(self._call("POST", path, json=body))
+        return Refresh.model_validate(self._call("POST", path, json=body, timeout=SLOW_S))
 
     def request_audit(self, ingestion_id: UUID) -> UUID:
         """The id of the audit that will happen."""
@@ -187,6 +198,12 @@ class AutoloaderClient:
         headers = {"Idempotency-Key": str(uuid4())} if method == "POST" else {}
         try:
             response = self._http.request(method, path, headers=headers, **request)
+        except httpx.ReadTimeout as e:
+            raise ApiAway(
+                f"the API at {self.base_url} took the request, and gave no answer in time",
+                code="api_slow",
+                hint="It may have been done: look before you ask again.",
+            ) from e
         except httpx.TransportError as e:
             raise ApiAway(
                 f"no answer from the API at {self.base_url} ({e or type(e).__name__})",

@@ -95,6 +95,14 @@ def definition_of(file: Path) -> dict[str, Any]:
         held = json.loads(text) if file.suffix == ".json" else yaml.safe_load(text)
     except (OSError, ValueError, yaml.YAMLError) as e:
         raise Permanent(f"{file} cannot be read: {e}", code="unreadable_definition") from e
+    try:
+        json.dumps(held)
+    except TypeError as e:
+        raise Permanent(
+            f"{file} holds a value that JSON has not ({e})",
+            code="unreadable_definition",
+            hint="put dates and the like in quotes",
+        ) from e
     if not isinstance(held, dict):
         raise Permanent(
             f"{file} holds no definition",

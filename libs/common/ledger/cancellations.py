@@ -7,18 +7,19 @@ table knows whether it was published already, so an executor reads back, and bur
 the sweepers find burning batches as they find all others.
 """
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
+from typing import Any
 from uuid import UUID
 
 from sqlalchemy import Row, func, select, update
 from sqlalchemy.dialects.postgresql import insert
 from sqlalchemy.ext.asyncio import AsyncConnection
 
-from libs.common.contracts.events import FileBatchFailed, FileBatchPlanned, Problem, ScanFailed, Totals
+from libs.common.contracts.events import FileBatchFailed, FileBatchPlanned, Problem, RunFact, ScanFailed, Totals
 from libs.common.contracts.topics import FILE_BATCHES
 from libs.common.ids import IngestionId, RunId
 from libs.common.ledger.model import BurnVerdict, Fate, FileVersion
-from libs.common.ledger.run_log import RunLog
+from libs.common.ledger.run_log import Header, RunLog
 from libs.common.ledger.states import FINAL_BATCH_STATES, BatchState, FileState, ScanState
 from libs.common.ledger.tables import batch, file, scan
 from libs.common.storage.outbox import Outbox
@@ -52,18 +53,28 @@ async def cancel_run(
     ).one_or_none()
     if found is None:
         return False
-    log = RunLog(outbox)
     # Once more: a scanner may have planned some between the two locks. Now it cannot any more.
-    for row in await _unfinished_batches(connection, run_id):
-        if row.may_be_staged:
-            await _let_burn(connection, outbox, row)
-        else:
-            await _burn(connection, log, row)
+    batches = await _unfinished_batches(connection, run_id)
+    unstaged = [row for row in batches if not row.may_be_staged]
+    await _let_burn(connection, outbox, [row for row in batches if row.may_be_staged])
+    await _burn(connection, [row.id for row in unstaged])
+    facts = [_burned(row) for row in unstaged]
+    state: ScanState | None = None
     if found.state == ScanState.SCANNING:
-        await log.record(
-            connection, run_id, lambda h: ScanFailed(**h.fields(), problem=CANCELLED), scan_state=ScanState.BROKEN
-        )
+        facts.append((lambda h: ScanFailed(**h.fields(), problem=CANCELLED), Totals()))
+        state = ScanState.BROKEN
+    if facts:
+        await RunLog(outbox).record_all(connection, run_id, facts, scan_state=state)
     return True
+
+
+async def ended_scan(connection: AsyncConnection, run_id: UUID) -> dict[str, Any] | None:
+    """The ledger's row of a run that is over; None while it is not."""
+    row = (
+        await connection.execute(select(scan).where(scan.c.run_id == run_id, scan.c.state == ScanState.ENDED))
+    ).mappings()
+    found = row.one_or_none()
+    return None if found is None else dict(found)
 
 
 async def is_cancelled(connection: AsyncConnection, run_id: RunId) -> bool:
@@ -77,7 +88,7 @@ def stopped(verdict: BurnVerdict, going_on: Sequence[FileVersion]) -> BurnVerdic
     return BurnVerdict({**verdict.fates, **waiting}, verdict.problem or CANCELLED)
 
 
-async def _unfinished_batches(connection: AsyncConnection, run_id: RunId) -> list[Row[tuple[object, ...]]]:
+async def _unfinished_batches(connection: AsyncConnection, run_id: RunId) -> list[Row[Any]]:
     """Locked, in an order that two callers share."""
     rows = await connection.execute(
         select(batch)
@@ -88,29 +99,29 @@ async def _unfinished_batches(connection: AsyncConnection, run_id: RunId) -> lis
     return list(rows.all())
 
 
-async def _let_burn(connection: AsyncConnection, outbox: Outbox, row: Row[tuple[object, ...]]) -> None:
+async def _let_burn(connection: AsyncConnection, outbox: Outbox, rows: Sequence[Row[Any]]) -> None:
     await connection.execute(
         update(batch)
-        .where(batch.c.id == row.id)
+        .where(batch.c.id == func.any([row.id for row in rows]))
         .values(state=BatchState.BURNING, token=batch.c.token + 1, lease_until=None, updated_at=func.clock_timestamp())
     )
-    # Sweepers would find it; this is sooner.
-    woken = FileBatchPlanned(
-        batch_id=row.id,
-        run_id=row.run_id,
-        ingestion_id=row.ingestion_id,
-        generation=row.generation,
-        file_count=row.file_count,
-        size_bytes=row.size_bytes,
-    )
-    await outbox.enqueue(connection, FILE_BATCHES, woken)
+    for row in rows:
+        # Sweepers would find it; this is sooner.
+        woken = FileBatchPlanned(
+            batch_id=row.id,
+            run_id=row.run_id,
+            ingestion_id=row.ingestion_id,
+            generation=row.generation,
+            file_count=row.file_count,
+            size_bytes=row.size_bytes,
+        )
+        await outbox.enqueue(connection, FILE_BATCHES, woken)
 
 
-async def _burn(connection: AsyncConnection, log: RunLog, row: Row[tuple[object, ...]]) -> None:
-    batch_id: UUID = row.id
+async def _burn(connection: AsyncConnection, batch_ids: Sequence[UUID]) -> None:
     await connection.execute(
         update(batch)
-        .where(batch.c.id == batch_id)
+        .where(batch.c.id == func.any(list(batch_ids)))
         .values(
             state=BatchState.BURNED,
             token=batch.c.token + 1,
@@ -120,7 +131,7 @@ async def _burn(connection: AsyncConnection, log: RunLog, row: Row[tuple[object,
     )
     await connection.execute(
         update(file)
-        .where(file.c.batch_id == batch_id, file.c.state == FileState.BATCHED)
+        .where(file.c.batch_id == func.any(list(batch_ids)), file.c.state == FileState.BATCHED)
         .values(
             state=FileState.DISCOVERED,
             batch_id=None,
@@ -130,11 +141,15 @@ async def _burn(connection: AsyncConnection, log: RunLog, row: Row[tuple[object,
             updated_at=func.now(),
         )
     )
-    await log.record(
-        connection,
-        RunId(row.run_id),
-        lambda h: FileBatchFailed(
-            **h.fields(), batch_id=batch_id, problems=(CANCELLED,), files_failed=row.file_count, files_replanned=0
-        ),
-        change=Totals(files_failed=row.file_count, batches_done=1),
-    )
+
+
+def _burned(row: Row[Any]) -> tuple[Callable[[Header], RunFact], Totals]:
+    """The fact of a burned batch, and what it changes."""
+    batch_id, files = row.id, row.file_count
+
+    def fact(header: Header) -> RunFact:
+        return FileBatchFailed(
+            **header.fields(), batch_id=batch_id, problems=(CANCELLED,), files_failed=files, files_replanned=0
+        )
+
+    return fact, Totals(files_failed=files, batches_done=1)

@@ -5,7 +5,7 @@ lock the run's scan row, add to its totals, take the next ``seq``, enqueue. The 
 order and commit order the same, without a gap. Whoever brings the last change also ends the run, once (F37).
 """
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 from typing import Any
@@ -80,21 +80,33 @@ class RunLog:
         Raises:
             Fenced: the run has ended already.
         """
+        return await self.record_all(connection, run_id, [(fact, change or Totals())], scan_state=scan_state)
+
+    async def record_all(
+        self,
+        connection: AsyncConnection,
+        run_id: RunId,
+        facts: Sequence[tuple[Callable[[Header], RunFact], Totals]],
+        *,
+        scan_state: ScanState | None = None,
+    ) -> Totals:
+        """As ``record``, for several facts that become true together, each with its change. At least one."""
         # NO KEY UPDATE: a transaction that planned a batch holds KEY SHARE on this row already, through the batch's
         # foreign key. Two of those would wait for each other here.
         locked = select(scan).where(scan.c.run_id == run_id).with_for_update(key_share=True)
         row = (await connection.execute(locked)).one_or_none()
         if row is None or row.state == ScanState.ENDED:
             raise Fenced(f"run {run_id}")
-        totals = add(Totals.model_validate(row.totals), change or Totals())
+        totals, seq = Totals.model_validate(row.totals), int(row.seq)
         state = scan_state or ScanState(row.state)
         now = (await connection.execute(select(func.clock_timestamp()))).scalar_one()
 
-        def header(seq: int) -> Header:
+        def header() -> Header:
             return Header(run_id, row.ingestion_id, row.generation, seq, now, totals)
 
-        seq = row.seq + 1
-        await self._outbox.enqueue(connection, RUN_STATUS, fact(header(seq)))
+        for fact, change in facts:
+            totals, seq = add(totals, change), seq + 1
+            await self._outbox.enqueue(connection, RUN_STATUS, fact(header()))
         values: dict[str, Any] = {"totals": totals.model_dump(), "seq": seq, "state": state, "updated_at": now}
         if is_over(state, totals):
             seq += 1
@@ -104,7 +116,7 @@ class RunLog:
                 cancelled=row.cancelled_at is not None
                 or await _is_outlived(connection, row.ingestion_id, row.generation),
             )
-            await self._outbox.enqueue(connection, RUN_STATUS, RunCompleted(**header(seq).fields(), outcome=end))
+            await self._outbox.enqueue(connection, RUN_STATUS, RunCompleted(**header().fields(), outcome=end))
             values |= {"seq": seq, "state": ScanState.ENDED, "outcome": end, "ended_at": now}
         await connection.execute(update(scan).where(scan.c.run_id == run_id).values(**values))
         return totals

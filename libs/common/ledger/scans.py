@@ -24,7 +24,7 @@ from libs.common.ledger.model import Fate, FileVersion, KnownVersion, Page, Scan
 from libs.common.ledger.planned import create_batch
 from libs.common.ledger.run_log import PROBLEMS_IN_AN_EVENT_MAX, RunLog
 from libs.common.ledger.states import LIVE_FILE_STATES, FileState, ScanState
-from libs.common.ledger.tables import file, scan, storable
+from libs.common.ledger.tables import file, ingestion, scan, storable
 from libs.common.storage.control import run
 from libs.common.storage.engine import Database
 from libs.common.storage.outbox import Outbox
@@ -174,14 +174,19 @@ class ScanLedger:
 
     async def claimable(self, *, requested_before: timedelta, limit: int) -> list[tuple[RunId, IngestionId, int]]:
         """Listings that nobody works on, oldest first: (run, ingestion, generation). Their lease ended, or no scanner
-        came within ``requested_before``."""
-        left_behind = select(
-            scan.c.run_id, scan.c.ingestion_id, scan.c.generation, scan.c.created_at.label("since")
-        ).where(scan.c.state == ScanState.SCANNING, _UNLEASED)
+        came within ``requested_before``. Not those of a generation that a refresh has outlived: no claim of them
+        would succeed, and they would stand before the others."""
+        left_behind = (
+            select(scan.c.run_id, scan.c.ingestion_id, scan.c.generation, scan.c.created_at.label("since"))
+            .outerjoin(ingestion, ingestion.c.ingestion_id == scan.c.ingestion_id)
+            .where(scan.c.state == ScanState.SCANNING, _UNLEASED, _is_live(scan.c.generation))
+        )
         never_begun = (
             select(run.c.id, run.c.ingestion_id, run.c.generation, run.c.dispatched_at)
             .outerjoin(scan, scan.c.run_id == run.c.id)
+            .outerjoin(ingestion, ingestion.c.ingestion_id == run.c.ingestion_id)
             .where(
+                _is_live(run.c.generation),
                 run.c.ended_at.is_(None),
                 run.c.dispatched_at < func.clock_timestamp() - requested_before,
                 scan.c.run_id.is_(None),
@@ -282,6 +287,11 @@ class ScanLedger:
                 raise Fenced(f"a file that run {claim.run_id} found") from e
             if written != len(some):
                 raise Fenced(f"a file that run {claim.run_id} found")
+
+
+def _is_live(generation: ColumnElement[int]) -> ColumnElement[bool]:
+    """Of a query that has ``ledger.ingestion`` joined; its row is made by the first claim."""
+    return generation >= func.coalesce(ingestion.c.generation, 0)
 
 
 def _row(claim: ScanClaim, version: FileVersion) -> dict[str, Any]:

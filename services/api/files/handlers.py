@@ -48,8 +48,10 @@ class Files:
         """File versions of the table's current generation, newest first, and how many there are.
 
         Raises:
-            NotFound: the ingestion.
+            NotFound: the ingestion. Invalid: code ``invalid_key``.
         """
+        if prefix is not None and "\x00" in prefix:
+            raise _no_such_key()
         async with self._database.read() as connection:
             row = await ingestions.get(connection, caller.tenant_id, ingestion_id)
             return await repository.page(
@@ -95,7 +97,11 @@ def _bucket_and_key(key: str, bucket: str) -> tuple[str, str]:
     if key.startswith(_SCHEME):
         bucket, _, key = key.removeprefix(_SCHEME).partition("/")
     if not key or not bucket or "\x00" in key:
-        raise Invalid(
-            "no object has this key", code="invalid_key", hint="give the key below the bucket, or s3://bucket/key"
-        )
+        raise _no_such_key()
     return bucket, key
+
+
+def _no_such_key() -> Invalid:
+    return Invalid(
+        "no object has this key", code="invalid_key", hint="give the key below the bucket, or s3://bucket/key"
+    )

@@ -9,6 +9,7 @@ from dataclasses import dataclass
 
 from libs.common.contracts.definition import Source
 from libs.common.ledger.states import LIVE_FILE_STATES, FileState
+from libs.common.objects.names import unreadable
 from libs.common.objects.pattern import Pattern
 from services.api.files.schemas import FileOut, Verdict
 
@@ -75,14 +76,22 @@ def _of_the_definition(source: Source, bucket: str, key: str) -> tuple[str | Non
             "change source.file_pattern if it should be loaded",
             (place, f"its name does not match source.file_pattern {source.file_pattern}"),
         )
+    if (reason := unreadable(key)) is not None:
+        return (
+            "rename the object: a run would refuse it under this name",
+            (place, f"its name matches source.file_pattern {source.file_pattern}", reason),
+        )
     return None, (place, f"its name matches source.file_pattern {source.file_pattern}")
 
 
 def _of_the_ledger(versions: Sequence[FileOut], there: There) -> Judgement | None:
-    """What is live decides; otherwise the newest version does. None: the ledger knows nothing of the key."""
+    """What is live decides; otherwise the version that is there does, or the newest. None: the ledger does not know
+    the key."""
     if not versions:
         return None
-    version = next((v for v in versions if v.state in LIVE_FILE_STATES), versions[0])
+    # The version that is there now, if it is known: it may have failed before another one did.
+    newest = next((v for v in versions if there.version == v.version), versions[0])
+    version = next((v for v in versions if v.state in LIVE_FILE_STATES), newest)
     match version.state:
         case FileState.COMMITTED | FileState.BASELINE:
             return _loaded(version, there)
@@ -134,6 +143,8 @@ def _set_aside(version: FileOut, there: There) -> Judgement:
 
 def _missing(version: FileOut, there: There) -> Judgement:
     told = f"run {version.run_id} found it listed, and gone when it was to be read"
+    if there.problem is not None:
+        return _judgement(Verdict.FAILED, told, there, version, "if it is back, the next run loads it")
     if there.version is not None:
         return _judgement(Verdict.WAITING, told, there, version, _RUN_LOADS_IT)
     return _judgement(Verdict.FAILED, told, there, version, "upload it: the next run loads it")

@@ -140,7 +140,7 @@ class Ingestions:
                 raise Conflict(
                     f"run {run_id} of this ingestion is not over",
                     code="run_active",
-                    hint=f"wait for it: GET /api/v1/ingestions/{ingestion_id}/runs/{run_id}; then delete again",
+                    hint=f"wait for it, or POST /api/v1/ingestions/{ingestion_id}/runs/{run_id}/cancel; then try again",
                 )
             await refreshes.refuse_while_under_way(connection, ingestion_id)
             await repository.mark_deleted(connection, ingestion_id)

@@ -7,11 +7,10 @@ from sqlalchemy import Row
 from sqlalchemy.ext.asyncio import AsyncConnection
 
 from libs.common.clock import Clock, utc_now
-from libs.common.contracts.events import Totals
 from libs.common.errors import Conflict
 from libs.common.failpoints import failpoint
 from libs.common.ids import IngestionId, RunId, new_run_id
-from libs.common.ledger.cancellations import cancel_run
+from libs.common.ledger.cancellations import CANCELLED, cancel_run, ended_scan
 from libs.common.ledger.ingestions import halt_of
 from libs.common.storage.engine import Database
 from libs.common.storage.outbox import Outbox
@@ -23,7 +22,9 @@ from services.api.ingestions import repository as ingestions
 from services.api.pages import Page
 from services.api.refresh import repository as refreshes
 from services.api.runs import repository
+from services.api.runs.projector import fold
 from services.api.runs.schemas import RunAccepted, RunCancelled, RunOut
+from services.api.runs.upkeep import completion_of
 from services.api.runs.views import RunViews
 
 
@@ -61,8 +62,9 @@ class Runs:
         One run of an ingestion is active and one waits at most: whatever a third would find, the waiting one finds.
 
         Raises:
-            NotFound: the ingestion. Conflict: codes ``ingestion_halted``, ``ingestion_paused``, ``refresh_active``.
-                Invalid: codes ``unknown_cluster``, ``idempotency_key_reused``.
+            NotFound: the ingestion. Conflict: codes ``ingestion_halted``, ``ingestion_paused``, ``refresh_active``;
+                ``run_queued`` if the one that waits is a retry. Invalid: codes ``unknown_cluster``,
+                ``idempotency_key_reused``.
         """
         failpoint("api.before_tx")
         async with self._database.begin() as connection:
@@ -77,6 +79,8 @@ class Runs:
         wanted = await self._ready(connection, caller, ingestion_id)
         active, queued = await repository.unfinished(connection, ingestion_id)
         if queued is not None:
+            if (await repository.get(connection, ingestion_id, queued)).retry_of is not None:
+                raise _run_queued(ingestion_id, queued, "is a retry, which reads nothing new, and waits for its turn")
             return _accepted(queued, queued=True)
         return await self._store(connection, caller, wanted, trigger="manual", is_first=active is None)
 
@@ -99,14 +103,10 @@ class Runs:
     async def _retry(self, connection: AsyncConnection, caller: Caller, ingestion_id: UUID, run_id: UUID) -> Answer:
         wanted = await self._ready(connection, caller, ingestion_id)
         failed = await repository.get(connection, ingestion_id, run_id)
-        refuse_retry(failed, wanted.generation)
+        refuse_retry(failed, wanted.generation, is_anything_left=await repository.has_unloaded(connection, failed))
         active, queued = await repository.unfinished(connection, ingestion_id)
         if queued is not None:
-            raise Conflict(
-                f"run {queued} waits for its turn already, and one run waits at most",
-                code="run_queued",
-                hint=f"try again when it has begun, or POST /api/v1/ingestions/{ingestion_id}/runs/{queued}/cancel",
-            )
+            raise _run_queued(ingestion_id, queued, "waits for its turn already")
         return await self._store(connection, caller, wanted, trigger="retry", is_first=active is None, retry_of=run_id)
 
     async def _ready(self, connection: AsyncConnection, caller: Caller, ingestion_id: UUID) -> Row[Any]:
@@ -169,7 +169,13 @@ class Runs:
                 )
             await audit.record(connection, caller, "run.cancelled", ingestion_id, details={"run_id": str(run_id)})
         at = await repository.mark_cancelled(connection, run_id)
-        shown = RunCancelled(run_id=run_id, status=row.status, cancel_requested_at=at)
+        # If it ended at once, nobody shall join it any more: we do not wait for its last message, which changes nothing.
+        ended = await ended_scan(connection, run_id)
+        if ended is not None:
+            await fold(connection, self._outbox, completion_of(ended))
+            await repository.add_details(connection, run_id, (), (CANCELLED,), ended["ended_at"])
+        status = (await repository.get(connection, ingestion_id, run_id)).status
+        shown = RunCancelled(run_id=run_id, status=status, cancel_requested_at=at)
         return Answer(202, shown.model_dump(mode="json"))
 
     async def get(self, caller: Caller, ingestion_id: UUID, run_id: UUID) -> RunOut:
@@ -196,7 +202,15 @@ class Runs:
         return RunViews(connection, topic_prefix=self._topic_prefix, now=self._clock(), problem=problem)
 
 
-def refuse_retry(run: Row[Any], generation: int) -> None:
+def _run_queued(ingestion_id: UUID, run_id: UUID, why: str) -> Conflict:
+    return Conflict(
+        f"run {run_id} {why}, and one run waits at most",
+        code="run_queued",
+        hint=f"try again when it has begun, or POST /api/v1/ingestions/{ingestion_id}/runs/{run_id}/cancel",
+    )
+
+
+def refuse_retry(run: Row[Any], generation: int, *, is_anything_left: bool) -> None:
     """
     Raises:
         Conflict: there is nothing that a retry of this run could read.
@@ -213,11 +227,11 @@ def refuse_retry(run: Row[Any], generation: int) -> None:
             code="run_outlived",
             hint=f"POST /api/v1/ingestions/{run.ingestion_id}/run loads what the table lacks",
         )
-    if Totals.model_validate(run.totals).files_failed == 0:
+    if not is_anything_left:
         raise Conflict(
-            f"no file failed in run {run.id}",
+            f"run {run.id} left no file that is not loaded, or that no later run has found again",
             code="nothing_to_retry",
-            hint=f"POST /api/v1/ingestions/{run.ingestion_id}/run loads what is new",
+            hint=f"GET /api/v1/ingestions/{run.ingestion_id}/files?state=failed names the run of each file that failed",
         )
 
 

@@ -5,13 +5,15 @@ from datetime import datetime
 from typing import Any
 from uuid import UUID
 
-from sqlalchemy import Row, func, literal, select, update
+from sqlalchemy import Row, exists, func, literal, select, update
 from sqlalchemy.dialects.postgresql import insert
 from sqlalchemy.ext.asyncio import AsyncConnection
 
 from libs.common.contracts.events import Problem, RunRequested, Totals
 from libs.common.contracts.topics import RUN_REQUESTS
 from libs.common.errors import NotFound
+from libs.common.ledger.states import FileState
+from libs.common.ledger.tables import file
 from libs.common.lifecycle.run import FINAL, Run, RunStatus
 from libs.common.storage.control import ingestion, run, run_error
 from libs.common.storage.outbox import Outbox
@@ -57,6 +59,17 @@ async def get(connection: AsyncConnection, ingestion_id: UUID, run_id: UUID) -> 
     if row is None:
         raise unknown(ingestion_id, run_id)
     return row
+
+
+async def has_unloaded(connection: AsyncConnection, of: Row[Any]) -> bool:
+    """Whether the run ``of`` left files that are not loaded, and that no later run has found again."""
+    left = exists().where(
+        file.c.ingestion_id == of.ingestion_id,
+        file.c.generation == of.generation,
+        file.c.run_id == of.id,
+        file.c.state.in_([FileState.FAILED, FileState.MISSING, FileState.DISCOVERED]),
+    )
+    return bool(await connection.scalar(select(left)))
 
 
 def unknown(ingestion_id: UUID, run_id: UUID) -> NotFound:

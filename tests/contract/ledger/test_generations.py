@@ -7,7 +7,8 @@ import pytest
 from libs.common.errors import Fenced
 from libs.common.ledger.model import BurnVerdict, Fate, Page, PublishedBatch
 from libs.common.ledger.states import BatchState, FileState
-from tests.contract.ledger.worlds import World, batch_of, claimed, new_order, scanned, versions
+from tests.contract.ledger.worlds import SHORT, World, batch_of, claimed, new_order, scanned, versions
+from tests.support.eventually import eventually
 
 pytestmark = pytest.mark.contract
 
@@ -63,6 +64,24 @@ async def test_a_listing_of_an_older_generation_plans_nothing(world: World) -> N
     with pytest.raises(Fenced):
         await world.scanner().claim(late.run_id, late.ingestion_id, 1)
     assert [] == await world.files(order.ingestion_id)
+
+
+async def test_a_sweep_does_not_find_what_a_refresh_has_outlived(world: World) -> None:
+    """No claim of it would succeed, and it would stand before the others for as long as the refresh takes."""
+    asked, begun = new_order(), new_order()
+    await world.ask(asked)
+    await world.scanner().release(await claimed(world, begun))
+
+    async def found() -> set[object]:
+        return {run[0] for run in await world.scanner().claimable(requested_before=SHORT, limit=1000)}
+
+    async def both_are_found() -> bool:
+        return {asked.run_id, begun.run_id} <= await found()
+
+    await eventually(both_are_found)
+    for order in (asked, begun):
+        await world.begin_generation(order.ingestion_id, 2)
+    assert not {asked.run_id, begun.run_id} & await found()
 
 
 async def test_generations_only_move_on(world: World) -> None:

@@ -85,8 +85,9 @@ async def test_filters_and_pages(api: ApiUnderTest) -> None:
     assert ("3", 2) == (answer.headers["X-Total-Count"], len(answer.json()))
     assert 'rel="next"' in answer.headers["Link"]
     assert f"run_id={run_id}" in answer.headers["Link"]
-    wrong = await api.client.get(f"{INGESTIONS}/{ingestion_id}/files", params={"state": "lost"})
-    assert 422 == wrong.status_code
+    for wrong in ({"state": "lost"}, {"prefix": "\x00"}):
+        refused = await api.client.get(f"{INGESTIONS}/{ingestion_id}/files", params=wrong)
+        assert 422 == refused.status_code
 
 
 async def explained(api: ApiUnderTest, ingestion_id: str, key: str) -> dict[str, Any]:

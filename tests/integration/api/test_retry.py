@@ -7,8 +7,11 @@ import pytest
 from sqlalchemy import select, update
 
 from libs.common.contracts.events import RunCompleted, ScanStarted
+from libs.common.ledger.model import FileVersion
+from libs.common.ledger.states import FileState
+from libs.common.ledger.tables import file
 from libs.common.storage.control import ingestion, run
-from tests.integration.api.harness import INGESTIONS, ApiUnderTest, Story
+from tests.integration.api.harness import INGESTIONS, START, ApiUnderTest, Story
 
 pytestmark = pytest.mark.asyncio
 
@@ -22,6 +25,22 @@ async def failed_run(api: ApiUnderTest, ingestion_id: str) -> str:
     story = Story(ingestion_id, run_id)
     found = {"files_discovered": 3, "files_failed": 1, "files_done": 2}
     await api.tell(story.fact(ScanStarted, attempt=1), story.fact(RunCompleted, grow=found, outcome="partial"))
+    left = FileVersion("landing", "bad.json", "v1", 10, START)
+    await api.rows(
+        file.insert().values(
+            ingestion_id=UUID(ingestion_id),
+            generation=1,
+            key_digest=left.digest,
+            version_tag=left.version_tag,
+            bucket=left.bucket,
+            key=left.key,
+            etag=left.etag,
+            size_bytes=left.size_bytes,
+            last_modified=left.last_modified,
+            state=FileState.FAILED,
+            run_id=UUID(run_id),
+        )
+    )
     return run_id
 
 
@@ -51,6 +70,30 @@ async def test_a_retry_waits_its_turn_and_joins_nobody(api: ApiUnderTest) -> Non
     answer = await retry(api, ingestion_id, run_id)
     assert (409, "run_queued") == (answer.status_code, answer.json()["code"])
     assert waiting["run_id"] in answer.json()["hint"]
+
+
+async def test_nobody_joins_a_retry_that_waits(api: ApiUnderTest) -> None:
+    """It would read nothing of what is new, and its success would be taken for that of the request."""
+    ingestion_id = (await api.create())["id"]
+    run_id = await failed_run(api, ingestion_id)
+    await api.request_run(ingestion_id)
+    waiting = (await retry(api, ingestion_id, run_id)).json()["run_id"]
+    answer = await api.client.post(f"{INGESTIONS}/{ingestion_id}/run")
+    assert (409, "run_queued") == (answer.status_code, answer.json()["code"])
+    assert f"/runs/{waiting}/cancel" in answer.json()["hint"]
+
+
+async def test_what_a_later_run_has_found_again_is_that_runs(api: ApiUnderTest) -> None:
+    """The first one has nothing left to retry, although a file failed in it."""
+    ingestion_id = (await api.create())["id"]
+    run_id = await failed_run(api, ingestion_id)
+    later = await api.request_run(ingestion_id)
+    await api.end(ingestion_id, later)
+    of_this = file.c.ingestion_id == UUID(ingestion_id)
+    await api.rows(update(file).where(of_this).values(run_id=UUID(later)))
+    answer = await retry(api, ingestion_id, run_id)
+    assert (409, "nothing_to_retry") == (answer.status_code, answer.json()["code"])
+    assert 202 == (await retry(api, ingestion_id, later)).status_code
 
 
 async def test_what_cannot_be_retried_is_refused_with_the_reason(api: ApiUnderTest) -> None:

@@ -94,12 +94,14 @@ class MemoryScanLedger:
             left_behind = [
                 (row.created_at, (row.run_id, row.ingestion_id, row.generation))
                 for row in tables.scans.values()
-                if row.state is ScanState.SCANNING and tables.is_free(row.lease_until)
+                if row.state is ScanState.SCANNING and tables.is_free(row.lease_until) and tables.is_live(row)
             ]
             never_begun = [
                 (row.dispatched_at, (run_id, row.ingestion_id, row.generation))
                 for run_id, row in tables.runs.items()
-                if run_id not in tables.scans and row.dispatched_at < tables.clock() - requested_before
+                if run_id not in tables.scans
+                and row.dispatched_at < tables.clock() - requested_before
+                and tables.is_live(row)
             ]
         return [run for _, run in sorted([*left_behind, *never_begun])[:limit]]
 

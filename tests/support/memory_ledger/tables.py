@@ -174,6 +174,9 @@ class Tables:
     def is_free(self, lease_until: datetime | None) -> bool:
         return lease_until is None or lease_until < self.clock()
 
+    def is_live(self, row: "ScanRow | RunRow") -> bool:
+        return row.generation >= self.generations.get(row.ingestion_id, 0)
+
     def hold_generation(self, ingestion_id: IngestionId, generation: int) -> None:
         live = self.generations.setdefault(ingestion_id, generation)
         if live != generation:

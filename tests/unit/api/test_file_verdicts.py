@@ -57,7 +57,7 @@ def of(*versions: FileOut, there: There = SAME, bucket: str = "landing", key: st
         (FileState.FAILED, UNKNOWN, Verdict.FAILED, "repair the file"),
         (FileState.FAILED, NEWER, Verdict.WAITING, "next run loads it"),
         (FileState.MISSING, GONE, Verdict.FAILED, "upload it"),
-        (FileState.MISSING, UNKNOWN, Verdict.FAILED, "upload it"),
+        (FileState.MISSING, UNKNOWN, Verdict.FAILED, "if it is back"),
         (FileState.MISSING, NEWER, Verdict.WAITING, "next run loads it"),
         (FileState.SUPERSEDED, NEWER, Verdict.SUPERSEDED, "what is there now"),
     ],
@@ -89,6 +89,13 @@ def test_the_live_version_counts_and_otherwise_the_newest() -> None:
     assert any("line 17" in told for told in found.evidence)
 
 
+def test_a_version_that_failed_and_is_back_has_failed() -> None:
+    """Although another one failed after it."""
+    found = of(known(FileState.FAILED, "v2:11", error="line 3"), known(FileState.FAILED, error="line 17"), there=SAME)
+    assert Verdict.FAILED is found.verdict
+    assert any("line 17" in told for told in found.evidence)
+
+
 def test_a_file_that_was_given_up_says_why() -> None:
     """It waits for a reason."""
     found = of(known(FileState.DISCOVERED, error="Spark was away"))
@@ -102,6 +109,7 @@ def test_a_file_that_was_given_up_says_why() -> None:
         ("landing", "trains/a.json", "does not lie under source.path", "another ingestion"),
         ("landing", "flights/a.csv", "does not match source.file_pattern", "change source.file_pattern"),
         ("landing", "flights/2013/", "ends with a slash", "marker"),
+        ("landing", "flights/_a.json", "hidden files", "rename"),
     ],
 )
 def test_what_the_definition_leaves_out(bucket: str, key: str, why: str, next_action: str) -> None:

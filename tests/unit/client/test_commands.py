@@ -45,12 +45,15 @@ class MadeUpApi:
         self.answers: dict[str, list[tuple[int, Any]]] = {}
         self.asked: list[httpx.Request] = []
         self.total = 0
+        self.trouble: Exception | None = None
 
     def on(self, request: str, *answers: Any, status: int = 200) -> None:
         self.answers[request] = [(status, answer) for answer in answers]
 
     def __call__(self, request: httpx.Request) -> httpx.Response:
         self.asked.append(request)
+        if self.trouble is not None:
+            raise self.trouble
         answers = self.answers[f"{request.method} {request.url.path.removeprefix('/api/v1/ingestions')}"]
         status, answer = answers.pop(0) if len(answers) > 1 else answers[0]
         headers = {"X-Total-Count": str(self.total)}
@@ -122,7 +125,7 @@ def test_a_definition_comes_from_a_file(api: MadeUpApi, call: Call, tmp_path: Pa
     assert "Flights" == json.loads(api.asked[-1].content)["name"]
 
 
-@pytest.mark.parametrize("content", [None, "- a\n- b\n", "a: [", ""])
+@pytest.mark.parametrize("content", [None, "- a\n- b\n", "a: [", "", "name: 2025-01-07\n"])
 def test_a_file_that_holds_no_definition_is_refused(call: Call, tmp_path: Path, content: str | None) -> None:
     """Before anything is sent; the file is named."""
     file = tmp_path / "definition.yaml"
@@ -197,6 +200,21 @@ def test_more_files_than_a_page_are_fetched(api: MadeUpApi, call: Call) -> None:
     ]
     assert "120 of 1,000" in listed.stdout
     assert "why [not]" in listed.stdout
+
+
+def test_an_answer_that_does_not_come_in_time_may_have_been_given(api: MadeUpApi, call: Call) -> None:
+    """The destructive request was taken: nobody shall be told that nothing is there."""
+    api.trouble = httpx.ReadTimeout("late")
+    told = call("refresh", ID, "--yes")
+    assert 2 == told.exit_code
+    assert "may have been done" in told.stderr
+
+
+def test_an_address_that_is_none_is_one_line(call: Call) -> None:
+    """And no trace."""
+    told = call("ingestion", "list", "--api", "http://[::1")
+    assert (2, 1) == (told.exit_code, told.stderr.count("\n"))
+    assert "is no address" in told.stderr
 
 
 def test_an_explanation_reads_from_top_to_bottom(api: MadeUpApi, call: Call) -> None:

@@ -4,7 +4,8 @@ import pytest
 
 from libs.common.ledger.model import KnownVersion
 from libs.common.ledger.states import FileState
-from services.scanner.domain.selection import Selection, select, unreadable
+from libs.common.objects.names import unreadable
+from services.scanner.domain.selection import Selection, select
 from tests.unit.scanner.listings import ANOTHER_RUN, EARLIER_RUN, THIS_RUN, known, listed
 
 A = listed()
