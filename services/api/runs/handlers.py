@@ -169,7 +169,7 @@ class Runs:
                 )
             await audit.record(connection, caller, "run.cancelled", ingestion_id, details={"run_id": str(run_id)})
         at = await repository.mark_cancelled(connection, run_id)
-        # If it ended at once, nobody shall join it any more: we do not wait for its last message, which changes nothing.
+        # If it ended at once, nobody shall join it any more: its last message, which changes nothing then, may take long.
         ended = await ended_scan(connection, run_id)
         if ended is not None:
             await fold(connection, self._outbox, completion_of(ended))
