@@ -32,7 +32,8 @@ class ApiProblem(AutoloaderError):
         self.status = status
 
     def __str__(self) -> str:
-        line = self.detail if not self.hint else f"{self.detail.rstrip('.')}. {self.hint}"
+        says_more = self.hint and self.hint not in self.detail
+        line = f"{self.detail.rstrip('.')}. {self.hint}" if says_more else self.detail
         marks = [self.code, *([f"request {self.request_id}"] if self.request_id else [])]
         return " ".join(f"{line} [{', '.join(marks)}]".split())
 
@@ -130,9 +131,9 @@ class AutoloaderClient:
         """A new run of what that one could not load."""
         return Accepted.model_validate(self._call("POST", f"/api/v1/ingestions/{ingestion_id}/runs/{run_id}/retry"))
 
-    def cancel_run(self, ingestion_id: UUID, run_id: UUID) -> None:
-        """Nothing more of it is planned or published."""
-        self._call("POST", f"/api/v1/ingestions/{ingestion_id}/runs/{run_id}/cancel")
+    def cancel_run(self, ingestion_id: UUID, run_id: UUID) -> str:
+        """Nothing more of it is planned or published. Returns its status as it is now."""
+        return str(self._call("POST", f"/api/v1/ingestions/{ingestion_id}/runs/{run_id}/cancel")["status"])
 
     def files(
         self,

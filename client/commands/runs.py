@@ -41,8 +41,8 @@ def retry(
 def cancel(ingestion: Which, which: WhichRun, api: Api = DEFAULT_API_URL) -> None:
     """Stop a run. What it has loaded stays; the rest waits for the next one."""
     with connected(api) as client:
-        client.cancel_run(found(client, ingestion), which)
-        say("cancelled; it ends when its batches have")
+        status = client.cancel_run(found(client, ingestion), which)
+        say(status if status == "cancelled" else f"{status}; it ends when the batches that are being written have")
 
 
 def runs(

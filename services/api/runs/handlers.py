@@ -169,7 +169,7 @@ class Runs:
                 )
             await audit.record(connection, caller, "run.cancelled", ingestion_id, details={"run_id": str(run_id)})
         at = await repository.mark_cancelled(connection, run_id)
-        # If it ended at once, nobody shall join it any more: its last message, which changes nothing then, may take long.
+        # If it ended at once, nobody shall join it any more: its last message may take long to come.
         ended = await ended_scan(connection, run_id)
         if ended is not None:
             await fold(connection, self._outbox, completion_of(ended))
@@ -229,7 +229,7 @@ def refuse_retry(run: Row[Any], generation: int, *, is_anything_left: bool) -> N
         )
     if not is_anything_left:
         raise Conflict(
-            f"run {run.id} left no file that is not loaded, or that no later run has found again",
+            f"run {run.id} has nothing left to retry: its files are loaded, or a later run has them",
             code="nothing_to_retry",
             hint=f"GET /api/v1/ingestions/{run.ingestion_id}/files?state=failed names the run of each file that failed",
         )
