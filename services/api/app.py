@@ -19,10 +19,10 @@ from services.api.files.handlers import Files
 from services.api.health.checks import database_check
 from services.api.http import HttpServer, build_http
 from services.api.ingestions.handlers import Ingestions
+from services.api.late_objects import LateObjects
 from services.api.reconciliations.handlers import Reconciliations
 from services.api.refresh.handlers import Refreshes
 from services.api.refresh.impact import Impacts
-from services.api.refresh.listing import LateObjects
 from services.api.refresh.projector import RefreshProjector
 from services.api.refresh.reminder import RefreshReminder
 from services.api.runs.handlers import Runs
@@ -62,7 +62,7 @@ def build_rest(settings: ApiSettings, backbone: Backbone, objects: ObjectStore) 
             wait=timedelta(seconds=settings.refresh_wait_s),
         ),
         files=Files(backbone.database, box, objects),
-        costs=Costs(backbone.database, clusters, objects, settings.speed(), settings.prices()),
+        costs=Costs(backbone.database, clusters, partial(_s3, settings), settings.speed(), settings.prices()),
         clusters=clusters,
         checks={
             "postgres": database_check(backbone.database, newest_revision()),

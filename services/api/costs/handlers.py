@@ -1,6 +1,7 @@
 """Estimating the cost of an ingestion that need not exist. No ingestion is stored."""
 
 import asyncio
+from collections.abc import Callable
 
 from libs.common.errors import Invalid, Permanent, Temporary
 from libs.common.objects.ports import ObjectStore
@@ -12,18 +13,20 @@ from services.api.costs.model import Prices, Speed, estimate
 from services.api.costs.schemas import CostEstimate, shown
 from services.api.idempotency import Answer, Once, at_most_once
 from services.api.ingestions.schemas import IngestionIn
+from services.api.late_objects import LateObjects
 
 LISTING_S_MAX = 20.0
 
 
 class Costs:
-    """``speed`` and ``prices`` are the installation's."""
+    """``speed`` and ``prices`` are the installation's. ``open_store`` makes a store for one estimate, closed behind it:
+    these credentials are nobody's yet, and must not be kept."""
 
     def __init__(
         self,
         database: Database,
         clusters: Clusters,
-        objects: ObjectStore,
+        open_store: Callable[[], ObjectStore],
         speed: Speed,
         prices: Prices,
         *,
@@ -31,7 +34,7 @@ class Costs:
     ) -> None:
         self._database = database
         self._clusters = clusters
-        self._objects = objects
+        self._open_store = open_store
         self._speed = speed
         self._prices = prices
         self._seconds_max = seconds_max
@@ -53,9 +56,10 @@ class Costs:
 
     async def _estimate(self, sent: IngestionIn) -> CostEstimate:
         self._clusters.url_of(sent.cluster_id)
+        store = LateObjects(self._open_store)
         try:
             async with asyncio.timeout(self._seconds_max):
-                counted = await count(self._objects, sent.source, sent.credentials)
+                counted = await count(store, sent.source, sent.credentials)
         except TimeoutError as e:
             raise Invalid(
                 f"listing {sent.source.path} takes more than {self._seconds_max:g} s",
@@ -67,4 +71,6 @@ class Costs:
         except Temporary as e:
             # Their store, and not one of ours: there is no use in trying again before somebody looked.
             raise Invalid(e.message, code=e.code, hint="check source.credentials.endpoint_url and the network") from e
+        finally:
+            await store.close()
         return shown(counted, estimate(counted.work, self._speed, self._prices), self._speed, self._prices)

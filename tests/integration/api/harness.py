@@ -170,7 +170,7 @@ async def api_under_test(
             database, box, clusters, messages, Impacts(database, objects, Speed(), Prices()), wait=timedelta(seconds=1)
         ),
         files=Files(database, box, objects),
-        costs=Costs(database, clusters, objects, Speed(), Prices()),
+        costs=Costs(database, clusters, lambda: objects, Speed(), Prices()),
         clusters=clusters,
         checks=checks or {},
         caller=Caller(TenantId(tenant_id), actor="tester"),

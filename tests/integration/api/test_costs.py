@@ -71,7 +71,7 @@ async def test_a_listing_that_takes_too_long_says_so(api: ApiUnderTest) -> None:
     """422 with what to do: a part may be asked for."""
     land(api, "a.json")
     clusters = Clusters({"local": "sc://localhost:15002"})
-    impatient = Costs(api.database, clusters, api.objects, Speed(), Prices(), seconds_max=0)
+    impatient = Costs(api.database, clusters, lambda: api.objects, Speed(), Prices(), seconds_max=0)
     caller = Caller(TenantId(api.tenant_id))
     with pytest.raises(Invalid, match="takes more than 0 s") as caught:
         await impatient.estimate(caller, IngestionIn.model_validate(definition()), None)
