@@ -12,14 +12,13 @@ from typing import Any
 from uuid import UUID
 
 from sqlalchemy import Row, func, select, update
-from sqlalchemy.dialects.postgresql import insert
 from sqlalchemy.ext.asyncio import AsyncConnection
 
 from libs.common.contracts.events import FileBatchFailed, FileBatchPlanned, Problem, RunFact, ScanFailed, Totals
 from libs.common.contracts.topics import FILE_BATCHES
 from libs.common.ids import IngestionId, RunId
 from libs.common.ledger.model import BurnVerdict, Fate, FileVersion
-from libs.common.ledger.run_log import Header, RunLog
+from libs.common.ledger.run_log import Header, RunLog, begin_run
 from libs.common.ledger.states import FINAL_BATCH_STATES, BatchState, FileState, ScanState
 from libs.common.ledger.tables import batch, file, scan
 from libs.common.storage.outbox import Outbox
@@ -37,12 +36,7 @@ async def cancel_run(
     """Cancels a run, whether or not a scanner has begun it. False: it has ended, or was cancelled before; nothing is
     changed then."""
     await _unfinished_batches(connection, run_id)  # locked before the scan, as executors lock them
-    await connection.execute(
-        insert(scan)
-        .values(run_id=run_id, ingestion_id=ingestion_id, generation=generation, state=ScanState.SCANNING,
-                totals=Totals().model_dump())
-        .on_conflict_do_nothing()
-    )  # fmt: skip
+    await begin_run(connection, run_id, ingestion_id, generation)
     found = (
         await connection.execute(
             update(scan)

@@ -12,12 +12,13 @@ from typing import Any
 from uuid import UUID
 
 from sqlalchemy import func, select, update
+from sqlalchemy.dialects.postgresql import insert
 from sqlalchemy.ext.asyncio import AsyncConnection
 
 from libs.common.contracts.events import RunCompleted, RunFact, Totals
 from libs.common.contracts.topics import RUN_STATUS
 from libs.common.errors import Fenced
-from libs.common.ids import RunId
+from libs.common.ids import IngestionId, RunId
 from libs.common.ledger.states import ScanState
 from libs.common.ledger.tables import ingestion, scan
 from libs.common.lifecycle.run import outcome
@@ -56,6 +57,16 @@ def add(totals: Totals, change: Totals) -> Totals:
 def is_over(state: ScanState, totals: Totals) -> bool:
     """Whether nothing of the run is left to do: the listing ended, and every batch found its end."""
     return state in (ScanState.SCANNED, ScanState.BROKEN) and totals.batches_done == totals.batches_planned
+
+
+async def begin_run(connection: AsyncConnection, run_id: RunId, ingestion_id: IngestionId, generation: int) -> None:
+    """Makes the run's row, unless it is there."""
+    await connection.execute(
+        insert(scan)
+        .values(run_id=run_id, ingestion_id=ingestion_id, generation=generation, state=ScanState.SCANNING,
+                totals=Totals().model_dump())
+        .on_conflict_do_nothing()
+    )  # fmt: skip
 
 
 class RunLog:

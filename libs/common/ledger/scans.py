@@ -22,7 +22,7 @@ from libs.common.ids import IngestionId, RunId
 from libs.common.ledger.ingestions import halt_of, hold_generation
 from libs.common.ledger.model import Fate, FileVersion, KnownVersion, Page, ScanClaim, gone
 from libs.common.ledger.planned import create_batch
-from libs.common.ledger.run_log import PROBLEMS_IN_AN_EVENT_MAX, RunLog
+from libs.common.ledger.run_log import PROBLEMS_IN_AN_EVENT_MAX, RunLog, begin_run
 from libs.common.ledger.states import LIVE_FILE_STATES, FileState, ScanState
 from libs.common.ledger.tables import file, ingestion, scan, storable
 from libs.common.storage.control import run
@@ -52,12 +52,7 @@ class ScanLedger:
         """
         async with self._database.begin() as connection:
             await hold_generation(connection, ingestion_id, generation)
-            await connection.execute(
-                insert(scan)
-                .values(run_id=run_id, ingestion_id=ingestion_id, generation=generation, state=ScanState.SCANNING,
-                        totals=Totals().model_dump())
-                .on_conflict_do_nothing()
-            )  # fmt: skip
+            await begin_run(connection, run_id, ingestion_id, generation)
             row = (
                 await connection.execute(
                     update(scan)
