@@ -22,7 +22,7 @@ _GB = 1e9
 
 @dataclass(frozen=True, slots=True)
 class Prices:
-    """In US dollars. The defaults are list prices of a large cloud in 2025; a discount is a setting."""
+    """In US dollars. The defaults are of the order of what large clouds ask; settings say what you pay."""
 
     core_hour_usd: float = 0.05
     list_1000_usd: float = 0.005
@@ -32,7 +32,7 @@ class Prices:
 
 @dataclass(frozen=True, slots=True)
 class Speed:
-    """Of the cluster. The defaults were measured on two cores (docs/explanation/exactly-once.md, what it costs)."""
+    """Of the cluster. The defaults are rounded from measurements on two cores (docs/explanation/cost-model.md)."""
 
     cores: int = 2
     bytes_per_core_s: float = 12e6

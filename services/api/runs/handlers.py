@@ -140,9 +140,9 @@ class Runs:
         return _accepted(run_id, queued=not is_first)
 
     async def cancel(self, caller: Caller, ingestion_id: UUID, run_id: UUID, once: Once | None) -> Answer:
-        """202 with the run as it is. From now on nothing more of it is planned or published; it ends as ``cancelled``
-        when its batches have: at once, unless an executor has to ask the table what became of one. What it loaded
-        before stays; its other files wait for the next run. Cancelled before: nothing changes.
+        """202 with the run as it is. From now on nothing more of it is planned and no publish begins; it ends as
+        ``cancelled`` when its batches have: at once, unless an executor has to ask the table what became of one. What
+        it loaded before stays; its other files wait for the next run. Cancelled before: nothing changes.
 
         Raises:
             NotFound: the ingestion, or the run. Conflict: code ``run_over``. Invalid: code

@@ -55,7 +55,7 @@ def router(runs: Runs, caller: Caller) -> APIRouter:
         status_code=202,
         response_model=RunCancelled,
         summary="Cancel a run",
-        description="Nothing more of it is planned or published, and it ends as `cancelled`: at once, or when an "
+        description="Nothing more of it is planned, no publish begins, and it ends as `cancelled`: at once, or when an "
         "executor has asked the table what became of a batch that was under way. What it loaded before stays; its "
         "other files wait for the next run.",
         responses=errors_for(404, 409, 422),
