@@ -2,12 +2,15 @@
 
 Reuse matters: every session holds a connection of the JDBC catalog until the server has collected it, and the
 first statement of a new one costs about a second. A session that failed, timed out or was interrupted is never
-used again, and its idle sisters are not trusted either: a server that was restarted knows none of them.
+used again, and its idle sisters are not trusted either: a server that was restarted knows none of them. The server
+evicts a session that nobody used for a while (``spark.connect.session.manager.defaultSessionTimeout``; it is what
+frees the connections of an executor that was killed), so one that has rested for long is not used again either.
 """
 
 import asyncio
 import hashlib
 import logging
+import time
 from collections.abc import AsyncIterator, Callable
 from concurrent.futures import Future, ThreadPoolExecutor
 from contextlib import asynccontextmanager, suppress
@@ -25,6 +28,8 @@ T = TypeVar("T")
 
 CONNECT_TIMEOUT_S = 3.0
 OPEN_TIMEOUT_S = 60.0
+# Well below the 10 minutes after which deploy/spark-defaults.conf lets the server evict it.
+IDLE_MAX_S = 240.0
 # pyspark's own policy waits ten minutes for a server that is gone. We read back and decide, so we want to know.
 _RETRIES = DefaultPolicy(max_retries=4, initial_backoff=100, max_backoff=2000)
 
@@ -93,9 +98,18 @@ def open_session(key: SessionKey) -> SparkSession:
     return spark  # type: ignore[no-any-return]
 
 
+@dataclass(frozen=True, slots=True)
+class _Idle:
+    """A session that waits for the next batch, and since when (seconds of the pool's clock)."""
+
+    key: SessionKey
+    spark: SparkSession
+    since_s: float
+
+
 class SparkSessions:
     """A pool of sessions. ``idle_max`` sessions are kept for later batches, the latest used first: more would pin
-    the catalog's connections for ingestions that come once a day."""
+    the catalog's connections for ingestions that come once a day. None is used that rested for ``IDLE_MAX_S``."""
 
     def __init__(
         self,
@@ -104,11 +118,13 @@ class SparkSessions:
         idle_max: int,
         call_timeout_s: float,
         opener: Callable[[SessionKey], SparkSession] = open_session,
+        clock_s: Callable[[], float] = time.monotonic,
     ) -> None:
         logging.getLogger("SQLQueryContextLogger").setLevel(logging.CRITICAL)  # we log our own, translated
         self._threads = ThreadPoolExecutor(threads, thread_name_prefix="spark")
         self._open_session = opener
-        self._idle: list[tuple[SessionKey, SparkSession]] = []
+        self._clock_s = clock_s
+        self._idle: list[_Idle] = []
         self._idle_max = idle_max
         self._call_timeout_s = call_timeout_s
 
@@ -126,9 +142,9 @@ class SparkSessions:
             yield session
         finally:
             if session.reusable:
-                self._idle.append((key, spark))
+                self._idle.append(_Idle(key, spark, self._clock_s()))
                 while len(self._idle) > self._idle_max:
-                    self._retire(self._idle.pop(0)[1], interrupt=False)
+                    self._retire(self._idle.pop(0).spark, interrupt=False)
             else:
                 self._retire(spark, interrupt=True)
                 while (sister := self._take_idle(key)) is not None:
@@ -136,7 +152,7 @@ class SparkSessions:
 
     async def close(self) -> None:
         """Stops the idle sessions, bounded in time; what does not answer is left to the server's own eviction."""
-        idle = [spark for _, spark in self._idle]
+        idle = [one.spark for one in self._idle]
         self._idle.clear()
         loop = asyncio.get_running_loop()
         with suppress(TimeoutError):
@@ -145,9 +161,13 @@ class SparkSessions:
         self._threads.shutdown(wait=False, cancel_futures=True)
 
     def _take_idle(self, key: SessionKey) -> SparkSession | None:
-        """The one that was used last, if there is one for this key."""
-        at = next((i for i in reversed(range(len(self._idle))) if self._idle[i][0] == key), None)
-        return None if at is None else self._idle.pop(at)[1]
+        """The one that was used last, if there is one for this key. Those that rested too long are let go."""
+        oldest_s = self._clock_s() - IDLE_MAX_S
+        # Kept in the order in which they came to rest.
+        while self._idle and self._idle[0].since_s <= oldest_s:
+            self._retire(self._idle.pop(0).spark, interrupt=False)
+        at = next((i for i in reversed(range(len(self._idle))) if self._idle[i].key == key), None)
+        return None if at is None else self._idle.pop(at).spark
 
     async def _open(self, key: SessionKey) -> SparkSession:
         opening = self._threads.submit(self._open_session, key)

@@ -10,7 +10,7 @@ import pytest
 
 from libs.common.contracts.definition import Credentials
 from libs.common.errors import Temporary
-from services.executor.adapters.spark_sessions import SessionKey, SparkSessions
+from services.executor.adapters.spark_sessions import IDLE_MAX_S, SessionKey, SparkSessions
 from tests.support.eventually import eventually
 
 
@@ -36,6 +36,7 @@ class Server:
     opened: list[FakeSession] = field(default_factory=list)
     gate: threading.Event = field(default_factory=threading.Event)
     opening: threading.Event = field(default_factory=threading.Event)
+    now_s: float = 1000.0
 
     def open(self, key: SessionKey) -> Any:
         self.opening.set()
@@ -48,7 +49,13 @@ class Server:
         return SessionKey(self.url, "landing", access)
 
     def pool(self, *, idle_max: int = 2, call_timeout_s: float = 10) -> SparkSessions:
-        return SparkSessions(threads=6, idle_max=idle_max, call_timeout_s=call_timeout_s, opener=self.open)
+        return SparkSessions(
+            threads=6,
+            idle_max=idle_max,
+            call_timeout_s=call_timeout_s,
+            opener=self.open,
+            clock_s=lambda: self.now_s,
+        )
 
 
 @pytest.fixture
@@ -99,6 +106,20 @@ async def test_idle_sessions_are_bounded_in_all(server: Server) -> None:
     assert all([await ended(one, ["stopped"]) for one in used[:2]])
     assert used[3] is await use(pool, server.key("secret 3"))
     assert used[2] is await use(pool, server.key("secret 2"))
+
+
+async def test_a_session_that_rested_for_long_is_not_used_again(server: Server) -> None:
+    """The server may have evicted it; whatever access it was for, it is let go."""
+    pool = server.pool()
+    old, other = await use(pool, server.key()), await use(pool, server.key("other"))
+    server.now_s += IDLE_MAX_S - 1
+    assert old is await use(pool, server.key())
+    server.now_s += 1
+    assert old is await use(pool, server.key())
+    assert await ended(other, ["stopped"])
+    server.now_s += IDLE_MAX_S
+    assert old is not await use(pool, server.key())
+    assert await ended(old, ["stopped"])
 
 
 async def test_after_a_failure_none_of_the_same_access_is_trusted(server: Server) -> None:
