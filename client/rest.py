@@ -5,6 +5,7 @@ Postgres or Spark, and it never retries by itself except for a connection that w
 """
 
 from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
 from types import TracebackType
 from typing import Any, Self
 from uuid import UUID, uuid4
@@ -12,12 +13,15 @@ from uuid import UUID, uuid4
 import httpx
 
 from client.answers import Accepted, Audit, Explanation, File, Ingestion, Rebuild, Refresh, Run
+from client.sse import events_of
 from libs.common.errors import AutoloaderError
 
 DEFAULT_API_URL = "http://localhost:8000"
 _PAGE = 100
 SLOW_S = 60.0
 """For requests whose answer waits for Spark, or for a listing."""
+SILENCE_S = 30.0
+"""How long a stream of events may say nothing. The API says that it is there every 10 seconds."""
 
 
 class ApiProblem(AutoloaderError):
@@ -122,6 +126,20 @@ class AutoloaderClient:
     def run(self, ingestion_id: UUID, run_id: UUID) -> Run:
         return Run.model_validate(self._call("GET", f"/api/v1/ingestions/{ingestion_id}/runs/{run_id}"))
 
+    def run_events(self, ingestion_id: UUID, run_id: UUID) -> Iterator[Run]:
+        """The run as it is now, and whenever it changes. Ends when it is over, or earlier if the API stops.
+
+        Raises:
+            ApiAway: the stream broke off, or nobody spoke for ``SILENCE_S``. ApiProblem: it was refused.
+        """
+        path = f"/api/v1/ingestions/{ingestion_id}/runs/{run_id}/events"
+        with self._reaching(), self._http.stream("GET", path, timeout=SILENCE_S) as response:
+            if not response.is_success:
+                response.read()
+                raise problem_of(response)
+            for event in events_of(response.iter_lines()):
+                yield Run.model_validate_json(event.data)
+
     def runs(self, ingestion_id: UUID) -> list[Run]:
         """The newest runs (at most 100), newest first."""
         page = self._call("GET", f"/api/v1/ingestions/{ingestion_id}/runs", params={"limit": _PAGE})
@@ -197,8 +215,17 @@ class AutoloaderClient:
     def _send(self, method: str, path: str, **request: Any) -> httpx.Response:
         # The key makes a repeated POST harmless: a caller who lost the answer may send the same request again.
         headers = {"Idempotency-Key": str(uuid4())} if method == "POST" else {}
-        try:
+        with self._reaching():
             response = self._http.request(method, path, headers=headers, **request)
+        if response.is_success:
+            return response
+        raise problem_of(response)
+
+    @contextmanager
+    def _reaching(self) -> Iterator[None]:
+        """What goes wrong on the way becomes ``ApiAway``."""
+        try:
+            yield
         except httpx.ReadTimeout as e:
             raise ApiAway(
                 f"the API at {self.base_url} took the request, and gave no answer in time",
@@ -211,9 +238,6 @@ class AutoloaderClient:
                 code="api_unreachable",
                 hint="Start it with `make services` (or `autoloader dev up --services`), which does `make up` first.",
             ) from e
-        if response.is_success:
-            return response
-        raise problem_of(response)
 
 
 def problem_of(response: httpx.Response) -> ApiProblem:

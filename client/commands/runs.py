@@ -1,6 +1,8 @@
 """``autoloader run``, ``runs``, ``cancel``, ``retry``: have files loaded, and see what became of it."""
 
 import time
+from collections.abc import Iterator
+from contextlib import suppress
 from typing import Annotated
 from uuid import UUID
 
@@ -9,7 +11,7 @@ from rich.console import Console
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeElapsedColumn
 
 from client.answers import Accepted, Run
-from client.rest import DEFAULT_API_URL, ApiAway, AutoloaderClient
+from client.rest import DEFAULT_API_URL, ApiAway, ApiProblem, AutoloaderClient
 from client.terminal import BAD_NEWS, Api, Json, Which, WhichRun, connected, found, print_json, print_rows, say
 
 POLL_S = 0.5
@@ -91,23 +93,32 @@ def watched(client: AutoloaderClient, ingestion_id: UUID, run_id: UUID) -> Run:
     )
     with Progress(*columns, console=console, disable=not console.is_terminal, transient=True) as bar:
         task = bar.add_task("accepted", total=None)
-        heard_at = time.monotonic()
-        while True:
-            try:
-                shown = client.run(ingestion_id, run_id)
-            except ApiAway:
-                if time.monotonic() - heard_at > AWAY_S_MAX:
-                    raise
+        for shown in _states(client, ingestion_id, run_id):
+            if shown is None:
                 bar.update(task, description="the API is away")
-            else:
-                heard_at = time.monotonic()
-                done = shown.progress.files_done
-                bar.update(
-                    task, description=shown.status, completed=done, total=shown.progress.files_discovered or None
-                )
-                if shown.is_over:
-                    return shown
-            time.sleep(POLL_S)
+                continue
+            found, done = shown.progress.files_discovered, shown.progress.files_done
+            bar.update(task, description=shown.status, completed=done, total=found or None)
+            if shown.is_over:
+                return shown
+    raise AssertionError("_states ends with a run that is over")
+
+
+def _states(client: AutoloaderClient, ingestion_id: UUID, run_id: UUID) -> Iterator[Run | None]:
+    """The run whenever it changes, as long as the API tells; if that breaks off, the run as often as one may ask.
+    None: the API is away."""
+    with suppress(ApiProblem):  # whatever it is, asking will tell
+        yield from client.run_events(ingestion_id, run_id)
+    heard_at = time.monotonic()
+    while True:
+        try:
+            yield client.run(ingestion_id, run_id)
+            heard_at = time.monotonic()
+        except ApiAway:
+            if time.monotonic() - heard_at > AWAY_S_MAX:
+                raise
+            yield None
+        time.sleep(POLL_S)
 
 
 def _see_to(client: AutoloaderClient, ingestion_id: UUID, accepted: Accepted, *, watch: bool, as_json: bool) -> None:

@@ -26,15 +26,18 @@ from services.api.refresh.impact import Impacts
 from services.api.refresh.projector import RefreshProjector
 from services.api.refresh.reminder import RefreshReminder
 from services.api.runs.handlers import Runs
+from services.api.runs.live import LiveRuns
 from services.api.runs.projector import CONSUMER, Projector
 from services.api.runs.sweeper import Sweeper
 from services.api.settings import ApiSettings
 from services.api.subscriptions import subscriptions
 
 PROJECTOR_CONCURRENCY = 8
+# Its streams end at once; what may be left is one look at a database that does not answer.
+_LOOK_S = timedelta(seconds=1)
 
 
-def build_rest(settings: ApiSettings, backbone: Backbone, objects: ObjectStore) -> FastAPI:
+def build_rest(settings: ApiSettings, backbone: Backbone, objects: ObjectStore, live_runs: LiveRuns) -> FastAPI:
     """The HTTP side: nouns, health and metrics. Nothing is connected yet.
 
     Raises:
@@ -44,14 +47,8 @@ def build_rest(settings: ApiSettings, backbone: Backbone, objects: ObjectStore) 
     box = SecretBox(settings.require_secret_key())
     return build_http(
         ingestions=Ingestions(backbone.database, box, clusters, backbone.outbox),
-        runs=Runs(
-            backbone.database,
-            clusters,
-            backbone.outbox,
-            backbone.relay,
-            topic_prefix=settings.topic_prefix,
-            broker=settings.kafka_bootstrap,
-        ),
+        runs=_runs(settings, backbone),
+        live_runs=live_runs,
         reconciliations=Reconciliations(backbone.database, clusters, backbone.outbox),
         refreshes=Refreshes(
             backbone.database,
@@ -72,6 +69,11 @@ def build_rest(settings: ApiSettings, backbone: Backbone, objects: ObjectStore) 
     )
 
 
+def build_live_runs(settings: ApiSettings, backbone: Backbone) -> LiveRuns:
+    """What tells listeners of runs. It looks only while its ``run`` runs."""
+    return LiveRuns(_runs(settings, backbone).changed, listeners_max=settings.event_listeners_max)
+
+
 def build_service(settings: ApiSettings) -> Service:
     """One process: HTTP, relay, projector and sweeper. It starts, and accepts requests, without Kafka.
 
@@ -80,7 +82,9 @@ def build_service(settings: ApiSettings) -> Service:
     """
     backbone = Backbone.build("api", settings, pool_size=settings.database_pool_size)
     objects = LateObjects(lambda: _s3(settings))
-    server = HttpServer(build_rest(settings, backbone, objects), host=settings.api_host, port=settings.api_port)
+    live_runs = build_live_runs(settings, backbone)
+    rest = build_rest(settings, backbone, objects, live_runs)
+    server = HttpServer(rest, host=settings.api_host, port=settings.api_port)
     projector = Projector(backbone.database, backbone.outbox)
     sweeper = Sweeper(
         backbone.database,
@@ -104,9 +108,21 @@ def build_service(settings: ApiSettings) -> Service:
     backbone.subscribe(
         service, subscriptions(projector, refreshes), consumer=CONSUMER, concurrency=PROJECTOR_CONCURRENCY
     )
+    service.add_task("live runs", live_runs.run, request_stop=live_runs.request_stop, stop_deadline=_LOOK_S)
     # Last, so that it stops first: no request is accepted that nobody would announce.
     service.add_task("serving", server.run, request_stop=server.request_stop)
     return service
+
+
+def _runs(settings: ApiSettings, backbone: Backbone) -> Runs:
+    return Runs(
+        backbone.database,
+        Clusters(settings.clusters),
+        backbone.outbox,
+        backbone.relay,
+        topic_prefix=settings.topic_prefix,
+        broker=settings.kafka_bootstrap,
+    )
 
 
 def _s3(settings: ApiSettings) -> ObjectStore:

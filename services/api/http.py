@@ -30,6 +30,7 @@ from services.api.refresh.handlers import Refreshes
 from services.api.requests import RequestScope
 from services.api.runs import routes as runs_routes
 from services.api.runs.handlers import Runs
+from services.api.runs.live import LiveRuns
 
 PREFIX = "/api/v1"
 VERSION = "0.1.0"
@@ -45,6 +46,7 @@ def build_http(
     *,
     ingestions: Ingestions,
     runs: Runs,
+    live_runs: LiveRuns,
     reconciliations: Reconciliations,
     refreshes: Refreshes,
     files: Files,
@@ -58,7 +60,7 @@ def build_http(
     versioned = APIRouter(prefix=PREFIX)
     versioned.include_router(costs_routes.router(costs, caller))
     versioned.include_router(ingestions_routes.router(ingestions, caller))
-    versioned.include_router(runs_routes.router(runs, caller))
+    versioned.include_router(runs_routes.router(runs, live_runs, caller))
     versioned.include_router(reconciliations_routes.router(reconciliations, caller))
     versioned.include_router(refresh_routes.router(refreshes, caller))
     versioned.include_router(files_routes.router(files, caller))

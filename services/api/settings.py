@@ -17,6 +17,9 @@ class ApiSettings(CommonSettings):
     refresh_wait_s: float = Field(
         default=20, ge=0, description="Seconds that the answer to a refresh waits for the executor's word, at most."
     )
+    event_listeners_max: int = Field(
+        default=500, ge=1, description="Clients that may follow runs (server-sent events) at one process at a time."
+    )
     cost_cores: int = Field(default=2, ge=1, description="Cores of the Spark cluster, for estimates.")
     cost_mb_per_core_s: float = Field(
         default=12, gt=0, description="10^6 bytes of source files that a core loads in a second, for estimates."

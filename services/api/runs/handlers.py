@@ -1,5 +1,6 @@
 """Asking for runs, and looking at them."""
 
+from collections.abc import Mapping
 from typing import Any, Protocol
 from uuid import UUID
 
@@ -22,6 +23,7 @@ from services.api.ingestions import repository as ingestions
 from services.api.pages import Page
 from services.api.refresh import repository as refreshes
 from services.api.runs import repository
+from services.api.runs.live import Mark, Sight
 from services.api.runs.projector import fold
 from services.api.runs.schemas import RunAccepted, RunCancelled, RunOut
 from services.api.runs.upkeep import completion_of
@@ -195,6 +197,21 @@ class Runs:
         async with self._database.read() as connection:
             await ingestions.ensure_exists(connection, caller.tenant_id, ingestion_id)
             return await self._views(connection).page(ingestion_id, page)
+
+    async def sight(self, caller: Caller, ingestion_id: UUID, run_id: UUID) -> Sight:
+        """The run as ``get`` returns it, for one who will follow it.
+
+        Raises:
+            NotFound: the ingestion, or the run.
+        """
+        async with self._database.read() as connection:
+            await ingestions.ensure_exists(connection, caller.tenant_id, ingestion_id)
+            return await self._views(connection).sight(ingestion_id, run_id)
+
+    async def changed(self, known: Mapping[UUID, Mark]) -> Mapping[UUID, Sight]:
+        """Of these runs, whoever's they are, those that changed."""
+        async with self._database.read() as connection:
+            return await self._views(connection).changed(known)
 
     def _views(self, connection: AsyncConnection) -> RunViews:
         trouble = self._relay.problem

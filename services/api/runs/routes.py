@@ -1,17 +1,20 @@
 """``/ingestions/{id}/run`` and ``/ingestions/{id}/runs``."""
 
+from typing import Annotated
 from uuid import UUID
 
-from fastapi import APIRouter, Request, Response
+from fastapi import APIRouter, Header, Request, Response
 
 from services.api import pages
 from services.api.caller import Caller
 from services.api.docs import OnceHeader, PageQuery, errors_for
+from services.api.runs.event_stream import EventStream, described
 from services.api.runs.handlers import Runs
+from services.api.runs.live import LiveRuns
 from services.api.runs.schemas import RunAccepted, RunCancelled, RunOut
 
 
-def router(runs: Runs, caller: Caller) -> APIRouter:
+def router(runs: Runs, live: LiveRuns, caller: Caller) -> APIRouter:
     routes = APIRouter(prefix="/ingestions/{ingestion_id}", tags=["runs"])
 
     @routes.post(
@@ -36,6 +39,27 @@ def router(runs: Runs, caller: Caller) -> APIRouter:
     @routes.get("/runs/{run_id}", summary="One run: progress, numbers, errors", responses=errors_for(404, 422))
     async def get_run(ingestion_id: UUID, run_id: UUID) -> RunOut:
         return await runs.get(caller, ingestion_id, run_id)
+
+    @routes.get(
+        "/runs/{run_id}/events",
+        status_code=200,
+        response_class=Response,
+        summary="Follow a run: server-sent events",
+        description="An event with the whole run, as `GET …/runs/{run_id}` shows it, now and whenever it changes: "
+        "`progress` until its `end`, which closes the stream. Comments keep the connection alive. A client that comes "
+        "back with `Last-Event-ID` is told what is newer; once it knows the end, 204 tells it to stay away. Above "
+        "`AUTOLOADER_EVENT_LISTENERS_MAX` clients the answer is 503.",
+        responses={**described(), **errors_for(404, 422)},
+    )
+    async def follow_run(
+        ingestion_id: UUID,
+        run_id: UUID,
+        last_event_id: Annotated[int | None, Header(ge=0, description="The id of the last event that came.")] = None,
+    ) -> Response:
+        sight = await runs.sight(caller, ingestion_id, run_id)
+        if sight.is_over and last_event_id is not None and last_event_id >= sight.seq:
+            return Response(status_code=204)
+        return EventStream(live.listen(sight, last_event_id))
 
     @routes.post(
         "/runs/{run_id}/retry",

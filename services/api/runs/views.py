@@ -1,12 +1,12 @@
 """Runs as clients see them. Reading only."""
 
 from collections import defaultdict
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from datetime import datetime
 from typing import Any
 from uuid import UUID
 
-from sqlalchemy import Row, Select, func, select
+from sqlalchemy import Row, Select, Text, cast, func, literal_column, select
 from sqlalchemy.ext.asyncio import AsyncConnection
 
 from libs.common.contracts.events import Totals
@@ -15,11 +15,14 @@ from libs.common.lifecycle.run import RunStatus
 from libs.common.storage.control import ingestion, outbox, run, run_error
 from services.api.pages import Page
 from services.api.runs import repository
+from services.api.runs.live import UNSEEN, Mark, Sight
 from services.api.runs.progress import duration_seconds, eta_seconds, waiting_on
 from services.api.runs.schemas import Progress, RunErrorOut, RunMetrics, RunOut
 
 ERRORS_IN_DETAIL = 100
 ERRORS_IN_LIST = 5
+# Postgres gives a row a new one with each change, whichever column it is in.
+_ROW_VERSION = cast(literal_column("control.run.xmin"), Text)
 
 
 class RunViews:
@@ -41,6 +44,24 @@ class RunViews:
         if not shown:
             raise repository.unknown(ingestion_id, run_id)
         return shown[0]
+
+    async def sight(self, ingestion_id: UUID, run_id: UUID) -> Sight:
+        """
+        Raises:
+            NotFound: no such run of this ingestion.
+        """
+        await repository.get(self._connection, ingestion_id, run_id)
+        return (await self.changed({run_id: UNSEEN}))[run_id]
+
+    async def changed(self, known: Mapping[UUID, Mark]) -> dict[UUID, Sight]:
+        """Of the runs in ``known``, those that do not look like their mark any more."""
+        marks = select(run.c.id, run.c.seq, run.c.status, _ROW_VERSION.label("version"))
+        rows = (await self._connection.execute(marks.where(run.c.id.in_(list(known))))).all()
+        # What an accepted run waits for changes with time, and with other rows than its own.
+        stale = {row.id: row for row in rows if row.status == RunStatus.ACCEPTED or row.version != known[row.id][0]}
+        shown = await self._shown(select(run).where(run.c.id.in_(list(stale))), ERRORS_IN_DETAIL) if stale else []
+        sights = [Sight(each, stale[each.id].seq, (stale[each.id].version, each.waiting_on)) for each in shown]
+        return {sight.run.id: sight for sight in sights if sight.mark != known[sight.run.id]}
 
     async def page(self, ingestion_id: UUID, page: Page) -> tuple[list[RunOut], int]:
         """One page, newest first, and the length of the whole list."""

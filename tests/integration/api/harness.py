@@ -1,5 +1,6 @@
 """One API put together for a test: real database, real routes, a relay that only notes that it was poked."""
 
+import asyncio
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from dataclasses import dataclass, field
@@ -8,6 +9,7 @@ from typing import Any
 from uuid import UUID, uuid4
 
 import httpx
+from fastapi import FastAPI
 from sqlalchemy import select
 
 from libs.common.contracts.codec import Envelope, decode
@@ -33,6 +35,7 @@ from services.api.refresh.impact import Impacts
 from services.api.refresh.projector import RefreshProjector
 from services.api.refresh.reminder import RefreshReminder
 from services.api.runs.handlers import Runs
+from services.api.runs.live import LiveRuns
 from services.api.runs.projector import Projector
 from services.api.runs.sweeper import Sweeper
 from tests.support.memory_objects import MemoryObjects
@@ -75,7 +78,9 @@ class ApiUnderTest:
     tenant_id: str
     database: Database
     box: SecretBox
+    app: FastAPI
     client: httpx.AsyncClient
+    live_runs: LiveRuns
     relay: NotedRelay
     projector: Projector
     sweeper: Sweeper
@@ -162,9 +167,12 @@ async def api_under_test(
     objects = MemoryObjects()
     clusters = Clusters({"local": "sc://localhost:15002", "big": "sc://big:15002/;token=topsecret"})
     messages = Outbox(source="autoloader/api", wake=relay.poke)
+    runs = Runs(database, clusters, messages, relay, topic_prefix="autoloader", broker="kafka:9092")
+    live_runs = LiveRuns(runs.changed, listeners_max=3, interval=timedelta(seconds=0.01))
     app = build_http(
         ingestions=Ingestions(database, box, clusters, messages),
-        runs=Runs(database, clusters, messages, relay, topic_prefix="autoloader", broker="kafka:9092"),
+        runs=runs,
+        live_runs=live_runs,
         reconciliations=Reconciliations(database, clusters, messages),
         refreshes=Refreshes(
             database, box, clusters, messages, Impacts(database, objects, Speed(), Prices()), wait=timedelta(seconds=1)
@@ -175,12 +183,15 @@ async def api_under_test(
         checks=checks or {},
         caller=Caller(TenantId(tenant_id), actor="tester"),
     )
+    looking = asyncio.create_task(live_runs.run())
     async with httpx.AsyncClient(transport=httpx.ASGITransport(app), base_url="http://api") as client:
         yield ApiUnderTest(
             tenant_id=tenant_id,
             database=database,
             box=box,
+            app=app,
             client=client,
+            live_runs=live_runs,
             relay=relay,
             projector=Projector(database, messages),
             sweeper=Sweeper(database, messages, interval=timedelta(0)),
@@ -188,3 +199,5 @@ async def api_under_test(
             reminder=RefreshReminder(database, messages, interval=timedelta(0)),
             objects=objects,
         )
+    live_runs.request_stop()
+    await looking

@@ -10,7 +10,7 @@ import pytest
 from pydantic import SecretStr
 
 from libs.common.backbone import Backbone
-from services.api.app import build_rest
+from services.api.app import build_live_runs, build_rest
 from services.api.settings import ApiSettings
 from tests.support.memory_objects import MemoryObjects
 
@@ -18,7 +18,8 @@ from tests.support.memory_objects import MemoryObjects
 @pytest.fixture(scope="module")
 def described() -> dict[str, Any]:
     settings = ApiSettings(secret_key=SecretStr(base64.b64encode(bytes(32)).decode()))
-    return build_rest(settings, Backbone.build("api", settings), MemoryObjects()).openapi()
+    backbone = Backbone.build("api", settings)
+    return build_rest(settings, backbone, MemoryObjects(), build_live_runs(settings, backbone)).openapi()
 
 
 def operations(described: dict[str, Any]) -> list[tuple[str, dict[str, Any]]]:
@@ -54,6 +55,7 @@ def test_it_is_openapi_3_1_with_the_paths_of_the_contract(described: dict[str, A
         f"GET {one}/files/explain",
         f"GET {one}/runs",
         f"GET {one}/runs/{{run_id}}",
+        f"GET {one}/runs/{{run_id}}/events",
         f"POST {one}/runs/{{run_id}}/cancel",
         f"POST {one}/runs/{{run_id}}/retry",
         "GET /api/v1/clusters",

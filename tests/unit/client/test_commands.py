@@ -54,8 +54,13 @@ class MadeUpApi:
         self.asked.append(request)
         if self.trouble is not None:
             raise self.trouble
-        answers = self.answers[f"{request.method} {request.url.path.removeprefix('/api/v1/ingestions')}"]
+        name = f"{request.method} {request.url.path.removeprefix('/api/v1/ingestions')}"
+        if name.endswith("/events") and name not in self.answers:
+            return httpx.Response(404, json={"detail": "Not Found"})  # as an API answers that has no such path
+        answers = self.answers[name]
         status, answer = answers.pop(0) if len(answers) > 1 else answers[0]
+        if isinstance(answer, bytes):
+            return httpx.Response(status, content=answer)
         headers = {"X-Total-Count": str(self.total)}
         return httpx.Response(status, json=answer, headers=headers) if status != 204 else httpx.Response(204)
 
@@ -179,6 +184,36 @@ def test_a_watched_run_ends_with_its_verdict(api: MadeUpApi, call: Call, status:
     assert f"{status}: 2 files, 2,000 records" in watched.stdout
     assert "s3://landing/b.json:17: not JSON (repair it)" in watched.stdout
     assert "warning: odd" in watched.stdout
+
+
+def events(*states: dict[str, Any]) -> bytes:
+    return b"".join(b"id: 1\nevent: progress\ndata: " + json.dumps(each).encode() + b"\n\n" for each in states)
+
+
+def test_a_watched_run_is_told_not_asked_for(api: MadeUpApi, call: Call) -> None:
+    """One request to the end."""
+    api.on(f"POST /{ID}/run", {"run_id": RUN_ID, "status": "accepted", "queued": False}, status=202)
+    api.on(f"GET /{ID}/runs/{RUN_ID}/events", b": still here\n\n" + events(a_run("running"), a_run("success")))
+    watched = call("run", ID, "--watch", "--json")
+    assert (0, "success") == (watched.exit_code, json.loads(watched.stdout)["status"])
+    assert ["POST", "GET"] == [request.method for request in api.asked]
+
+
+@pytest.mark.parametrize("stream", [events(a_run("running")), events(a_run("running"))[:-9], b""])
+def test_a_watched_run_whose_stream_breaks_off_is_asked_for(api: MadeUpApi, call: Call, stream: bytes) -> None:
+    """The API restarts, or something between does not let streams through."""
+    api.on(f"POST /{ID}/run", {"run_id": RUN_ID, "status": "accepted", "queued": False}, status=202)
+    api.on(f"GET /{ID}/runs/{RUN_ID}/events", stream)
+    api.on(f"GET /{ID}/runs/{RUN_ID}", a_run("running"), a_run("success"))
+    assert 0 == call("run", ID, "--watch").exit_code
+
+
+def test_a_run_that_is_unknown_cannot_be_watched(api: MadeUpApi, call: Call) -> None:
+    """One line, as for one that is shown."""
+    unknown = {"detail": "no run has this id", "code": "unknown_run", "hint": "list them"}
+    api.on(f"GET /{ID}/runs/{RUN_ID}", unknown, status=404)
+    refused = call("runs", ID, RUN_ID, "--watch")
+    assert (2, "no run has this id. list them [unknown_run]\n") == (refused.exit_code, refused.stderr)
 
 
 def test_a_run_that_is_not_watched_is_only_asked_for(api: MadeUpApi, call: Call) -> None:
