@@ -3,6 +3,7 @@
 python docs/generate.py [--check]
 """
 
+import json
 import sys
 from collections.abc import Iterator
 from pathlib import Path
@@ -14,6 +15,7 @@ from libs.common.contracts.codec import type_of
 from libs.common.contracts.topics import CATALOGUE, MESSAGE_BYTES_MAX, Topic
 from libs.common.lifecycle.run import FINAL, TRANSITIONS, RunStatus
 from libs.common.settings import CommonSettings, env_name
+from services.api.describe import openapi
 from services.api.settings import ApiSettings
 from services.executor.settings import ExecutorSettings
 from services.scanner.settings import ScannerSettings
@@ -28,6 +30,7 @@ def pages() -> dict[str, str]:
         "settings.md": NOTICE + "\n".join(_settings()),
         "topics.md": NOTICE + "\n".join(_topics()),
         "run-lifecycle.md": NOTICE + "\n".join(_lifecycle()),
+        "openapi.json": json.dumps(openapi(), indent=1, sort_keys=True, ensure_ascii=False) + "\n",
     }
 
 

@@ -74,6 +74,11 @@ def build_live_runs(settings: ApiSettings, backbone: Backbone) -> LiveRuns:
     return LiveRuns(_runs(settings, backbone).changed, listeners_max=settings.event_listeners_max)
 
 
+def default_objects(settings: ApiSettings) -> LateObjects:
+    """Object storage with the installation's own access."""
+    return LateObjects(lambda: _s3(settings))
+
+
 def build_service(settings: ApiSettings) -> Service:
     """One process: HTTP, relay, projector and sweeper. It starts, and accepts requests, without Kafka.
 
@@ -81,7 +86,7 @@ def build_service(settings: ApiSettings) -> Service:
         Permanent: as ``build_rest``.
     """
     backbone = Backbone.build("api", settings, pool_size=settings.database_pool_size)
-    objects = LateObjects(lambda: _s3(settings))
+    objects = default_objects(settings)
     live_runs = build_live_runs(settings, backbone)
     rest = build_rest(settings, backbone, objects, live_runs)
     server = HttpServer(rest, host=settings.api_host, port=settings.api_port)

@@ -17,6 +17,7 @@ from services.api.clusters import routes as clusters_routes
 from services.api.clusters.registry import Clusters
 from services.api.costs import routes as costs_routes
 from services.api.costs.handlers import Costs
+from services.api.docs import TAGS, operation_id
 from services.api.files import routes as files_routes
 from services.api.files.handlers import Files
 from services.api.health import routes as health_routes
@@ -56,7 +57,15 @@ def build_http(
     caller: Caller,
 ) -> FastAPI:
     """The ASGI application."""
-    app = FastAPIOffline(title="Autoloader", version=VERSION, description=_DESCRIPTION, redoc_url=None)
+    app = FastAPIOffline(
+        title="Autoloader",
+        version=VERSION,
+        description=_DESCRIPTION,
+        license_info={"name": "Apache 2.0", "identifier": "Apache-2.0"},
+        openapi_tags=TAGS,
+        generate_unique_id_function=operation_id,
+        redoc_url=None,
+    )
     versioned = APIRouter(prefix=PREFIX)
     versioned.include_router(costs_routes.router(costs, caller))
     versioned.include_router(ingestions_routes.router(ingestions, caller))

@@ -8,7 +8,7 @@ from fastapi import APIRouter, Query, Request, Response
 from libs.common.ledger.states import FileState
 from services.api import pages
 from services.api.caller import Caller
-from services.api.docs import PageQuery, errors_for
+from services.api.docs import PageQuery, errors_for, listed
 from services.api.files.handlers import Files
 from services.api.files.schemas import Explanation, FileOut
 
@@ -33,7 +33,7 @@ def router(files: Files, caller: Caller) -> APIRouter:
         "",
         summary="The files that the ledger knows, newest first",
         description="Each version of each file of the table's current generation, with what became of it.",
-        responses=errors_for(404, 422),
+        responses=listed(404, 422),
     )
     async def list_files(
         ingestion_id: UUID,

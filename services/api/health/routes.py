@@ -1,14 +1,14 @@
 """``/health/live``, ``/health/ready`` and ``/metrics``. Served at the root as well, where probes look."""
 
 from collections.abc import Mapping
-from typing import Literal
+from typing import Any, Literal
 
 from fastapi import APIRouter, Response
 from fastapi.responses import JSONResponse
 from prometheus_client import CONTENT_TYPE_LATEST, generate_latest
 from pydantic import BaseModel, ConfigDict, Field
 
-from services.api.docs import ErrorBody
+from services.api.docs import RETRY_AFTER, ErrorBody
 from services.api.errors import RETRY_AFTER_S
 from services.api.health.checks import Check, problems
 from services.api.requests import request_id
@@ -51,18 +51,45 @@ class NotReady(ErrorBody):
     checks: dict[str, Dependency]
 
 
+_NOT_READY: dict[str, Any] = {
+    "model": NotReady,
+    "description": "Something is away; `checks` names it.",
+    "headers": RETRY_AFTER,
+    "content": {
+        "application/json": {
+            "example": {
+                "detail": "kafka: no broker answers at localhost:9092",
+                "code": "not_ready",
+                "hint": "requests are accepted again by themselves once everything named here is back",
+                "request_id": "5f2c0e1d9a7b4c3e8f6a1b2c3d4e5f60",
+                "status": "not_ready",
+                "checks": {
+                    "postgres": {"status": "ok", "problem": None},
+                    "kafka": {"status": "unavailable", "problem": "no broker answers at localhost:9092"},
+                },
+            }
+        }
+    },
+}
+
+
 def router(checks: Mapping[str, Check]) -> APIRouter:
     routes = APIRouter(tags=["health"])
 
-    @routes.get("/health/live", summary="The process answers")
+    @routes.get(
+        "/health/live",
+        summary="The process answers",
+        description="Whether its stores are there is asked at `/health/ready`.",
+    )
     async def live() -> Live:
         return Live()
 
     @routes.get(
         "/health/ready",
         summary="Everything that the API needs works",
+        description="Each dependency by name. Requests may be answered while Kafka is away: they are kept.",
         response_model=Readiness,
-        responses={503: {"model": NotReady, "description": "Something is away; `checks` names it."}},
+        responses={503: _NOT_READY},
     )
     async def ready() -> Readiness | JSONResponse:
         found = await problems(checks)
@@ -85,6 +112,7 @@ def router(checks: Mapping[str, Check]) -> APIRouter:
     @routes.get(
         "/metrics",
         summary="Metrics for Prometheus",
+        description="Of this process, in Prometheus' text format.",
         response_class=Response,
         responses={200: {"content": {"text/plain": {"schema": {"type": "string"}}}}},
     )

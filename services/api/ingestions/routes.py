@@ -7,7 +7,7 @@ from fastapi import APIRouter, Body, Request, Response
 
 from services.api import pages
 from services.api.caller import Caller
-from services.api.docs import OnceHeader, PageQuery, errors_for
+from services.api.docs import OnceHeader, PageQuery, errors_for, listed
 from services.api.ingestions.handlers import Ingestions
 from services.api.ingestions.schemas import IngestionIn, IngestionOut, Paused, Resumed
 
@@ -29,13 +29,23 @@ def router(ingestions: Ingestions, caller: Caller) -> APIRouter:
         answer = await ingestions.create(caller, sent, once)
         return answer.response({"Location": f"/api/v1/ingestions/{answer.body['id']}"})
 
-    @routes.get("", summary="List the ingestions, newest first", responses=errors_for(422))
+    @routes.get(
+        "",
+        summary="List the ingestions, newest first",
+        description="All of the tenant's, deleted ones left out. Credentials are never shown.",
+        responses=listed(422),
+    )
     async def list_ingestions(request: Request, response: Response, page: PageQuery) -> list[IngestionOut]:
         shown, total = await ingestions.page(caller, page)
         pages.announce(response, request, page, total)
         return shown
 
-    @routes.get("/{ingestion_id}", summary="One ingestion", responses=errors_for(404, 422))
+    @routes.get(
+        "/{ingestion_id}",
+        summary="One ingestion",
+        description="Its definition, whether it may run, and what its last run was.",
+        responses=errors_for(404, 422),
+    )
     async def get_ingestion(ingestion_id: UUID) -> IngestionOut:
         return await ingestions.get(caller, ingestion_id)
 
@@ -77,7 +87,7 @@ def router(ingestions: Ingestions, caller: Caller) -> APIRouter:
         summary="Let nothing begin",
         description="Requests for runs are refused with `ingestion_paused`, and a queued run waits. A run that is "
         "active goes on to its end: cancel it to stop it.",
-        responses=errors_for(404, 422),
+        responses=errors_for(404, 413, 422),
     )
     async def pause_ingestion(ingestion_id: UUID, once: OnceHeader) -> Response:
         return (await ingestions.pause(caller, ingestion_id, once)).response()
@@ -88,7 +98,7 @@ def router(ingestions: Ingestions, caller: Caller) -> APIRouter:
         summary="Let loading go on",
         description="After a pause: a run that waits starts. After a halt (`metadata.halt`): if ledger and table still "
         "contradict each other, the next batch halts the ingestion again before anything becomes visible.",
-        responses=errors_for(404, 422),
+        responses=errors_for(404, 413, 422),
     )
     async def resume_ingestion(ingestion_id: UUID, once: OnceHeader) -> Response:
         return (await ingestions.resume(caller, ingestion_id, once)).response()

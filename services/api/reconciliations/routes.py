@@ -20,13 +20,18 @@ def router(reconciliations: Reconciliations, caller: Caller) -> APIRouter:
         summary="Hold bucket, ledger and table against each other",
         description="Finds what is missing, duplicated or orphaned, and changes nothing. The report is at the address "
         "in `Location`.",
-        responses=errors_for(404, 422),
+        responses=errors_for(404, 413, 422),
     )
     async def request_audit(ingestion_id: UUID, once: OnceHeader) -> Response:
         answer = await reconciliations.request_audit(caller, ingestion_id, once)
         return answer.response({"Location": f"/api/v1/ingestions/{ingestion_id}/audits/{answer.body['audit_id']}"})
 
-    @routes.get("/audits/{audit_id}", summary="One audit and its report", responses=errors_for(404, 422))
+    @routes.get(
+        "/audits/{audit_id}",
+        summary="One audit and its report",
+        description="`report` is there when it is done, `problem` when it could not be.",
+        responses=errors_for(404, 422),
+    )
     async def get_audit(ingestion_id: UUID, audit_id: UUID) -> AuditOut:
         return await reconciliations.audit(caller, ingestion_id, audit_id)
 
@@ -43,7 +48,12 @@ def router(reconciliations: Reconciliations, caller: Caller) -> APIRouter:
         answer = await reconciliations.request_rebuild(caller, ingestion_id, wanted, once)
         return answer.response({"Location": f"/api/v1/ingestions/{ingestion_id}/rebuilds/{answer.body['rebuild_id']}"})
 
-    @routes.get("/rebuilds/{rebuild_id}", summary="One rebuild and its report", responses=errors_for(404, 422))
+    @routes.get(
+        "/rebuilds/{rebuild_id}",
+        summary="One rebuild and its report",
+        description="`report` is there when it is done, `problem` when it could not be.",
+        responses=errors_for(404, 422),
+    )
     async def get_rebuild(ingestion_id: UUID, rebuild_id: UUID) -> RebuildOut:
         return await reconciliations.rebuild(caller, ingestion_id, rebuild_id)
 

@@ -7,7 +7,7 @@ from fastapi import APIRouter, Header, Request, Response
 
 from services.api import pages
 from services.api.caller import Caller
-from services.api.docs import OnceHeader, PageQuery, errors_for
+from services.api.docs import OnceHeader, PageQuery, errors_for, listed
 from services.api.runs.event_stream import EventStream, described
 from services.api.runs.handlers import Runs
 from services.api.runs.live import LiveRuns
@@ -24,19 +24,29 @@ def router(runs: Runs, live: LiveRuns, caller: Caller) -> APIRouter:
         summary="Run an ingestion now",
         description="While one run is active a second one is queued; a third request joins the queued one and gets "
         "its id. Follow the run at the address in `Location`.",
-        responses=errors_for(404, 409, 422),
+        responses=errors_for(404, 409, 413, 422),
     )
     async def request_run(ingestion_id: UUID, once: OnceHeader) -> Response:
         answer = await runs.request(caller, ingestion_id, once)
         return answer.response({"Location": f"/api/v1/ingestions/{ingestion_id}/runs/{answer.body['run_id']}"})
 
-    @routes.get("/runs", summary="The runs of an ingestion, newest first", responses=errors_for(404, 422))
+    @routes.get(
+        "/runs",
+        summary="The runs of an ingestion, newest first",
+        description="With the first errors of each; one run has more of them.",
+        responses=listed(404, 422),
+    )
     async def list_runs(ingestion_id: UUID, request: Request, response: Response, page: PageQuery) -> list[RunOut]:
         shown, total = await runs.page(caller, ingestion_id, page)
         pages.announce(response, request, page, total)
         return shown
 
-    @routes.get("/runs/{run_id}", summary="One run: progress, numbers, errors", responses=errors_for(404, 422))
+    @routes.get(
+        "/runs/{run_id}",
+        summary="One run: progress, numbers, errors",
+        description="As it is now. `…/events` tells it as it changes.",
+        responses=errors_for(404, 422),
+    )
     async def get_run(ingestion_id: UUID, run_id: UUID) -> RunOut:
         return await runs.get(caller, ingestion_id, run_id)
 
@@ -68,7 +78,7 @@ def router(runs: Runs, live: LiveRuns, caller: Caller) -> APIRouter:
         summary="Try again what failed in a run",
         description="A new run, with the definition as it is now. It reads only the files that failed in this one, in "
         "whatever version they are there now, and those that it gave up.",
-        responses=errors_for(404, 409, 422),
+        responses=errors_for(404, 409, 413, 422),
     )
     async def retry_run(ingestion_id: UUID, run_id: UUID, once: OnceHeader) -> Response:
         answer = await runs.retry(caller, ingestion_id, run_id, once)
@@ -82,7 +92,7 @@ def router(runs: Runs, live: LiveRuns, caller: Caller) -> APIRouter:
         description="Nothing more of it is planned, no publish begins, and it ends as `cancelled`: at once, or when an "
         "executor has asked the table what became of a batch that was under way. What it loaded before stays; its "
         "other files wait for the next run.",
-        responses=errors_for(404, 409, 422),
+        responses=errors_for(404, 409, 413, 422),
     )
     async def cancel_run(ingestion_id: UUID, run_id: UUID, once: OnceHeader) -> Response:
         return (await runs.cancel(caller, ingestion_id, run_id, once)).response()

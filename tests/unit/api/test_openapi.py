@@ -1,25 +1,20 @@
 """The API describes itself: OpenAPI 3.1, complete, with examples, and no credential in any answer."""
 
-import base64
 import json
+import re
 import subprocess
 import sys
 from typing import Any
 
 import pytest
-from pydantic import SecretStr
 
-from libs.common.backbone import Backbone
-from services.api.app import build_live_runs, build_rest
-from services.api.settings import ApiSettings
-from tests.support.memory_objects import MemoryObjects
+from services.api.describe import openapi
+from services.api.docs import ErrorBody
 
 
 @pytest.fixture(scope="module")
 def described() -> dict[str, Any]:
-    settings = ApiSettings(secret_key=SecretStr(base64.b64encode(bytes(32)).decode()))
-    backbone = Backbone.build("api", settings)
-    return build_rest(settings, backbone, MemoryObjects(), build_live_runs(settings, backbone)).openapi()
+    return openapi()
 
 
 def operations(described: dict[str, Any]) -> list[tuple[str, dict[str, Any]]]:
@@ -74,6 +69,51 @@ def test_every_operation_is_summarised_and_tells_its_errors(described: dict[str,
             if status.startswith(("4", "5")):
                 schema = answer["content"]["application/json"]["schema"]["$ref"]
                 assert schema.endswith(("/ErrorBody", "/NotReady")), f"{name} {status}: {schema}"
+
+
+def test_every_operation_is_named_described_and_sorted_in(described: dict[str, Any]) -> None:
+    """A name that a generated client may carry; tags that are explained."""
+    tags = {tag["name"] for tag in described["tags"]}
+    names = [operation["operationId"] for _, operation in operations(described)]
+    assert len(set(names)) == len(names)
+    for name, operation in operations(described):
+        assert re.fullmatch(r"[a-z]+(_[a-z]+)*", operation["operationId"]), name
+        assert operation["description"], name
+        assert set(operation["tags"]) <= tags, name
+
+
+def test_every_operation_tells_what_its_parts_can_be_refused_for(described: dict[str, Any]) -> None:
+    """A path may lead nowhere, a parameter be invalid, a body broken or too large, a store away."""
+    for name, operation in operations(described):
+        if "health" in operation["tags"]:
+            continue
+        places = {parameter["in"] for parameter in operation.get("parameters", ())}
+        is_repeatable = any(p["name"] == "idempotency-key" for p in operation.get("parameters", ()))
+        has_body = "requestBody" in operation
+        expected = {"500", "503"}
+        expected |= {"404"} if "path" in places else set()
+        expected |= {"422"} if places or has_body else set()
+        expected |= {"413"} if has_body or is_repeatable else set()
+        expected |= {"400"} if has_body else set()
+        assert expected <= operation["responses"].keys(), name
+        assert name.startswith("POST ") == is_repeatable, name
+
+
+def test_every_error_comes_with_an_example(described: dict[str, Any]) -> None:
+    """In the shape that it is promised in; 503 tells how long to wait."""
+    for name, operation in operations(described):
+        for status, answer in operation["responses"].items():
+            if status.startswith(("4", "5")):
+                assert ErrorBody.model_validate(answer["content"]["application/json"]["example"]).hint, name
+            assert (status == "503") == ("Retry-After" in answer.get("headers", {})), f"{name} {status}"
+
+
+def test_every_list_tells_of_its_pages(described: dict[str, Any]) -> None:
+    """In headers."""
+    for name, operation in operations(described):
+        answer = operation["responses"].get("200", {})
+        schema = answer.get("content", {}).get("application/json", {}).get("schema", {})
+        assert (schema.get("type") == "array") == ("X-Total-Count" in answer.get("headers", {})), name
 
 
 def test_bodies_and_answers_have_examples(described: dict[str, Any]) -> None:
