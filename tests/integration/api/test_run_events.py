@@ -2,9 +2,10 @@
 
 import asyncio
 import socket
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Iterator
 from contextlib import asynccontextmanager
 from pathlib import Path
+from tempfile import TemporaryDirectory
 from typing import Any
 from uuid import UUID
 
@@ -55,6 +56,14 @@ async def served(api: ApiUnderTest) -> AsyncIterator[httpx.AsyncClient]:
 async def connection(api: ApiUnderTest) -> AsyncIterator[httpx.AsyncClient]:
     async with served(api) as client:
         yield client
+
+
+@pytest.fixture
+def open_folder() -> Iterator[Path]:
+    """One that the unprivileged user of a Postgres may enter, as he may not pytest's own."""
+    with TemporaryDirectory(prefix="autoloader-test-") as name:
+        Path(name).chmod(0o755)
+        yield Path(name)
 
 
 class Follower:
@@ -201,9 +210,9 @@ async def test_a_stop_ends_streams_at_once(api: ApiUnderTest) -> None:
         assert ["progress"] == [event.name for event in await follower.to_the_end()]
 
 
-async def test_a_stream_outlives_a_restart_of_postgres(tmp_path: Path) -> None:
+async def test_a_stream_outlives_a_restart_of_postgres(open_folder: Path) -> None:
     """Nothing is told while it is away; what happened meanwhile is told afterwards."""
-    async with own_postgres(tmp_path) as postgres, fresh_database_url(server=postgres.url) as url:
+    async with own_postgres(open_folder) as postgres, fresh_database_url(server=postgres.url) as url:
         database = Database(url)
         async with api_under_test(database, SECRET_KEY, tenant_id="t") as api, served(api) as client:
             story, _, path = await asked(api)
