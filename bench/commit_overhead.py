@@ -43,7 +43,7 @@ SCHEMA = Struct(
     )
 )
 _COLUMNS = "id BIGINT, timestamp STRING, user_id STRING, event_type STRING, value DOUBLE"
-_PROPERTIES = {"autoloader.batch": "bench"}
+_PROPERTIES = {"autoloader.batch": "bench", "autoloader.run": "bench"}
 
 
 class Bench:

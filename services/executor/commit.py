@@ -24,8 +24,9 @@ from libs.common.storage.definitions import RunDefinition
 from services.executor.domain import evidence
 from services.executor.domain.audit import Clean, Miscounted, Spoiled, Staged, audit, changed, unreadable
 from services.executor.domain.guard import contradiction, giving_up, unprovable
+from services.executor.domain.provenance import lacking_provenance, with_provenance
 from services.executor.domain.schema import Struct, distinct
-from services.executor.domain.schema_change import compare
+from services.executor.domain.schema_change import Addition, compare
 from services.executor.ports import FilesUnreadable, Ledger, Published, SourceChanged, Table
 from services.executor.table_lanes import TableLanes
 
@@ -143,11 +144,11 @@ class CommitProtocol:
         async with self._lanes.of(order.definition.destination.identifier):
             schema = await table.schema()
             if schema is not None:
-                return schema
+                return await _with_metadata_columns(table, schema, order)
             if await self._ledger.has_published(claim.ingestion_id, claim.generation):
                 # Another executor may have made the table, and published into it, since we looked.
                 if (schema := await table.schema()) is not None:
-                    return schema
+                    return await _with_metadata_columns(table, schema, order)
                 raise Permanent(
                     f"table {order.definition.destination.identifier} is gone, but this ingestion has loaded files "
                     "into it",
@@ -156,7 +157,9 @@ class CommitProtocol:
                 )
             first = distinct(await table.infer(files))
             assert isinstance(first, Struct)
-            return await table.create(first)
+            schema = await table.create(with_provenance(first, order.definition.destination.metadata_columns))
+            # Somebody else may have been faster, with another definition.
+            return await _with_metadata_columns(table, schema, order)
 
     async def _stage(
         self, claim: BatchClaim, order: RunDefinition, table: Table, files: Sequence[FileVersion], schema: Struct
@@ -281,6 +284,12 @@ class CommitProtocol:
                 found.snapshot_id, found.bytes_written, await table.columns(), cause_key, found.guarantee
             )
             await self._ledger.published(claim, published)
+
+
+async def _with_metadata_columns(table: Table, schema: Struct, order: RunDefinition) -> Struct:
+    """The schema, after the table was given what ``metadata_columns`` asks for: rows of before have nulls there."""
+    lacking = lacking_provenance(table.name, schema, order.definition.destination.metadata_columns)
+    return await table.add([Addition.of(f) for f in lacking]) if lacking else schema
 
 
 async def _can_tell(standing: Standing, table: Table) -> bool:

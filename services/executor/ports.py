@@ -106,7 +106,8 @@ class Table(Protocol):
     async def stage(
         self, files: Sequence[FileVersion], schema: Struct, wap_id: str, properties: Mapping[str, str]
     ) -> Staged:
-        """Writes the files' rows into a snapshot that no reader sees.
+        """Writes the files' rows into a snapshot that no reader sees. ``properties`` are the snapshot's; the run that
+        they name is also what the rows say, in a table that has such a column.
 
         Raises:
             SourceChanged: a file is gone, or is being replaced.

@@ -14,6 +14,7 @@ from libs.common.errors import Temporary
 from libs.common.ids import IngestionId
 from libs.common.ledger.model import NO_SNAPSHOT, Column, FileVersion
 from services.executor.domain.audit import FileRead, Staged
+from services.executor.domain.provenance import data_of, is_ours
 from services.executor.domain.schema import Struct, sql
 from services.executor.domain.schema_change import Addition, compare, lacking, with_additions
 from services.executor.ports import FilesUnreadable, History, Published, SourceChanged, TableFound
@@ -66,6 +67,7 @@ class MemoryTable:
         await asyncio.sleep(0)
         if any(len(a.path) > 1 for a in compare(schema, self._table.schema).additions):
             raise Temporary("the columns changed under the batch", code="schema_changed")
+        data = data_of(schema)
         rows: list[str] = []
         reads: dict[bytes, FileRead] = {}
         unknown: dict[bytes, frozenset[str]] = {}
@@ -73,9 +75,10 @@ class MemoryTable:
         for file in files:
             lines = bodies[file.digest]
             parsed = [memory_rows.record(line) for line in lines if line.strip()]
-            good = [v for v in parsed if v is not None and memory_rows.is_row(schema, v)]
-            names = frozenset(name for v in parsed for name in memory_rows.unknown_names(schema, v))
-            rows += [json.dumps(memory_rows.known_part(schema, value), sort_keys=True) for value in good]
+            good = [v for v in parsed if v is not None and memory_rows.is_row(data, v)]
+            names = frozenset(name for v in parsed for name in memory_rows.unknown_names(data, v))
+            ours = _provenance(schema, file, properties)
+            rows += [json.dumps(memory_rows.known_part(data, value) | ours, sort_keys=True) for value in good]
             if lines:
                 reads[file.digest] = FileRead(len(lines), len(good), len(parsed) - len(good))
             if names:
@@ -120,7 +123,7 @@ class MemoryTable:
         await asyncio.sleep(0)
         for number, line in enumerate(self._bodies([file])[file.digest], start=1):
             value = memory_rows.record(line)
-            if line.strip() and (value is None or not memory_rows.is_row(schema, value)):
+            if line.strip() and (value is None or not memory_rows.is_row(data_of(schema), value)):
                 return number
         return None
 
@@ -143,6 +146,17 @@ class MemoryTable:
         if broken:
             raise FilesUnreadable(broken)
         return lines
+
+
+def _provenance(schema: Struct, file: FileVersion, properties: Mapping[str, str]) -> dict[str, str]:
+    """What the columns of ours that a table has say of a row of the file."""
+    known = {
+        "_file_path": file.uri,
+        "_file_version": file.version_tag,
+        "_loaded_at": "2025-01-07 00:00:00",
+        "_run_id": properties["autoloader.run"],
+    }
+    return {f.name: known[f.name] for f in schema.fields if is_ours(f)}
 
 
 class MemoryTablePlace:

@@ -14,6 +14,9 @@ _BUCKET = re.compile(r"[a-z0-9][a-z0-9.-]{1,61}[a-z0-9]")
 # Catalog, database and table become SQL identifiers: letters, digits and _ need no quoting anywhere.
 _IDENTIFIER = re.compile(r"[A-Za-z_][A-Za-z0-9_]{0,127}")
 
+MetadataColumn = Literal["_file_path", "_file_version", "_loaded_at", "_run_id"]
+"""A column that says where a row came from, beside the data's own."""
+
 
 class _Part(BaseModel):
     model_config = ConfigDict(frozen=True, extra="forbid")
@@ -147,6 +150,12 @@ class Destination(_Part):
     write_mode: str = "append"
     partitioning: Partitioning = Partitioning()
     optimization: Optimization = Optimization()
+    metadata_columns: tuple[MetadataColumn, ...] = Field(
+        default=(),
+        description="Columns that say where each row came from, added beside the data's own. Reloading files that were "
+        "loaded before needs _file_path.",
+        examples=[["_file_path", "_loaded_at"]],
+    )
 
     @field_validator("catalog", "database", "table")
     @classmethod
@@ -156,6 +165,13 @@ class Destination(_Part):
                 f"{name!r} is not a usable name; use letters, digits and underscores, not starting with a digit"
             )
         return name
+
+    @field_validator("metadata_columns")
+    @classmethod
+    def _are_named_once(cls, names: tuple[MetadataColumn, ...]) -> tuple[MetadataColumn, ...]:
+        if len(set(names)) < len(names):
+            raise ValueError("metadata_columns names a column twice")
+        return names
 
     @field_validator("write_mode")
     @classmethod

@@ -37,7 +37,9 @@ def create_namespace(to: Destination) -> str:
 def create_table(to: Destination, schema: Struct, *, location: str | None = None) -> str:
     """Format v2: what every engine of today reads. Staging is on from the first commit."""
     where = f"LOCATION {literal(location)} " if location else ""
-    columns = ", ".join(f"{quoted(f.name)} {sql(f.type)}{' NOT NULL' if f.required else ''}" for f in schema.fields)
+    columns = ", ".join(
+        f"{quoted(f.name)} {sql(f.type)}{' NOT NULL' if f.required else ''}{_comment(f.comment)}" for f in schema.fields
+    )
     return (
         f"CREATE TABLE IF NOT EXISTS {to.identifier} {f'({columns})' if columns else ''} USING iceberg {where}"
         f"TBLPROPERTIES ('{WAP_ENABLED}'='true', 'format-version'='2')"
@@ -66,8 +68,12 @@ def show_properties(to: Destination) -> str:
 
 
 def add_columns(to: Destination, additions: Sequence[Addition]) -> str:
-    columns = ", ".join(f"{'.'.join(map(quoted, a.path))} {sql(a.type)}" for a in additions)
+    columns = ", ".join(f"{'.'.join(map(quoted, a.path))} {sql(a.type)}{_comment(a.comment)}" for a in additions)
     return f"ALTER TABLE {to.identifier} ADD COLUMNS ({columns})"
+
+
+def _comment(words: str) -> str:
+    return f" COMMENT {literal(words)}" if words else ""
 
 
 def refresh(to: Destination) -> str:

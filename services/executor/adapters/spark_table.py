@@ -166,7 +166,8 @@ class SparkTable:
             watch = Observation()
             lines = staging.read_lines(self._spark, files, self._scheme)
             parsed = staging.observe(staging.parse(lines, schema), watch, len(files))
-            rows = staging.rows_of(parsed, schema)
+            run_id = properties["autoloader.run"]
+            rows = staging.rows_of(parsed, schema, run_id)
             try:
                 if self._can_stage:
                     self._append_staged(rows, wap_id, properties, stage_id)
@@ -183,7 +184,7 @@ class SparkTable:
             if self._can_stage:
                 snapshot_id, added = self._staged_snapshot(stage_id)
             else:
-                again = staging.rows_of(staging.parse(lines, schema), schema)
+                again = staging.rows_of(staging.parse(lines, schema), schema, run_id)
                 snapshot_id = self._put_off(again, wap_id, properties, stage_id)
                 added = sum(read.rows for read in staging.reads(seen, files).values())
             return Staged(

@@ -20,6 +20,7 @@ from pyspark.sql.types import StringType, StructType
 
 from libs.common.ledger.model import FileVersion
 from services.executor.domain.audit import FileRead
+from services.executor.domain.provenance import data_of, is_ours
 from services.executor.domain.schema import Array, Field, Map, Struct, Type, quoted, structs_in, to_json
 
 _CORRUPT = "_autoloader_corrupt"
@@ -48,19 +49,22 @@ def exact_path(file: FileVersion, scheme: str = "s3a") -> str:
 
 
 def read_lines(spark: SparkSession, files: Sequence[FileVersion], scheme: str) -> DataFrame:
-    """Every line of the files: ``value``, and ``file``, the position of its file in ``files`` (null: a stranger)."""
+    """Every line of the files: ``value``, and of its file the ``path``, the ``version``, and the position in ``files``,
+    ``file`` (null: a stranger)."""
     lines = (
         spark.read.option("recursiveFileLookup", "true")  # k=v/ in a key is a name, not a column
         .text([exact_path(f, scheme) for f in files])
         .select("value", F.expr(_PATH).alias("path"))
     )
-    paths = F.from_json(F.lit(json.dumps([s3a_path(f, scheme) for f in files])), "array<string>")
-    index = spark.range(1).select(F.posexplode(paths).alias("file", "path"))
+    named = [{"path": s3a_path(f, scheme), "version": f.version_tag} for f in files]
+    known = F.from_json(F.lit(json.dumps(named)), "array<struct<path: string, version: string>>")
+    index = spark.range(1).select(F.posexplode(known).alias("file", "of")).select("file", "of.path", "of.version")
     return lines.join(F.broadcast(index), "path", "left")
 
 
 def parse(lines: DataFrame, schema: Struct) -> DataFrame:
     """Adds ``row`` (the parsed struct), ``blank``, ``bad``, and ``unknown`` (names the schema lacks, dotted)."""
+    schema = data_of(schema)
     known = StructType.fromJson(to_json(schema)).add(_CORRUPT, StringType())
     options = {"mode": "PERMISSIVE", "columnNameOfCorruptRecord": _CORRUPT}
     return (
@@ -102,10 +106,16 @@ def observe(parsed: DataFrame, watch: Observation, files: int) -> DataFrame:
     )
 
 
-def rows_of(parsed: DataFrame, schema: Struct) -> DataFrame:
-    """The good rows, in the table's columns."""
+def rows_of(parsed: DataFrame, schema: Struct, run_id: str) -> DataFrame:
+    """The good rows, in the table's columns: the data's, and those of ours that the table has."""
+    ours = {
+        "_file_path": F.expr("concat('s3', substring(path, instr(path, '://')))"),
+        "_file_version": F.col("version"),
+        "_loaded_at": F.current_timestamp(),
+        "_run_id": F.lit(run_id),
+    }
     return parsed.where("NOT blank AND NOT bad").select(
-        *(F.col("row").getField(f.name).alias(f.name) for f in schema.fields)
+        *((ours[f.name] if is_ours(f) else F.col("row").getField(f.name)).alias(f.name) for f in schema.fields)
     )
 
 

@@ -21,11 +21,13 @@ class Map:
 
 @dataclass(frozen=True, slots=True)
 class Field:
-    """``required``: the table takes no row without a value here (NOT NULL)."""
+    """``required``: the table takes no row without a value here (NOT NULL). ``comment`` is the table's word on the
+    column; it marks the ones that are ours (``provenance.py``)."""
 
     name: str
     type: "Type"
     required: bool = False
+    comment: str = ""
 
 
 @dataclass(frozen=True, slots=True)
@@ -57,7 +59,15 @@ def _from_json(value: Any) -> Type:
     match value["type"]:
         case "struct":
             return Struct(
-                tuple(Field(f["name"], _from_json(f["type"]), not f.get("nullable", True)) for f in value["fields"])
+                tuple(
+                    Field(
+                        f["name"],
+                        _from_json(f["type"]),
+                        required=not f.get("nullable", True),
+                        comment=f.get("metadata", {}).get("comment", ""),
+                    )
+                    for f in value["fields"]
+                )
             )
         case "array":
             return Array(_from_json(value["elementType"]))

@@ -7,6 +7,7 @@ change of schema: the record is bad, and the difference found here goes into its
 from collections.abc import Iterable
 from dataclasses import dataclass, replace
 
+from services.executor.domain.provenance import is_ours
 from services.executor.domain.schema import Array, Field, Map, Struct, Type, distinct, sql
 
 # What a column of the first type also takes without loss, from JSON.
@@ -24,6 +25,12 @@ class Addition:
 
     path: tuple[str, ...]
     type: Type
+    comment: str = ""
+
+    @classmethod
+    def of(cls, field: Field) -> "Addition":
+        """A column of the table."""
+        return cls((field.name,), field.type, field.comment)
 
     @property
     def name(self) -> str:
@@ -72,7 +79,7 @@ def lacking(table: Struct, additions: Iterable[Addition]) -> tuple[Addition, ...
 def with_additions(table: Struct, additions: tuple[Addition, ...]) -> Struct:
     """The schema after ``additions``: new fields come last in their struct, as Iceberg puts them."""
     for addition in additions:
-        grown = _grow(table, addition.path, addition.type)
+        grown = _grow(table, addition.path, Field(addition.path[-1], addition.type, comment=addition.comment))
         assert isinstance(grown, Struct)
         table = grown
     return table
@@ -88,6 +95,8 @@ def _compare_structs(
         twin = by_lower.get(f.name.lower())
         if twin is None and f.name.lower() not in seen:
             additions.append(Addition(here, distinct(f.type)))
+        elif twin is not None and is_ours(twin):
+            clashes.append(Clash(here, "one of Autoloader's metadata_columns", "a field of the data"))
         elif twin is None or twin.name != f.name:
             clashes.append(Clash(here, f"named {twin.name!r}" if twin else "spelled in two ways", f"{f.name!r}"))
         else:
@@ -133,7 +142,7 @@ def _has(found: Type, path: tuple[str, ...]) -> bool:
             return True
 
 
-def _grow(found: Type, path: tuple[str, ...], added: Type) -> Type:
+def _grow(found: Type, path: tuple[str, ...], added: Field) -> Type:
     head, *rest = path
     match found:
         case Array(element=element):
@@ -141,7 +150,7 @@ def _grow(found: Type, path: tuple[str, ...], added: Type) -> Type:
         case Map(key=key, value=value):
             return Map(key, _grow(value, tuple(rest), added))
         case Struct(fields=fields) if not rest:
-            return Struct((*fields, Field(head, added)))
+            return Struct((*fields, added))
         case Struct(fields=fields):
             return Struct(
                 tuple(replace(f, type=_grow(f.type, tuple(rest), added)) if f.name == head else f for f in fields)

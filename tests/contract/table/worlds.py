@@ -23,6 +23,7 @@ from tests.support.memory_warehouse import Warehouse
 
 BUCKET = "autoloader-contract"
 ID = Struct((Field("id", "bigint"),))
+RUN = "7a0e"
 
 
 class World(Protocol):
@@ -42,6 +43,10 @@ class World(Protocol):
 
     async def ids(self, name: str | None = None) -> list[int]:
         """What a reader sees, of the table or of another one of its database."""
+        ...
+
+    async def records(self, *columns: str) -> list[tuple[Any, ...]]:
+        """The rows' values in these columns, sorted; None where a row has none."""
         ...
 
     async def expire(self) -> None:
@@ -77,6 +82,10 @@ class MemoryWorld:
     async def ids(self, name: str | None = None) -> list[int]:
         to = self.to.model_copy(update={"table": name or self.to.table})
         return sorted(json.loads(row)["id"] for row in self.warehouse.rows(to))
+
+    async def records(self, *columns: str) -> list[tuple[Any, ...]]:
+        rows = [json.loads(row) for row in self.warehouse.rows(self.to)]
+        return sorted(tuple(row.get(column) for column in columns) for row in rows)
 
     async def expire(self) -> None:
         self.warehouse.tables[self.to.identifier].expire()
@@ -143,6 +152,10 @@ class SparkWorld:
         identifier = f"{self.to.catalog}.{self.to.database}.{name or self.to.table}"
         return sorted(row["id"] for row in await self.sql(f"SELECT id FROM {identifier}", session=1))
 
+    async def records(self, *columns: str) -> list[tuple[Any, ...]]:
+        names = ", ".join(columns)
+        return sorted(tuple(row) for row in await self.sql(f"SELECT {names} FROM {self.to.identifier}", session=1))
+
     async def expire(self) -> None:
         name, later = f"{self.to.database}.{self.to.table}", datetime.now(UTC) + timedelta(days=2)
         await self.sql(
@@ -188,7 +201,9 @@ def rows(ids: Iterable[int]) -> bytes:
 
 
 async def stage(table: Table, files: Sequence[FileVersion], schema: Struct = ID, wap_id: str | None = None) -> Staged:
-    return await table.stage(files, schema, wap_id or a_wap_id(), {"autoloader.batch": f"b{next(_numbers)}"})
+    return await table.stage(
+        files, schema, wap_id or a_wap_id(), {"autoloader.batch": f"b{next(_numbers)}", "autoloader.run": RUN}
+    )
 
 
 async def burn(table: Table, wap_id: str) -> int:

@@ -3,10 +3,10 @@ as the real ones."""
 
 import json
 from collections import Counter
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime, timedelta
 
-from libs.common.contracts.definition import Definition, Destination, Source
+from libs.common.contracts.definition import Definition, Destination, MetadataColumn, Source
 from libs.common.contracts.events import FileBatchCommitted, RunCompleted
 from libs.common.ids import BatchId, IngestionId, RunId, TenantId, new_batch_id, new_ingestion_id, new_run_id
 from libs.common.ledger.model import BatchClaim, Page, PlannedBatch
@@ -53,6 +53,12 @@ class World:
             definition=Definition(name="n", cluster_id="c", source=Source(path=f"s3://{BUCKET}/data/"), destination=TO),
             credentials=None,
         )
+
+    def ask_for(self, *metadata_columns: MetadataColumn) -> None:
+        """From now on the definition names these columns of ours."""
+        to = TO.model_copy(update={"metadata_columns": metadata_columns})
+        definition = self.order.definition.model_copy(update={"destination": to})
+        self.order = replace(self.order, definition=definition)
 
     async def plan(self, **bodies: bytes) -> BatchId:
         """The run's scan found these, each with the suffix .json, and made one batch of them."""

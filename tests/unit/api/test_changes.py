@@ -105,7 +105,12 @@ def test_source_and_table_are_fixed_after_the_first_run(patch: dict[str, Any]) -
 
 
 def test_everything_else_may_change_after_a_run() -> None:
-    """Name, pattern, limits."""
+    """Name, pattern, limits, the columns that say where rows came from."""
     before = Definition.model_validate(STORED)
-    patch = {"name": "n", "cluster_id": "c", "source": {"file_pattern": "*.x", "max_files_per_trigger": 7}}
+    patch = {
+        "name": "n",
+        "cluster_id": "c",
+        "source": {"file_pattern": "*.x", "max_files_per_trigger": 7},
+        "destination": {"metadata_columns": ["_file_path"]},
+    }
     check_identity(before, Definition.model_validate(merge(STORED, patch)), is_bound=True)

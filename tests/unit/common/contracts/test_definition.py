@@ -114,3 +114,17 @@ def test_an_unknown_field_is_named() -> None:
     with pytest.raises(ValidationError) as caught:
         Definition.model_validate({**VALID, "shedule": {}})
     assert ("shedule",) == caught.value.errors()[0]["loc"]
+
+
+def test_metadata_columns_are_off_until_they_are_named() -> None:
+    """A table gets the data's columns only, unless somebody asks for more."""
+    assert () == Definition.model_validate(VALID).destination.metadata_columns
+    asked = VALID["destination"] | {"metadata_columns": ["_file_path", "_loaded_at"]}
+    assert ("_file_path", "_loaded_at") == Destination.model_validate(asked).metadata_columns
+
+
+@pytest.mark.parametrize("names", [["_file"], ["_run_id", "_run_id"], ["_FILE_PATH"]])
+def test_metadata_columns_are_known_names_each_once(names: list[str]) -> None:
+    """A misspelt one would be missed only when it is needed."""
+    with pytest.raises(ValidationError, match="metadata_columns"):
+        Destination.model_validate(VALID["destination"] | {"metadata_columns": names})
