@@ -158,3 +158,6 @@ class Refresh(_Answer):
     impact: Impact = Impact()
     warnings: tuple[str, ...] = ()
     notes: tuple[str, ...] = ()
+    mode: str = ""
+    timestamp: datetime | None = None
+    undo_until: datetime | None = None

@@ -186,6 +186,16 @@ class AutoloaderClient:
         path = f"/api/v1/ingestions/{ingestion_id}/refresh/{'full' if full else 'new-only'}"
         return Refresh.model_validate(self._call("POST", path, json=body, timeout=SLOW_S))
 
+    def refreshes(self, ingestion_id: UUID) -> list[Refresh]:
+        """The newest refreshes (at most 100), newest first."""
+        page = self._call("GET", f"/api/v1/ingestions/{ingestion_id}/refresh", params={"limit": _PAGE})
+        return [Refresh.model_validate(refresh) for refresh in page]
+
+    def undo_refresh(self, ingestion_id: UUID, refresh_id: UUID, *, auto_run: bool = False) -> Refresh:
+        """Brings back the table from before the refresh, with its history."""
+        path = f"/api/v1/ingestions/{ingestion_id}/refresh/{refresh_id}/undo"
+        return Refresh.model_validate(self._call("POST", path, json={"auto_run": auto_run}, timeout=SLOW_S))
+
     def request_audit(self, ingestion_id: UUID) -> UUID:
         """The id of the audit that will happen."""
         return UUID(self._call("POST", f"/api/v1/ingestions/{ingestion_id}/audit")["audit_id"])

@@ -38,6 +38,8 @@ NAMES: dict[str, str] = {
     "refresh.after_generation": "the new generation is stored, the old table still exists",
     "refresh.after_drop": "the old table is gone, the new one does not exist",
     "refresh.after_create": "the new table exists, the ingestion is not active",
+    "undo.after_way_cleared": "the kept table stands under neither name",
+    "undo.after_name_held": "its old name is held, the destination has no table",
     "refresh.before_active": "everything of the refresh is done but the last update",
 }
 

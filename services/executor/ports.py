@@ -158,11 +158,12 @@ class TablePlace(Protocol):
         """The table under the destination's name, or under another one of the same database; None if there is none."""
         ...
 
-    async def move_aside(self, name: str) -> None:
-        """Gives the table another name in its database. Refused if that name is taken: so it happens once, however
-        often and by whomever it is asked for. Any exception means *unknown*: ``look``."""
+    async def rename(self, name: str | None, to: str | None) -> None:
+        """Gives a table another name in its database; None is the destination's. Refused if that name is taken: so it
+        happens once, however often and by whomever it is asked for. Any exception means *unknown*: ``look``."""
         ...
 
-    async def create(self, schema: Struct, location: str) -> None:
-        """Creates an empty table under the destination's name, if there is none. Ready for staging."""
+    async def create(self, schema: Struct, location: str | None, name: str | None = None) -> None:
+        """Creates an empty table under the destination's name, or another one, if there is none. Ready for staging.
+        Without a location it gets the folder of its name."""
         ...

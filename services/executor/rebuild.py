@@ -48,7 +48,8 @@ class Rebuilds:
             await self._until_quiet(claim)
         told = await story()
         sources = {str(claim.ingestion_id), str(claim.options.get("from_ingestion"))}
-        plan = Rebuilding(sources, await self._requests.batches(claim.ingestion_id), told or TableStory())
+        batches = await self._requests.batches(claim.ingestion_id)
+        plan = Rebuilding(sources, batches, told or TableStory(), claim.generation)
         check(table, sources, plan, told)
         unproven = claim.options.get("unproven")
         counts, example = await self._count(claim, plan, bucket)

@@ -1,6 +1,7 @@
 """A refresh: the table's next generation, whole or not at all, whatever crashes.
 
-    look ── fence ── burn what was under way ── move the old table aside ── create the new one ── carry ── end
+    look ── fence ── burn what was under way ── move the old table aside ─┬─ create the new one ──┬─ carry ── end
+                                                                          └─ bring a kept one back ┘
 
 Each step can be done again, and each is followed by a guarded update of the refresh's phase: whoever takes a refresh
 over goes on at the first step that is not recorded. Before the fence a refresh may fail, and has changed nothing;
@@ -9,7 +10,6 @@ executor that wakes up late cannot take the new table away, stands in docs/expla
 """
 
 import asyncio
-import re
 from contextlib import AbstractAsyncContextManager, suppress
 from datetime import timedelta
 from typing import Protocol
@@ -21,11 +21,14 @@ from libs.common.failpoints import failpoint
 from libs.common.heartbeat import holding
 from libs.common.ids import RefreshId
 from libs.common.ledger.batches import BatchLedger
-from libs.common.ledger.refreshes import RefreshClaim, RefreshLedger
+from libs.common.ledger.model import RefreshClaim
+from libs.common.ledger.refreshes import RefreshLedger
 from libs.common.logs import get_logger
 from libs.common.storage.definitions import RunDefinition, RunDefinitions
 from services.executor.commit import CommitProtocol
+from services.executor.domain.places import aside_name, next_location
 from services.executor.ports import Table, TablePlace
+from services.executor.undo import bring_back, refuse_if_gone
 
 _log = get_logger(__name__)
 
@@ -35,16 +38,6 @@ class Tables(Protocol):
 
     def open(self, order: RunDefinition) -> AbstractAsyncContextManager[Table]: ...
     def open_place(self, order: RunDefinition) -> AbstractAsyncContextManager[TablePlace]: ...
-
-
-def aside_name(table: str, claim: RefreshClaim) -> str:
-    """What the old table is called from now on. No other refresh ever uses this name."""
-    return f"{table}__g{claim.from_generation}_{claim.id.hex}"
-
-
-def next_location(location: str, generation: int) -> str:
-    """A folder of the new table's own, beside the old one's: their files must not mix."""
-    return f"{re.sub(r'-g[0-9]+$', '', location.rstrip('/'))}-g{generation}"
 
 
 class Refreshes:
@@ -109,6 +102,8 @@ class Refreshes:
             # What cannot work is found out here, while there is nothing to repair.
             async with self._tables.open_place(order) as place:
                 await place.look()
+                if claim.kept is not None:
+                    await refuse_if_gone(place, claim.kept)
             await self._ledger.fence(claim)
             failpoint("refresh.after_generation")
             phase = "fenced"
@@ -125,8 +120,9 @@ class Refreshes:
             phase = "dropped"
         if phase == "dropped":
             async with self._tables.open_place(order) as place:
-                old = await place.look(aside)
-                if old is not None:
+                if claim.kept is not None:
+                    await bring_back(place, order.definition.destination.table, claim, claim.kept)
+                elif (old := await place.look(aside)) is not None:
                     await place.create(old.schema, next_location(old.location, claim.to_generation))
             failpoint("refresh.after_create")
             await self._ledger.reached(claim, "created")
@@ -151,7 +147,7 @@ class Refreshes:
             failure: AutoloaderError | None = None
             if await place.look(aside) is None and await place.look() is not None:
                 try:
-                    await place.move_aside(aside)
+                    await place.rename(None, aside)
                 except (Temporary, Permanent) as e:
                     failure = e
             # Whatever the answer was, the catalog has the last word.

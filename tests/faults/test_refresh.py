@@ -98,6 +98,43 @@ async def test_a_refresh_killed_in_any_phase_ends_whole(case: Case, point: str) 
     await judge(case)
 
 
+def undo_phase(point: str, *, quick: bool = False) -> Any:
+    words = f"an executor is killed at {point}, in an undo"
+    return pytest.param(point, marks=pytest.mark.fault("F16", words, quick=quick), id=point)
+
+
+@pytest.mark.parametrize(
+    "point",
+    [
+        undo_phase("refresh.after_generation"),
+        undo_phase("refresh.after_drop"),
+        undo_phase("undo.after_way_cleared"),
+        undo_phase("undo.after_name_held", quick=True),
+        undo_phase("refresh.after_create"),
+        undo_phase("refresh.before_active"),
+    ],
+)
+async def test_an_undo_killed_in_any_phase_ends_whole(case: Case, point: str) -> None:
+    """kill -9 at the point; the next executor brings the old table back, and the next run loads what it lacks."""
+    first, _ = await asyncio.gather(case.autoloader.start("executor"), case.autoloader.start("scanner"))
+    await case.begin(files=3)
+    await case.succeeded()
+    await case.land(3)
+    await refresh(case)
+    assert (4, 0) == counts(await reloaded(case))
+    await first.stop()
+    victim = await case.autoloader.start("executor", failpoint=point)
+    [done] = (await case.autoloader.client.get(f"/api/v1/ingestions/{case.ingestion_id}/refresh")).json()
+    await case.autoloader.post(f"/{case.ingestion_id}/refresh/{done['refresh_id']}/undo")
+    struck = await case.killed(victim)
+    await case.autoloader.start("executor")
+    await refreshed(case, generation=3)
+    case.faults.recovered(struck)
+    await case.ask()
+    assert (1, 3) == counts(await case.succeeded())
+    await judge(case)
+
+
 @pytest.mark.parametrize(
     "point",
     [

@@ -70,9 +70,18 @@ class Api:
             self._store_run()
         failpoint("api.after_tx")
 
+    def undoable(self) -> RefreshId | None:
+        """The latest refresh that kept a table, and that was not undone."""
+        undone = {refresh.command.undoes for refresh in self.refreshes.values() if refresh.is_done}
+        kept = [id_ for id_, refresh in self.refreshes.items() if refresh.command.mode in ("full", "new_only")]
+        latest = next((id_ for id_ in reversed(kept) if self.refreshes[id_].is_done and id_ not in undone), None)
+        return latest if latest is not None and self.refreshes[latest].kept_as else None
+
     async def request_refresh(self, mode: RefreshMode) -> None:
-        """Stores a refresh and its command in one transaction; refused while another refresh is not over."""
-        if self.is_refreshing:
+        """Stores a refresh and its command in one transaction; refused while another refresh is not over, and an undo
+        when there is nothing to undo."""
+        undoes = self.undoable() if mode == "undo" else None
+        if self.is_refreshing or (mode == "undo" and undoes is None):
             return
         failpoint("api.before_tx")
         async with self._ledger.transaction():
@@ -83,6 +92,7 @@ class Api:
                 mode=mode,
                 from_generation=self.generation,
                 to_generation=self.generation + 1,
+                undoes=undoes,
             )
             self.refreshes[refresh_id] = Refresh(command)
             self._ledger.events.append(command)

@@ -149,7 +149,7 @@ def _every_valid_file_is_loaded(world: World) -> None:
 def _counts_close(world: World, lake: Lake, generation: int) -> None:
     """I7: what runs say they loaded is what the table holds; what the API shows is what was said."""
     records = 0
-    for run_id in (id_ for id_, order in world.api.orders.items() if order.generation == generation):
+    for run_id in (id_ for id_, order in world.api.orders.items() if lake.now(order.generation) == generation):
         facts, run = world.ledger.facts(run_id), world.api.runs[run_id]
         if not facts:
             _never_began(world, run_id)
@@ -172,9 +172,9 @@ def _never_began(world: World, run_id: RunId) -> None:
 
 def _a_refresh_kept_what_it_had_to_keep(world: World, lake: Lake) -> None:
     """The old table under the name that the API was told; new-only, and no other: what was loaded, as baseline."""
-    for refresh in world.api.refreshes.values():
-        old, new = refresh.command.from_generation, refresh.command.to_generation
-        if not refresh.is_done:
+    for refresh_id, refresh in world.api.refreshes.items():
+        old, new = lake.now(refresh.command.from_generation), lake.now(refresh.command.to_generation)
+        if not refresh.is_done or lake.is_undone(refresh_id):
             continue
         there = world.warehouse.tables.get(refresh.kept_as) if refresh.kept_as else None
         assert there is lake.tables.get(old), "the old table is not where the API was told"
@@ -182,5 +182,5 @@ def _a_refresh_kept_what_it_had_to_keep(world: World, lake: Lake) -> None:
         expected = lake.files(old, FileState.BASELINE, FileState.COMMITTED)
         if refresh.command.mode == "full":
             assert not carried, "a full refresh kept history"
-        else:
+        elif refresh.command.mode == "new_only":
             assert carried == expected, "a new-only refresh lost history, or made some up"

@@ -3,15 +3,18 @@
 import json
 from collections import Counter
 from functools import cached_property
+from uuid import UUID
 
-from libs.common.ids import BatchId
+from libs.common.ids import BatchId, RefreshId
 from libs.common.ledger.states import FileState
-from services.executor.refresh import aside_name
+from services.executor.domain.places import HOLDS_A_NAME, aside_name, between_name
 from tests.model.world import TO, World
 from tests.support.memory_ledger.tables import RefreshRow
 from tests.support.memory_warehouse import Iceberg, Snapshot
 
 _MOVED_ON = frozenset({"dropped", "created", "carried"})
+_NOBODYS = 0
+_CARRIED = frozenset({"carried", "ended"})
 
 
 class Lake:
@@ -19,24 +22,32 @@ class Lake:
 
     def __init__(self, world: World) -> None:
         self._world = world
+        self._refreshes = list(world.ledger.refreshes.values())
 
     @cached_property
     def current(self) -> int:
         """Whose table stands under the destination's name: the next generation's, as soon as the old one is moved."""
-        refreshes = self._world.ledger.refreshes.values()
-        return max((row.to_generation for row in refreshes if self._has_moved_on(row)), default=1)
+        return max((row.to_generation for row in self._refreshes if self._has_moved_on(row)), default=1)
 
     @cached_property
     def tables(self) -> dict[int, Iceberg]:
-        """The tables that exist."""
-        found = {
-            row.from_generation: table
-            for row in self._world.ledger.refreshes.values()
-            if (table := self._world.warehouse.tables.get(_aside(row))) is not None
+        """The tables that exist, by the generation under which the ledger has their history."""
+        named = {
+            **{_aside(row): row.from_generation for row in self._refreshes},
+            **{_between(row): old for row in self._refreshes if (old := self._brings_back(row)) is not None},
+            TO.identifier: self._here,
         }
-        if (table := self._world.warehouse.tables.get(TO.identifier)) is not None:
-            found[self.current] = table
-        return found
+        return {self.now(generation): table for name, generation in named.items() if (table := self._table(name))}
+
+    def now(self, generation: int) -> int:
+        """What the generation is called since an undo brought its table back."""
+        for row in self._refreshes:
+            if row.phase in _CARRIED and row.told_problem is None and self._brings_back(row) == generation:
+                return self.now(row.to_generation)
+        return generation
+
+    def is_undone(self, refresh_id: RefreshId) -> bool:
+        return any(row.undoes == refresh_id and self._has_moved_on(row) for row in self._refreshes)
 
     def ids(self, generation: int) -> Counter[int]:
         """Of the rows that a reader sees."""
@@ -45,30 +56,65 @@ class Lake:
 
     def batches(self, generation: int) -> set[BatchId]:
         """Batches of the generation whose rows are in its table: data, not an empty burn."""
-        data = {snapshot.wap_id for snapshot in self._data(generation)}
-        return {
-            b.id
-            for b in self._world.ledger.batches.values()
-            if f"al1:{b.ingestion_id}:{b.generation}:{b.id}" in data and b.generation == generation
-        }
+        return {id_ for id_ in self._batches_in(generation) if self._generation_of(id_) == generation}
 
     def generations_in(self, generation: int) -> set[int]:
         """Whose batches' rows are in the table of the generation."""
-        return {int((snapshot.wap_id or "").split(":")[2]) for snapshot in self._data(generation) if snapshot.wap_id}
+        return {self._generation_of(id_) for id_ in self._batches_in(generation)}
 
     def files(self, generation: int, *states: FileState) -> set[tuple[bytes, str]]:
         """The ledger's file versions of a generation, in these states."""
         return {at[2:] for at, row in self._world.ledger.files.items() if at[1] == generation and row.state in states}
 
+    def _batches_in(self, generation: int) -> set[BatchId]:
+        ids = [s.wap_id.split(":")[3] for s in self._data(generation) if s.wap_id]
+        return {BatchId(UUID(id_)) for id_ in ids}
+
+    def _generation_of(self, batch_id: BatchId) -> int:
+        return self._world.ledger.batches[batch_id].generation
+
     def _data(self, generation: int) -> list[Snapshot]:
         table = self.tables.get(generation)
         return [s for s in table.current() if not s.is_burn] if table else []
 
+    @cached_property
+    def _here(self) -> int:
+        """The generation whose table the destination's name has, as it was called when it came there. While an undo is
+        on its way, nobody's: what stands there then is empty."""
+        latest = max((row for row in self._refreshes if self._has_moved_on(row)), key=_to, default=None)
+        if latest is None:
+            return 1
+        old = self._brings_back(latest)
+        if old is None:
+            return latest.to_generation
+        assert latest.undoes is not None
+        is_back = not (self._table(_between(latest)) or self._table(_aside(self._row(latest.undoes))))
+        return old if is_back else _NOBODYS
+
+    def _brings_back(self, row: RefreshRow) -> int | None:
+        """Which generation's table."""
+        return None if row.undoes is None else self._row(row.undoes).from_generation
+
+    def _row(self, refresh_id: RefreshId) -> RefreshRow:
+        return self._world.ledger.refreshes[refresh_id]
+
+    def _table(self, name: str) -> Iceberg | None:
+        table = self._world.warehouse.tables.get(name)
+        return None if table is None or table.schema == HOLDS_A_NAME else table
+
     def _has_moved_on(self, row: RefreshRow) -> bool:
         """By the catalog, or by the ledger: there may have been no table to move."""
         is_done = row.phase == "ended" and row.told_problem is None
-        return is_done or row.phase in _MOVED_ON or _aside(row) in self._world.warehouse.tables
+        return is_done or row.phase in _MOVED_ON or self._table(_aside(row)) is not None
+
+
+def _to(row: RefreshRow) -> int:
+    return row.to_generation
 
 
 def _aside(row: RefreshRow) -> str:
     return f"{TO.catalog}.{TO.database}.{aside_name(TO.table, row.claimed())}"
+
+
+def _between(row: RefreshRow) -> str:
+    return f"{TO.catalog}.{TO.database}.{between_name(TO.table, row.claimed())}"

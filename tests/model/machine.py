@@ -26,7 +26,7 @@ T = TypeVar("T")
 
 KEYS = st.sampled_from(["a.json", "b.json", "c.json", "d.json", "e.json"])
 SOMEBODY = st.integers(0, 5)
-MODES: st.SearchStrategy[RefreshMode] = st.sampled_from(["full", "new_only"])
+MODES: st.SearchStrategy[RefreshMode] = st.sampled_from(["full", "new_only", "undo"])
 A_WHILE = st.integers(0, 40)
 """Places to stand at; a batch without trouble has about 40."""
 FAILPOINTS = (
@@ -47,6 +47,8 @@ FAILPOINTS = (
     "refresh.after_generation",
     "refresh.after_drop",
     "refresh.after_create",
+    "undo.after_way_cleared",
+    "undo.after_name_held",
     "refresh.before_active",
 )
 """Where processes of this world can be made to die. The API's two stand in the model's own API; all others in the
@@ -54,7 +56,7 @@ services' code."""
 _PASSES = {RUN_REQUESTS.name(): "scan.", FILE_BATCHES.name(): "exec.", TABLE_COMMANDS.name(): "refresh."}
 CALLS = (
     "record", "stage", "staged", "publishing", "publish", "published", "stage_burn", "burned",
-    "fence", "seize", "look", "move_aside", "reached", "create", "carry_history", "end",
+    "fence", "seize", "look", "rename", "reached", "create", "carry_history", "end",
 )  # fmt: skip
 """Calls to stand right before."""
 

@@ -113,7 +113,7 @@ _ANSWERS_LOST = {
     Mishap.SPARK_ANSWER_LOST: Temporary("the answer was lost", code="spark_unreachable"),
     Mishap.COMMIT_ANSWER_LOST: Temporary("the connection broke on COMMIT", code="database_unavailable"),
 }
-_RUN_TWICE = frozenset({"stage", "stage_burn", "publish", "create", "move_aside"})
+_RUN_TWICE = frozenset({"stage", "stage_burn", "publish", "create", "rename"})
 
 
 class _Calls:

@@ -44,10 +44,15 @@ def test_a_death_at_each_failpoint_is_survived(world: World, name: str) -> None:
     """Somebody dies there, others repair it, and each row is in the table once."""
     for key in ("a.json", "b.json", "c.json"):
         world.put(key, rows=2)
-    if name.startswith("refresh."):
+    if name.startswith(("refresh.", "undo.")):
         world.bring_to_rest()  # there is a table to move
+    if name.startswith("undo."):
+        world.request_refresh("full")
+        world.bring_to_rest()
     world.arm(name)
-    if name.startswith("refresh."):
+    if name.startswith("undo."):
+        world.request_refresh("undo")
+    elif name.startswith("refresh."):
         world.request_refresh("full")
     else:
         world.request_run()

@@ -7,7 +7,7 @@ import pytest
 from libs.common.contracts.events import RefreshMode
 from tests.model.invariants import check_always, check_at_rest
 from tests.model.process import Process
-from tests.model.world import World
+from tests.model.world import TO, World
 
 
 @pytest.fixture
@@ -75,6 +75,69 @@ def test_a_late_rename_does_not_take_the_new_table_away(world: World) -> None:
     assert len(world.rows()) == 2
     world.see_through(late)
     check_always(world)
+    assert len(world.rows()) == 2
+
+
+def loaded_refreshed_and_grown(world: World) -> None:
+    """Two rows in the first table; those and another one, of a file that came later, in the second."""
+    world.put("a.json", rows=2)
+    world.bring_to_rest()
+    world.put("b.json", rows=1)
+    world.request_refresh("full")
+    world.bring_to_rest()
+    assert len(world.rows()) == 3
+
+
+def test_an_undo_brings_the_rows_back_and_the_next_run_loads_what_they_lack(world: World) -> None:
+    """Nothing that the old table holds is loaded again."""
+    loaded_refreshed_and_grown(world)
+    world.request_refresh("undo")
+    world.see_through(taken_up(world))
+    assert len(world.rows()) == 2
+    check_always(world)
+    world.bring_to_rest()
+    check_at_rest(world)
+    assert len(world.rows()) == 3
+    assert world.api.generation == 3
+
+
+def test_a_late_rename_of_the_refresh_does_not_take_away_the_table_that_came_back(world: World) -> None:
+    """It froze right before it gave the old table its other name. Another executor did, and an undo took it back: the
+    name would be free again, if nothing held it."""
+    world.put("a.json", rows=2)
+    world.bring_to_rest()
+    world.request_refresh("full")
+    late = taken_up(world)
+    world.go_on_to(late, "rename")
+    world.settle()
+    world.request_refresh("undo")
+    world.settle()
+    world.see_through(late)
+    check_always(world)
+    assert len(world.rows()) == 2
+
+
+def test_a_table_that_comes_up_in_the_middle_of_an_undo_is_set_aside(world: World) -> None:
+    """An executor of the generation that is being undone was about to make its table when it froze."""
+    world.put("a.json", rows=2)
+    world.bring_to_rest()
+    world.request_refresh("full")
+    world.see_through(taken_up(world))
+    world.warehouse.tables.pop(TO.identifier)  # somebody drops the new table before its first batch
+    world.relay()
+    for message in world.unheard(world.facts()):
+        world.deliver(message)
+    world.see_through(taken_up(world))
+    late = taken_up(world)
+    world.go_on_to(late, "create")
+    world.request_refresh("undo")
+    undo = taken_up(world)
+    world.go_on_to(undo, "rename", nth=2)
+    world.see_through(late)
+    assert world.rows() == []
+    world.see_through(undo)
+    world.bring_to_rest()
+    check_at_rest(world)
     assert len(world.rows()) == 2
 
 

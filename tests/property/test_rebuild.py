@@ -51,7 +51,7 @@ sizes = st.lists(st.integers(1, 4), min_size=1, max_size=4)
 def test_an_empty_ledger_gets_what_the_table_proves_and_no_more(loaded: list[int], more: int) -> None:
     """Every file that was loaded is proved by its own batch; every other one is new."""
     batches = [[file(100 * n + m) for m in range(size)] for n, size in enumerate(loaded)]
-    plan = Rebuilding({ME}, [], told(snapshots(*batches)))
+    plan = Rebuilding({ME}, [], told(snapshots(*batches)), 1)
     assert [f"b{n}" for n in range(len(loaded))] == [b.batch_id for b in plan.restored]
     for n, files in enumerate(batches):
         assert all(plan.look_at(f, ()) == (Verdict.PROVED, f"b{n}") for f in files)
@@ -63,7 +63,7 @@ def test_a_rebuild_after_a_rebuild_has_nothing_to_do(loaded: list[int]) -> None:
     batches = [[file(100 * n + m) for m in range(size)] for n, size in enumerate(loaded)]
     story = told(snapshots(*batches))
     rows = [BatchRow(b.batch_id, 1, BatchState.PUBLISHED, b.snapshot_id, b.rows) for b in story.batches]
-    plan = Rebuilding({ME}, rows, story)
+    plan = Rebuilding({ME}, rows, story, 1)
     assert (0, 0) == (len(plan.restored), len(plan.withdrawn))
     for n, files in enumerate(batches):
         known = [VersionRow(f.version_tag, FileState.COMMITTED, f"b{n}") for f in files]
@@ -73,7 +73,7 @@ def test_a_rebuild_after_a_rebuild_has_nothing_to_do(loaded: list[int]) -> None:
 @pytest.mark.parametrize("state", [FileState.DISCOVERED, FileState.FAILED, FileState.SUPERSEDED, FileState.MISSING])
 def test_the_table_has_the_last_word(state: FileState) -> None:
     """An older backup says that a file waits, or failed; a snapshot names it."""
-    plan = Rebuilding({ME}, [], told(snapshots([file(1)])))
+    plan = Rebuilding({ME}, [], told(snapshots([file(1)])), 1)
     known = [VersionRow(file(1).version_tag, state, None)]
     assert (Verdict.PROVED, "b0") == plan.look_at(file(1), known)
 
@@ -82,16 +82,26 @@ def test_a_batch_that_was_rolled_back_is_withdrawn_and_its_files_are_new() -> No
     """The ledger calls it published; the table still has its snapshot, out of sight."""
     [lost] = snapshots([file(1)])
     story = tell([lost], None)
-    plan = Rebuilding({ME}, [BatchRow("b0", 1, BatchState.PUBLISHED, lost.id, 1)], story)
+    plan = Rebuilding({ME}, [BatchRow("b0", 1, BatchState.PUBLISHED, lost.id, 1)], story, 1)
     assert frozenset({"b0"}) == plan.withdrawn
     known = [VersionRow(file(1).version_tag, FileState.COMMITTED, "b0")]
     assert (Verdict.NEW, None) == plan.look_at(file(1), known)
 
 
+def test_batches_of_a_table_that_a_refresh_set_aside_stay_published() -> None:
+    """They are not in this table, and never were. One that was, and was rolled back, is withdrawn in any generation."""
+    [lost] = snapshots([file(1)])
+    rows = [
+        BatchRow("elsewhere", 1, BatchState.PUBLISHED, lost.id + 1, 1),
+        BatchRow("b0", 1, BatchState.PUBLISHED, lost.id, 1),
+    ]
+    assert frozenset({"b0"}) == Rebuilding({ME}, rows, tell([lost], None), 2).withdrawn
+
+
 def test_what_may_have_been_expired_is_unproven_and_what_came_later_is_new() -> None:
     """The oldest snapshot had a parent. Nothing that landed after it can have been in there."""
     story = told(snapshots([file(1)], [file(2)])[1:])
-    plan = Rebuilding({ME}, [], story)
+    plan = Rebuilding({ME}, [], story, 1)
     assert (Verdict.PROVED, "b1") == plan.look_at(file(2), ())
     assert (Verdict.UNPROVEN, None) == plan.look_at(file(1), ())
     assert (Verdict.NEW, None) == plan.look_at(file(3, NOW + CLOCKS_DIFFER + timedelta(seconds=1)), ())
@@ -100,7 +110,7 @@ def test_what_may_have_been_expired_is_unproven_and_what_came_later_is_new() -> 
 def test_a_published_batch_that_was_expired_stays_published() -> None:
     """Its rows are in the table; only its snapshot went."""
     story = told(snapshots([file(1)], [file(2)])[1:])
-    plan = Rebuilding({ME}, [BatchRow("b0", 1, BatchState.PUBLISHED, 1000, 1)], story)
+    plan = Rebuilding({ME}, [BatchRow("b0", 1, BatchState.PUBLISHED, 1000, 1)], story, 1)
     assert frozenset() == plan.withdrawn
     known = [VersionRow(file(1).version_tag, FileState.COMMITTED, "b0")]
     assert (Verdict.KEPT, None) == plan.look_at(file(1), known)
@@ -109,7 +119,7 @@ def test_a_published_batch_that_was_expired_stays_published() -> None:
 def test_a_batch_that_names_no_files_proves_none() -> None:
     """A picked snapshot whose source was expired: what landed before it is unproven."""
     [mute] = [replace(s, files=None) for s in snapshots([file(1)])]
-    plan = Rebuilding({ME}, [], told([mute]))
+    plan = Rebuilding({ME}, [], told([mute]), 1)
     assert (Verdict.UNPROVEN, None) == plan.look_at(file(1), ())
     assert (Verdict.NEW, None) == plan.look_at(file(2, LATER), ())
 
@@ -118,12 +128,12 @@ def test_a_table_that_others_loaded_is_not_taken_over_silently() -> None:
     """The ids that the table knows are in the message."""
     story = told(snapshots([file(1)], ingestion=OTHER))
     with pytest.raises(Permanent, match=OTHER) as refused:
-        check("t", {ME}, Rebuilding({ME}, [], story), story)
+        check("t", {ME}, Rebuilding({ME}, [], story, 1), story)
     assert "loaded_under_another_id" == refused.value.code
-    check("t", {ME, OTHER}, Rebuilding({ME, OTHER}, [], story), story)
+    check("t", {ME, OTHER}, Rebuilding({ME, OTHER}, [], story, 1), story)
 
 
 def test_a_table_that_is_gone_proves_nothing() -> None:
     with pytest.raises(Permanent) as refused:
-        check("t", {ME}, Rebuilding({ME}, [], TableStory()), None)
+        check("t", {ME}, Rebuilding({ME}, [], TableStory(), 1), None)
     assert "table_missing" == refused.value.code

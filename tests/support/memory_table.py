@@ -168,21 +168,21 @@ class MemoryTablePlace:
 
     async def look(self, name: str | None = None) -> TableFound | None:
         await asyncio.sleep(0)
-        table = self._warehouse.tables.get(self._identifier(name))
+        table = self._warehouse.tables.get(self._named(name).identifier)
         if table is None:
             return None
         return TableFound(table.schema, table.location, f"{table.location}/metadata/{len(table.snapshots)}.json")
 
-    async def move_aside(self, name: str) -> None:
+    async def rename(self, name: str | None, to: str | None) -> None:
         await asyncio.sleep(0)
-        self._warehouse.rename(self._to.identifier, self._identifier(name))
+        self._warehouse.rename(self._named(name).identifier, self._named(to).identifier)
 
-    async def create(self, schema: Struct, location: str) -> None:
+    async def create(self, schema: Struct, location: str | None, name: str | None = None) -> None:
         await asyncio.sleep(0)
-        self._warehouse.create(self._to, schema, location)
+        self._warehouse.create(self._named(name), schema, location)
 
-    def _identifier(self, name: str | None) -> str:
-        return self._to.identifier if name is None else f"{self._to.catalog}.{self._to.database}.{name}"
+    def _named(self, name: str | None) -> Destination:
+        return self._to if name is None else self._to.model_copy(update={"table": name})
 
 
 class PlainAppendTable(MemoryTable):

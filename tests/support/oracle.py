@@ -8,7 +8,7 @@ It reads; it changes nothing. Numbers of invariants are those of ARCHITECTURE.md
 
 import asyncio
 from collections import defaultdict
-from collections.abc import AsyncIterator, Collection, Iterable, Mapping, Sequence
+from collections.abc import AsyncIterator, Callable, Collection, Iterable, Mapping, Sequence
 from contextlib import asynccontextmanager
 from dataclasses import dataclass
 from typing import Any
@@ -55,7 +55,38 @@ class Loaded:
     rows: int | None
 
 
-def broken_in_tables(ingestion_id: str, ancestries: Mapping[int, Ancestry]) -> list[str]:
+@dataclass(frozen=True, slots=True)
+class Refreshed:
+    """A refresh that was done, as the ledger has it. ``undoes`` is the one whose old table it brought back."""
+
+    id: str
+    from_generation: int
+    to_generation: int
+    kept_as: str | None
+    undoes: str | None = None
+
+
+class Generations:
+    """What became of each generation of a table: an undo brings one back, under a new number."""
+
+    def __init__(self, refreshes: Sequence[Refreshed], table: str) -> None:
+        came_back = {r.undoes: r.to_generation for r in refreshes if r.undoes}
+        self._numbers = {r.from_generation: came_back[r.id] for r in refreshes if r.id in came_back}
+        latest = max((r.to_generation for r in refreshes), default=1)
+        self.tables = {
+            **{self.now(r.from_generation): r.kept_as for r in refreshes if r.kept_as and r.id not in came_back},
+            latest: table,
+        }
+        """Where the table of each is, by today's numbers."""
+
+    def now(self, generation: int) -> int:
+        """Today's number of what was planned under this one."""
+        while generation in self._numbers:
+            generation = self._numbers[generation]
+        return generation
+
+
+def broken_in_tables(ingestion_id: str, ancestries: Mapping[int, Ancestry], now: Callable[[int], int]) -> list[str]:
     """I2 and I6 in the tables of all generations. An empty burn of an older generation does no harm."""
     twice = [
         f"I2: {wap_id} is {len(times)} times in the ancestry"
@@ -67,7 +98,7 @@ def broken_in_tables(ingestion_id: str, ancestries: Mapping[int, Ancestry]) -> l
         f"I6: {wap_id} is in the table of generation {generation}"
         for generation, ancestry in ancestries.items()
         for wap_id, times in ancestry.items()
-        if wap_id.startswith(f"al1:{ingestion_id}:") and wap_id.split(":")[2] != str(generation) and any(times)
+        if wap_id.startswith(f"al1:{ingestion_id}:") and now(int(wap_id.split(":")[2])) != generation and any(times)
     ]
     return twice + astray
 
@@ -171,9 +202,9 @@ class Oracle:
     ) -> list[str]:
         """I2, I6, and the table's side of I4 and I7, for the table of each generation: its ancestry and the ledger name
         the same batches, with the same rows."""
-        tables = await _tables(database, ingestion_id, table)
-        ancestries = {generation: await self._ancestry(name) for generation, name in tables.items()}
-        problems = broken_in_tables(ingestion_id, ancestries)
+        generations = Generations(await _refreshes(database, ingestion_id), table)
+        ancestries = {generation: await self._ancestry(name) for generation, name in generations.tables.items()}
+        problems = broken_in_tables(ingestion_id, ancestries, generations.now)
         if history_is_whole:
             problems += broken_between(await _batches(database, ingestion_id), ancestries)
         return problems
@@ -267,30 +298,28 @@ async def _batches(database: Database, ingestion_id: str) -> list[Loaded]:
     async with database.read() as connection:
         batches = await connection.execute(
             text(
-                "SELECT generation, 'al1:' || ingestion_id || ':' || generation || ':' || id AS wap_id, "
-                "CASE WHEN state = 'published' THEN row_count END AS rows FROM ledger.batch "
-                "WHERE ingestion_id = :ingestion"
+                "SELECT b.generation, 'al1:' || b.ingestion_id || ':' || s.generation || ':' || b.id AS wap_id, "
+                "CASE WHEN b.state = 'published' THEN b.row_count END AS rows "
+                "FROM ledger.batch b JOIN ledger.scan s ON s.run_id = b.run_id WHERE b.ingestion_id = :ingestion"
             ),
             {"ingestion": ingestion_id},
         )
         return [Loaded(batch.generation, batch.wap_id, batch.rows) for batch in batches]
 
 
-async def _tables(database: Database, ingestion_id: str, table: str) -> dict[int, str]:
-    """Where each generation's table is: a refresh leaves the one before it under another name."""
+async def _refreshes(database: Database, ingestion_id: str) -> list[Refreshed]:
     async with database.read() as connection:
-        refreshes = await connection.execute(
+        rows = await connection.execute(
             text(
-                "SELECT from_generation, to_generation, kept_as FROM ledger.refresh "
+                "SELECT id, from_generation, to_generation, kept_as, undoes FROM ledger.refresh "
                 "WHERE ingestion_id = :ingestion AND told_problem IS NULL"
             ),
             {"ingestion": ingestion_id},
         )
-        done = list(refreshes)
-    return {
-        **{row.from_generation: row.kept_as for row in done if row.kept_as},
-        max((row.to_generation for row in done), default=1): table,
-    }
+        return [
+            Refreshed(str(r.id), r.from_generation, r.to_generation, r.kept_as, str(r.undoes) if r.undoes else None)
+            for r in rows
+        ]
 
 
 @asynccontextmanager

@@ -13,7 +13,8 @@ from pydantic import BaseModel, ConfigDict, Field
 
 RunOutcome = Literal["success", "partial", "failed", "cancelled"]
 Guarantee = Literal["exactly_once", "effectively_once"]
-RefreshMode = Literal["full", "new_only"]
+RefreshMode = Literal["full", "new_only", "undo"]
+"""What a refresh is for; docs/explanation/refresh.md says what each of them does."""
 RefreshPhase = Literal["requested", "fenced", "burned", "dropped", "created", "carried", "ended"]
 """How far a refresh is; docs/explanation/refresh.md says what is true in each phase."""
 
@@ -122,6 +123,7 @@ class RefreshTable(Message):
     mode: RefreshMode
     from_generation: int
     to_generation: int
+    undoes: UUID | None = Field(default=None, description="The refresh whose old table comes back; null unless undo.")
 
 
 # --- autoloader.run-status --------------------------------------------------------------------------------

@@ -6,8 +6,9 @@ from dataclasses import dataclass, field
 from datetime import datetime
 from typing import Any
 
-from libs.common.contracts.events import Guarantee, Problem
-from libs.common.ids import BatchId, IngestionId, RunId
+from libs.common.contracts.events import Guarantee, Problem, RefreshMode
+from libs.common.ids import BatchId, IngestionId, RefreshId, RunId
+from libs.common.ledger.outlived import why_ended
 from libs.common.ledger.states import BatchState, FileState
 
 
@@ -101,6 +102,34 @@ class ScanClaim:
     generation: int
     token: int
     attempt: int
+
+
+@dataclass(frozen=True, slots=True)
+class KeptTable:
+    """A table that a refresh set aside: its name now (without catalog and database), and whose generation it holds."""
+
+    name: str
+    generation: int
+
+
+@dataclass(frozen=True, slots=True)
+class RefreshClaim:
+    """The right to work on a refresh, until the lease ends or somebody holds a higher token. ``kept`` is the table that
+    an undo brings back."""
+
+    id: RefreshId
+    ingestion_id: IngestionId
+    mode: RefreshMode
+    from_generation: int
+    to_generation: int
+    token: int
+    attempt: int
+    kept: KeptTable | None = None
+
+    @property
+    def reason(self) -> Problem:
+        """What the runs that it ends are told."""
+        return why_ended(self.mode, self.to_generation, had_begun=True)
 
 
 @dataclass(frozen=True, slots=True)

@@ -4,17 +4,16 @@ Each phase is one guarded UPDATE, so a refresh whose executor died goes on where
 ``services/executor/refresh.py`` says what is done in each phase, docs/explanation/refresh.md why it is safe.
 """
 
-from dataclasses import dataclass
 from datetime import timedelta
 from typing import Any
+from uuid import UUID
 
-from sqlalchemy import ColumnElement, and_, func, literal, or_, select, update
+from sqlalchemy import func, or_, select, update
 from sqlalchemy.dialects.postgresql import insert
 from sqlalchemy.ext.asyncio import AsyncConnection
 
 from libs.common.contracts.events import (
     Problem,
-    RefreshMode,
     RefreshPhase,
     RefreshTable,
     ScanFailed,
@@ -24,35 +23,14 @@ from libs.common.contracts.events import (
 from libs.common.contracts.topics import TABLE_STATUS
 from libs.common.errors import Fenced
 from libs.common.ids import BatchId, IngestionId, RefreshId, RunId
+from libs.common.ledger.histories import carry_baseline, count_loaded, renumber
 from libs.common.ledger.ingestions import begin_generation, lift_halt
-from libs.common.ledger.model import BatchClaim
+from libs.common.ledger.model import BatchClaim, KeptTable, RefreshClaim
 from libs.common.ledger.run_log import RunLog
-from libs.common.ledger.states import FINAL_BATCH_STATES, LOADED_FILE_STATES, BatchState, FileState, ScanState
-from libs.common.ledger.tables import batch, batch_attempt, file, refresh, scan, storable
+from libs.common.ledger.states import FINAL_BATCH_STATES, BatchState, ScanState
+from libs.common.ledger.tables import batch, batch_attempt, refresh, scan, storable
 from libs.common.storage.engine import Database
 from libs.common.storage.outbox import Outbox
-
-
-@dataclass(frozen=True, slots=True)
-class RefreshClaim:
-    """The right to work on a refresh, until the lease ends or somebody holds a higher token."""
-
-    id: RefreshId
-    ingestion_id: IngestionId
-    mode: RefreshMode
-    from_generation: int
-    to_generation: int
-    token: int
-    attempt: int
-
-    @property
-    def reason(self) -> Problem:
-        """What the runs that it ends are told."""
-        return Problem(
-            error_type="refreshed",
-            message=f"a refresh began generation {self.to_generation} of the table before this run was over",
-            hint="the run of the refresh loads these files; ask for a run if the refresh did not",
-        )
 
 
 class RefreshLedger:
@@ -77,6 +55,7 @@ class RefreshLedger:
                     mode=command.mode,
                     from_generation=command.from_generation,
                     to_generation=command.to_generation,
+                    undoes=command.undoes,
                     phase="requested",
                 )
                 .on_conflict_do_nothing()
@@ -98,8 +77,9 @@ class RefreshLedger:
                     .returning(refresh)
                 )
             ).one_or_none()
-        if row is None:
-            return None
+            if row is None:
+                return None
+            kept = await _kept_by(connection, row.undoes)
         return RefreshClaim(
             id=refresh_id,
             ingestion_id=IngestionId(row.ingestion_id),
@@ -108,6 +88,7 @@ class RefreshLedger:
             to_generation=row.to_generation,
             token=row.token,
             attempt=row.attempts,
+            kept=kept,
         )
 
     async def claimable(self, *, limit: int) -> list[RefreshId]:
@@ -224,20 +205,18 @@ class RefreshLedger:
             await self._move(connection, claim, phase=phase, **found)
 
     async def carry_history(self, claim: RefreshClaim) -> None:
-        """New-only: what the old generation had loaded counts as loaded in the new one, as its baseline: those rows
-        are not in the new table. Doing it twice changes nothing."""
+        """What the new generation begins with. Doing it twice changes nothing.
+
+        New-only: what the old one had loaded counts as loaded, as its baseline: those rows are not in the new table.
+        Undo: the history of the table that came back comes back with it, whole; what the ledger says of its files and
+        batches is true of the table that holds them, whatever its generation is called.
+        """
         async with self._database.begin() as connection:
             await self._move(connection, claim, phase="carried")
-            if claim.mode == "full":
-                return
-            kept = [c for c in file.c if c.name not in _NOT_CARRIED]
-            values: dict[str, ColumnElement[Any]] = {
-                "generation": literal(claim.to_generation),
-                "state": literal(FileState.BASELINE.value),
-                **{c.name: c for c in kept},
-            }
-            known = select(*(value.label(name) for name, value in values.items())).where(*_loaded(claim))
-            await connection.execute(insert(file).from_select(list(values), known).on_conflict_do_nothing())
+            if claim.kept is not None:
+                await renumber(connection, claim.ingestion_id, claim.kept.generation, claim.to_generation)
+            elif claim.mode == "new_only":
+                await carry_baseline(connection, claim.ingestion_id, claim.from_generation, claim.to_generation)
 
     async def end(self, claim: RefreshClaim) -> None:
         """The last update, with the fact that makes the ingestion active again."""
@@ -264,7 +243,8 @@ class RefreshLedger:
             problem = Problem(error_type=row.told_problem, message=row.last_error or "")
             await self._tell_failure(connection, row, problem, is_over=True)
             return
-        loaded = await connection.scalar(select(func.count()).select_from(file).where(*_loaded(row))) or 0
+        loaded = await count_loaded(connection, row.ingestion_id, row.from_generation)
+        kept = await count_loaded(connection, row.ingestion_id, row.to_generation)
         await self._outbox.enqueue(
             connection,
             TABLE_STATUS,
@@ -276,7 +256,7 @@ class RefreshLedger:
                 occurred_at=await _now(connection),
                 kept_as=row.kept_as,
                 files_loaded_before=loaded,
-                files_kept=loaded if row.mode == "new_only" else 0,
+                files_kept=kept,
             ),
         )
 
@@ -313,15 +293,14 @@ class RefreshLedger:
 
 
 _UNLEASED = or_(refresh.c.lease_until.is_(None), refresh.c.lease_until < func.clock_timestamp())
-_NOT_CARRIED = frozenset({"generation", "state", "batch_id", "row_count", "error_type", "error_message", "updated_at"})
 
 
-def _loaded(claim: Any) -> tuple[ColumnElement[bool], ...]:
-    """Of a claim, or of a row: what the old generation had loaded."""
-    return (
-        and_(file.c.ingestion_id == claim.ingestion_id, file.c.generation == claim.from_generation),
-        file.c.state.in_(LOADED_FILE_STATES),
-    )
+async def _kept_by(connection: AsyncConnection, refresh_id: UUID | None) -> KeptTable | None:
+    """The table that this refresh set aside."""
+    if refresh_id is None:
+        return None
+    row = (await connection.execute(select(refresh).where(refresh.c.id == refresh_id))).one()
+    return KeptTable(row.kept_as.rsplit(".", 1)[-1], row.from_generation)
 
 
 async def _now(connection: AsyncConnection) -> Any:

@@ -188,6 +188,7 @@ refresh = Table(
     Column("mode", Text, nullable=False),
     Column("from_generation", Integer, nullable=False),
     Column("to_generation", Integer, nullable=False),
+    Column("undoes", Uuid, comment="the refresh whose old table comes back"),
     Column("phase", Text, nullable=False, comment="contracts.events.RefreshPhase"),
     Column("token", BigInteger, nullable=False, server_default="0"),
     Column("owner", Text),

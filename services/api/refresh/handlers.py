@@ -1,6 +1,7 @@
 """Asking for refreshes."""
 
 import asyncio
+from dataclasses import dataclass
 from datetime import timedelta
 from typing import Any
 from uuid import UUID
@@ -22,16 +23,27 @@ from services.api.caller import Caller
 from services.api.clusters.registry import Clusters
 from services.api.idempotency import Answer, Once, at_most_once
 from services.api.ingestions import repository as ingestions
+from services.api.pages import Page
 from services.api.refresh import repository, views
 from services.api.refresh.impact import Impacts
-from services.api.refresh.schemas import Impact, RefreshIn
+from services.api.refresh.schemas import Impact, RefreshIn, RefreshOut, UndoIn
+from services.api.refresh.undoing import refuse_undo
 
 _LOOK_EVERY_S = 0.1
 
 
+@dataclass(frozen=True, slots=True)
+class _Wish:
+    """What is wanted of the table."""
+
+    mode: RefreshMode
+    auto_run: bool
+    undoes: UUID | None = None
+
+
 class Refreshes:
     """The refreshes of all tenants; every call sees those of its caller only. ``wait`` bounds how long an answer
-    waits for the executor's word."""
+    waits for the executor's word, ``kept_for`` how long a refresh can be undone."""
 
     def __init__(
         self,
@@ -42,6 +54,7 @@ class Refreshes:
         impacts: Impacts,
         *,
         wait: timedelta,
+        kept_for: timedelta,
         clock: Clock = utc_now,
     ) -> None:
         self._database = database
@@ -50,6 +63,7 @@ class Refreshes:
         self._outbox = outbox
         self._impacts = impacts
         self._wait = wait
+        self._kept_for = kept_for
         self._clock = clock
 
     async def request(
@@ -62,62 +76,119 @@ class Refreshes:
             NotFound: the ingestion. Conflict: codes ``refresh_active``, ``ingestion_paused``. Invalid: codes
                 ``unknown_cluster``, ``idempotency_key_reused``.
         """
-        impact, notes = await self._estimate(caller, ingestion_id, mode)
+        if sent.dry_run:
+            return await self._foretell(caller, ingestion_id, mode, sent, once)
+        return await self._carry_out(caller, ingestion_id, _Wish(mode, sent.auto_run), once)
+
+    async def undo(
+        self, caller: Caller, ingestion_id: UUID, refresh_id: UUID, sent: UndoIn, once: Once | None
+    ) -> Answer:
+        """202 as ``request``: the table that this refresh set aside comes back, with its history.
+
+        Raises:
+            NotFound: the ingestion, or the refresh. Conflict: codes ``refresh_active``, ``ingestion_paused``, and as
+                ``refuse_undo``. Invalid: as ``request``.
+        """
+        return await self._carry_out(caller, ingestion_id, _Wish("undo", sent.auto_run, refresh_id), once)
+
+    async def get(self, caller: Caller, ingestion_id: UUID, refresh_id: UUID) -> RefreshOut:
+        """
+        Raises:
+            NotFound: the ingestion, or the refresh.
+        """
+        async with self._database.read() as connection:
+            await ingestions.ensure_exists(connection, caller.tenant_id, ingestion_id)
+            return self._shown(await repository.one_of(connection, ingestion_id, refresh_id))
+
+    async def page(self, caller: Caller, ingestion_id: UUID, page: Page) -> tuple[list[RefreshOut], int]:
+        """One page, newest first, and the length of the whole list.
+
+        Raises:
+            NotFound: the ingestion.
+        """
+        async with self._database.read() as connection:
+            await ingestions.ensure_exists(connection, caller.tenant_id, ingestion_id)
+            rows, total = await repository.page(connection, ingestion_id, page)
+        return [self._shown(row) for row in rows], total
+
+    async def _foretell(
+        self, caller: Caller, ingestion_id: UUID, mode: RefreshMode, sent: RefreshIn, once: Once | None
+    ) -> Answer:
+        impact, notes = await self._estimate(caller, ingestion_id, _Wish(mode, sent.auto_run))
+        foretold = views.foretold(
+            ingestion_id, mode, auto_run=sent.auto_run, impact=impact, notes=notes, now=self._clock()
+        )
+        answer = Answer(202, foretold.model_dump(mode="json"))
+        async with self._database.begin() as connection:
+            return await at_most_once(connection, caller, once, lambda: _at_once(answer))
+
+    async def _carry_out(self, caller: Caller, ingestion_id: UUID, wish: _Wish, once: Once | None) -> Answer:
+        impact, notes = await self._estimate(caller, ingestion_id, wish)
         failpoint("api.before_tx")
         async with self._database.begin() as connection:
-            if sent.dry_run:
-                foretold = views.foretold(
-                    ingestion_id, mode, auto_run=sent.auto_run, impact=impact, notes=notes, now=self._clock()
-                )
-                answer = Answer(202, foretold.model_dump(mode="json"))
-                return await at_most_once(connection, caller, once, lambda: _at_once(answer))
             accepted = await at_most_once(
-                connection,
-                caller,
-                once,
-                lambda: self._accept(connection, caller, ingestion_id, mode, sent, impact, notes),
+                connection, caller, once, lambda: self._accept(connection, caller, ingestion_id, wish, impact, notes)
             )
         failpoint("api.after_tx")
         row = await self._told(UUID(accepted.body["refresh_id"]))
-        return Answer(202, views.told(row).model_dump(mode="json"), replayed=accepted.replayed)
+        return Answer(202, self._shown(row).model_dump(mode="json"), replayed=accepted.replayed)
 
-    async def _estimate(self, caller: Caller, ingestion_id: UUID, mode: RefreshMode) -> tuple[Impact, list[str]]:
+    async def _estimate(self, caller: Caller, ingestion_id: UUID, wish: _Wish) -> tuple[Impact, list[str]]:
         async with self._database.read() as connection:
             row = await ingestions.get(connection, caller.tenant_id, ingestion_id)
             sealed = await ingestions.sealed_secret(connection, ingestion_id)
+            history = None if wish.mode == "full" else row.generation
+            if wish.undoes is not None:
+                history = (await repository.one_of(connection, ingestion_id, wish.undoes)).from_generation
         access = open_credentials(self._box, ingestion_id, sealed)
-        definition = Definition.model_validate(row.definition)
-        return await self._impacts.of(ingestion_id, row.generation, definition, access, mode)
+        return await self._impacts.of(ingestion_id, history, Definition.model_validate(row.definition), access)
 
     async def _accept(
         self,
         connection: AsyncConnection,
         caller: Caller,
         ingestion_id: UUID,
-        mode: RefreshMode,
-        sent: RefreshIn,
+        wish: _Wish,
         impact: Impact,
         notes: list[str],
     ) -> Answer:
         of = await ingestions.lock(connection, caller.tenant_id, ingestion_id)
         self._clusters.url_of(of.definition["cluster_id"])
-        if sent.auto_run:
+        if wish.auto_run:
             ingestions.refuse_while_paused(of)
         await repository.refuse_while_under_way(connection, ingestion_id)
+        if wish.undoes is not None:
+            await self._refuse_undo(connection, of, wish.undoes)
         refresh_id = new_refresh_id()
         await repository.insert(
             connection,
             of,
             id=refresh_id,
-            mode=mode,
-            auto_run=sent.auto_run,
+            mode=wish.mode,
+            undoes=wish.undoes,
+            auto_run=wish.auto_run,
             impact=impact.model_dump(mode="json"),
             notes=notes,
         )
         await repository.announce(connection, self._outbox, refresh_id)
-        details = {"refresh_id": str(refresh_id), "mode": mode}
+        details = {"refresh_id": str(refresh_id), "mode": wish.mode}
+        if wish.undoes is not None:
+            details["undoes"] = str(wish.undoes)
         await audit.record(connection, caller, "refresh.requested", ingestion_id, destructive=True, details=details)
         return Answer(202, {"refresh_id": str(refresh_id)})
+
+    async def _refuse_undo(self, connection: AsyncConnection, of: Row[Any], refresh_id: UUID) -> None:
+        row = await repository.one_of(connection, of.id, refresh_id)
+        refuse_undo(
+            row,
+            await repository.done_since(connection, row),
+            Definition.model_validate(of.definition),
+            now=await repository.now(connection),
+            kept_for=self._kept_for,
+        )
+
+    def _shown(self, row: Row[Any]) -> RefreshOut:
+        return views.told(row, kept_for=self._kept_for)
 
     async def _told(self, refresh_id: UUID) -> Row[Any]:
         """The refresh as soon as something was said of it, or as it is when the wait is over."""

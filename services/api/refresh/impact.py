@@ -8,7 +8,6 @@ from uuid import UUID
 from sqlalchemy import func, select
 
 from libs.common.contracts.definition import Credentials, Definition
-from libs.common.contracts.events import RefreshMode
 from libs.common.errors import AutoloaderError
 from libs.common.ledger.model import FileVersion
 from libs.common.ledger.states import LOADED_FILE_STATES
@@ -42,16 +41,17 @@ class Impacts:
         self._seconds_max = seconds_max
 
     async def of(
-        self, ingestion_id: UUID, generation: int, definition: Definition, access: Credentials | None, mode: RefreshMode
+        self, ingestion_id: UUID, history: int | None, definition: Definition, access: Credentials | None
     ) -> tuple[Impact, list[str]]:
-        """The impact, and notes on what it rests on, or on what is not known."""
+        """The impact, and notes on what it rests on, or on what is not known. Files that the generation ``history`` has
+        loaded are skipped; None skips none."""
 
         async def loaded(files: Sequence[FileVersion]) -> frozenset[bytes]:
-            return await self._loaded(ingestion_id, generation, files)
+            return frozenset() if history is None else await self._loaded(ingestion_id, history, files)
 
         try:
             async with asyncio.timeout(self._seconds_max):
-                counted = await count(self._objects, definition.source, access, loaded if mode == "new_only" else None)
+                counted = await count(self._objects, definition.source, access, None if history is None else loaded)
         except TimeoutError:
             reason = f"its listing takes more than {self._seconds_max:g} s"
         except AutoloaderError as error:

@@ -9,8 +9,9 @@ from typing import Any
 from sqlalchemy.ext.asyncio import AsyncConnection
 
 from libs.common.contracts.codec import Envelope
-from libs.common.contracts.events import Problem, RunCompleted, TableRefreshed, TableRefreshFailed, Totals
+from libs.common.contracts.events import RefreshMode, RunCompleted, TableRefreshed, TableRefreshFailed, Totals
 from libs.common.ids import new_run_id
+from libs.common.ledger.outlived import why_ended
 from libs.common.logs import get_logger
 from libs.common.storage.engine import Database
 from libs.common.storage.outbox import Outbox
@@ -37,7 +38,7 @@ class RefreshProjector:
             if row is None or row.ended_at is not None:
                 return
             of = await repository.begin_generation(connection, fact.ingestion_id, fact.to_generation)
-            await self._end_what_never_began(connection, fact)
+            await self._end_what_never_began(connection, fact, row.mode)
             run_id = await self._run(connection, of) if row.auto_run else None
             await repository.change(
                 connection,
@@ -68,8 +69,9 @@ class RefreshProjector:
             await repository.change(connection, fact.refresh_id, **values)
         _log.warning("refresh.failed", refresh_id=str(fact.refresh_id), code=fact.problem.error_type)
 
-    async def _end_what_never_began(self, connection: AsyncConnection, fact: TableRefreshed) -> None:
+    async def _end_what_never_began(self, connection: AsyncConnection, fact: TableRefreshed, mode: RefreshMode) -> None:
         """A scanner that comes for them now is fenced. Those that began are ended by the executor."""
+        reason = why_ended(mode, fact.to_generation, had_begun=False)
         for row in await repository.runs_that_never_began(connection, fact.ingestion_id, fact.to_generation):
             end = RunCompleted(
                 run_id=row.id,
@@ -81,11 +83,6 @@ class RefreshProjector:
                 outcome="cancelled",
             )
             await fold(connection, self._outbox, end)
-            reason = Problem(
-                error_type="refreshed",
-                message=f"a refresh began generation {fact.to_generation} of the table before this run began",
-                hint="the run of the refresh loads these files; ask for a run if the refresh did not",
-            )
             await runs.add_details(connection, row.id, (), (reason,), fact.occurred_at)
 
     async def _run(self, connection: AsyncConnection, of: Any) -> Any:

@@ -1,9 +1,7 @@
 """Repeats the command of every refresh that has not ended: its message, or the answer to it, may be lost."""
 
 import asyncio
-from datetime import datetime, timedelta
-
-from sqlalchemy import func, select
+from datetime import timedelta
 
 from libs.common.errors import Temporary
 from libs.common.logs import get_logger
@@ -39,6 +37,6 @@ class RefreshReminder:
         """Raises ``Temporary`` when the database is away."""
         async with self._database.begin() as connection:
             # The database's clock: that of this process may be an hour behind.
-            now: datetime = (await connection.execute(select(func.now()))).scalar_one()
+            now = await repository.now(connection)
             for refresh_id in self._reminders.due(await repository.unfinished(connection), now):
                 await repository.announce(connection, self._outbox, refresh_id)

@@ -1,5 +1,6 @@
 """Rows of refreshes. Statements only."""
 
+from datetime import datetime
 from typing import Any
 from uuid import UUID
 
@@ -8,10 +9,11 @@ from sqlalchemy.ext.asyncio import AsyncConnection
 
 from libs.common.contracts.events import RefreshTable
 from libs.common.contracts.topics import TABLE_COMMANDS
-from libs.common.errors import Conflict
+from libs.common.errors import Conflict, NotFound
 from libs.common.ledger.tables import scan
 from libs.common.storage.control import ingestion, refresh, run
 from libs.common.storage.outbox import Outbox
+from services.api.pages import Page
 
 
 async def insert(connection: AsyncConnection, of: Row[Any], **values: Any) -> None:
@@ -31,6 +33,50 @@ async def get(connection: AsyncConnection, refresh_id: UUID) -> Row[Any] | None:
     return (await connection.execute(select(refresh).where(refresh.c.id == refresh_id))).one_or_none()
 
 
+async def one_of(connection: AsyncConnection, ingestion_id: UUID, refresh_id: UUID) -> Row[Any]:
+    """
+    Raises:
+        NotFound: no such refresh of this ingestion.
+    """
+    row = await get(connection, refresh_id)
+    if row is None or row.ingestion_id != ingestion_id:
+        raise NotFound(
+            f"no refresh of ingestion {ingestion_id} has the id {refresh_id}",
+            code="unknown_refresh",
+            hint=f"GET /api/v1/ingestions/{ingestion_id}/refresh lists its refreshes",
+        )
+    return row
+
+
+async def page(connection: AsyncConnection, ingestion_id: UUID, page: Page) -> tuple[list[Row[Any]], int]:
+    """The refreshes of one page, newest first, and how many there are in all."""
+    of = refresh.c.ingestion_id == ingestion_id
+    total = await connection.scalar(select(func.count()).select_from(refresh).where(of))
+    newest_first = select(refresh).where(of).order_by(refresh.c.created_at.desc(), refresh.c.id.desc())
+    rows = (await connection.execute(newest_first.limit(page.limit).offset(page.offset))).all()
+    return list(rows), total or 0
+
+
+async def done_since(connection: AsyncConnection, row: Row[Any]) -> list[Row[Any]]:
+    """Refreshes of the same ingestion that were done after this one, oldest first."""
+    rows = await connection.execute(
+        select(refresh)
+        .where(
+            refresh.c.ingestion_id == row.ingestion_id,
+            refresh.c.from_generation >= row.to_generation,
+            refresh.c.status == "success",
+        )
+        .order_by(refresh.c.to_generation)
+    )
+    return list(rows.all())
+
+
+async def now(connection: AsyncConnection) -> datetime:
+    """By the database's clock, which all replicas share."""
+    at: datetime = (await connection.execute(select(func.now()))).scalar_one()
+    return at
+
+
 async def refuse_while_under_way(connection: AsyncConnection, ingestion_id: UUID) -> None:
     """
     Raises:
@@ -42,7 +88,7 @@ async def refuse_while_under_way(connection: AsyncConnection, ingestion_id: UUID
         raise Conflict(
             f"refresh {active} of this ingestion is under way",
             code="refresh_active",
-            hint=f"wait until generation in GET /api/v1/ingestions/{ingestion_id} has grown; then try again",
+            hint=f"wait until it is done: GET /api/v1/ingestions/{ingestion_id}/refresh/{active}; then try again",
         )
 
 
@@ -56,6 +102,7 @@ async def announce(connection: AsyncConnection, outbox: Outbox, refresh_id: UUID
         mode=row.mode,
         from_generation=row.from_generation,
         to_generation=row.to_generation,
+        undoes=row.undoes,
     )
     await outbox.enqueue(connection, TABLE_COMMANDS, command)
 

@@ -2,14 +2,15 @@
 
 from uuid import UUID
 
-from fastapi import APIRouter, Response
+from fastapi import APIRouter, Request, Response
 
 from libs.common.contracts.events import RefreshMode
+from services.api import pages
 from services.api.caller import Caller
-from services.api.docs import OnceHeader, errors_for
+from services.api.docs import OnceHeader, PageQuery, errors_for
 from services.api.errors import InvalidBody
 from services.api.refresh.handlers import Refreshes
-from services.api.refresh.schemas import RefreshIn, RefreshOut
+from services.api.refresh.schemas import RefreshIn, RefreshOut, UndoIn
 
 _HOW = (
     "The old table is set aside under another name, and stays readable there. The answer waits for the executor, some "
@@ -42,6 +43,33 @@ def router(refreshes: Refreshes, caller: Caller) -> APIRouter:
     )
     async def refresh_new_only(ingestion_id: UUID, once: OnceHeader, sent: RefreshIn | None = None) -> Response:
         return await _answer(ingestion_id, "new_only", sent, once)
+
+    @routes.post(
+        "/{refresh_id}/undo",
+        status_code=202,
+        response_model=RefreshOut,
+        summary="Bring back the table from before a refresh",
+        description="The table that the refresh set aside takes its place again, with its history: a run loads what it "
+        "lacks, and nothing that it holds. The table that it replaces is set aside in turn. Possible until "
+        "`undo_until`, for the latest refresh that is not undone. The answer is a refresh's.",
+        responses=errors_for(400, 404, 409, 413, 422),
+    )
+    async def undo_refresh(
+        ingestion_id: UUID, refresh_id: UUID, once: OnceHeader, sent: UndoIn | None = None
+    ) -> Response:
+        return (await refreshes.undo(caller, ingestion_id, refresh_id, sent or UndoIn(), once)).response()
+
+    @routes.get("", summary="List the refreshes, newest first", responses=errors_for(404, 422))
+    async def list_refreshes(
+        ingestion_id: UUID, request: Request, response: Response, page: PageQuery
+    ) -> list[RefreshOut]:
+        shown, total = await refreshes.page(caller, ingestion_id, page)
+        pages.announce(response, request, page, total)
+        return shown
+
+    @routes.get("/{refresh_id}", summary="One refresh, as it stands", responses=errors_for(404, 422))
+    async def get_refresh(ingestion_id: UUID, refresh_id: UUID) -> RefreshOut:
+        return await refreshes.get(caller, ingestion_id, refresh_id)
 
     async def _answer(ingestion_id: UUID, mode: RefreshMode, sent: RefreshIn | None, once: OnceHeader) -> Response:
         if sent is None:

@@ -8,7 +8,7 @@ from pydantic import BaseModel, ConfigDict, Field
 
 from libs.common.contracts.events import RefreshMode
 
-OperationName = Literal["table_dropped", "processed_files_cleared", "run_triggered"]
+OperationName = Literal["table_dropped", "table_restored", "processed_files_cleared", "run_triggered"]
 
 _INGESTION_ID = "2f1b1c0e-6c56-4b5e-9d7e-0d9f2c1b8a11"
 EXAMPLE_ANSWER: dict[str, Any] = {
@@ -43,6 +43,7 @@ EXAMPLE_ANSWER: dict[str, Any] = {
     ],
     "would_perform": [],
     "next_steps": None,
+    "undo_until": "2025-01-14T12:34:58Z",
 }
 
 
@@ -56,10 +57,18 @@ class RefreshIn(BaseModel):
     dry_run: bool = Field(default=False, description="Only say what would be done.")
 
 
+class UndoIn(BaseModel):
+    """The body of an undo, which may be left out."""
+
+    model_config = ConfigDict(json_schema_extra={"example": {"auto_run": False}})
+
+    auto_run: bool = Field(default=False, description="Run the ingestion as soon as the old table is back.")
+
+
 class Operation(BaseModel):
     operation: OperationName
     status: Literal["success", "failed", "skipped", "pending"] = Field(
-        description="pending: not known to be done yet; ask again with the same Idempotency-Key, or look at the runs."
+        description="pending: not known to be done yet; `GET …/refresh/{refresh_id}` says when it is."
     )
     timestamp: datetime
     details: str
@@ -94,7 +103,7 @@ class RefreshOut(BaseModel):
     message: str
     refresh_id: UUID | None = Field(description="Null in a dry run.")
     ingestion_id: UUID
-    run_id: UUID | None = Field(description="The run that loads the new table, as soon as it is asked for.")
+    run_id: UUID | None = Field(description="The run that loads the table, as soon as it is asked for.")
     timestamp: datetime
     mode: RefreshMode
     operations: list[Operation]
@@ -103,3 +112,6 @@ class RefreshOut(BaseModel):
     notes: list[str] = []
     would_perform: list[PlannedOperation] = Field(default=[], description="In a dry run: what a refresh would do.")
     next_steps: NextSteps | None = Field(default=None, description="In a dry run: how to go on.")
+    undo_until: datetime | None = Field(
+        default=None, description="`POST …/refresh/{refresh_id}/undo` brings the old table back until then."
+    )

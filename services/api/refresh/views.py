@@ -1,16 +1,23 @@
 """Refreshes as clients see them. Pure: rows in, words out; a status says what the executor said, never a guess."""
 
 from collections.abc import Sequence
-from datetime import datetime
+from datetime import datetime, timedelta
 from typing import Any, Literal
 from uuid import UUID
 
 from libs.common.contracts.events import Problem, RefreshMode
 from services.api.refresh.schemas import Impact, NextSteps, Operation, OperationName, PlannedOperation, RefreshOut
+from services.api.refresh.undoing import BEGINS_ANEW, undo_until
 
 _MESSAGES: dict[RefreshMode, str] = {
     "full": "the table begins anew, and every file is loaded again",
     "new_only": "the table begins anew, and only files that were never loaded are loaded",
+    "undo": "the table from before the refresh comes back, with its history; the next run loads what it lacks",
+}
+_OPERATIONS: dict[RefreshMode, tuple[OperationName, ...]] = {
+    "full": ("table_dropped", "processed_files_cleared"),
+    "new_only": ("table_dropped",),
+    "undo": ("table_dropped", "table_restored"),
 }
 _WOULD: dict[OperationName, str] = {
     "table_dropped": "the table is set aside under another name, and an empty one with its columns takes its place",
@@ -22,9 +29,7 @@ EMPTY_WARNING = "readers see an empty table until the next run has loaded it"
 
 def operations_of(mode: RefreshMode, *, auto_run: bool) -> list[OperationName]:
     """What a refresh does, in order. New-only keeps the history."""
-    names: list[OperationName] = ["table_dropped"]
-    if mode == "full":
-        names.append("processed_files_cleared")
+    names = list(_OPERATIONS[mode])
     if auto_run:
         names.append("run_triggered")
     return names
@@ -57,8 +62,8 @@ def foretold(
     )
 
 
-def told(row: Any) -> RefreshOut:
-    """The answer to a refresh, from its row of ``control.refresh``."""
+def told(row: Any, *, kept_for: timedelta) -> RefreshOut:
+    """The answer to a refresh, from its row of ``control.refresh``. What it sets aside is kept for that long."""
     problem = None if row.problem is None else Problem.model_validate(row.problem)
     return RefreshOut(
         status="accepted" if problem is None else "partial_failure",
@@ -68,23 +73,27 @@ def told(row: Any) -> RefreshOut:
         run_id=row.run_id,
         timestamp=row.created_at,
         mode=row.mode,
-        operations=[_operation(name, row, problem) for name in operations_of(row.mode, auto_run=row.auto_run)],
+        operations=[
+            _operation(name, row, problem, is_first=at == 0)
+            for at, name in enumerate(operations_of(row.mode, auto_run=row.auto_run))
+        ],
         impact=Impact.model_validate(row.impact),
-        warnings=[EMPTY_WARNING] if row.status == "success" else [],
+        warnings=[EMPTY_WARNING] if row.status == "success" and row.mode in BEGINS_ANEW else [],
         notes=[*row.notes, *_notes(row)],
+        undo_until=undo_until(row, kept_for),
     )
 
 
-def _operation(name: OperationName, row: Any, problem: Problem | None) -> Operation:
+def _operation(name: OperationName, row: Any, problem: Problem | None, *, is_first: bool) -> Operation:
     at = row.told_at or row.created_at
     if problem is not None:
-        if name == "table_dropped":
+        if is_first:
             return Operation(
                 operation=name, status="failed", timestamp=at, details=problem.hint, error=problem.message,
                 error_code=problem.error_type,
             )  # fmt: skip
         left: Literal["skipped", "pending"] = "pending" if row.ended_at is None else "skipped"
-        return Operation(operation=name, status=left, timestamp=at, details="the table comes first")
+        return Operation(operation=name, status=left, timestamp=at, details="what comes before it is not done")
     if row.status != "success":
         return Operation(operation=name, status="pending", timestamp=at, details="the executor has not said yet")
     match name:
@@ -92,6 +101,8 @@ def _operation(name: OperationName, row: Any, problem: Problem | None) -> Operat
             return Operation(operation=name, status="skipped", timestamp=at, details="there was no table")
         case "table_dropped":
             details = f"kept as {row.kept_as}"
+        case "table_restored":
+            details = f"{row.files_kept} files count as loaded in it"
         case "processed_files_cleared":
             details = f"{row.files_loaded_before} files counted as loaded; none does now"
         case "run_triggered":
@@ -107,7 +118,8 @@ def _failure(row: Any, problem: Problem) -> str:
 def _notes(row: Any) -> list[str]:
     notes = []
     if row.kept_as is not None:
-        notes.append(f"the old table can be read as {row.kept_as}; drop it with PURGE when nobody needs it")
+        which = "table that it replaced" if row.mode == "undo" else "old table"
+        notes.append(f"the {which} can be read as {row.kept_as}; drop it with PURGE when nobody needs it")
     if row.files_kept:
         notes.append(f"{row.files_kept} files count as loaded, and are not read again")
     return notes

@@ -46,9 +46,9 @@ def create_table(to: Destination, schema: Struct, *, location: str | None = None
     )
 
 
-def rename_table(to: Destination, name: str) -> str:
+def rename_table(table: Destination, name: str) -> str:
     """A rename's target is written without its catalog."""
-    return f"ALTER TABLE {to.identifier} RENAME TO {to.database}.{name}"
+    return f"ALTER TABLE {table.identifier} RENAME TO {table.database}.{name}"
 
 
 def describe_table(identifier: str) -> str:

@@ -23,7 +23,7 @@ class SparkTablePlace:
         self._to = destination
 
     async def look(self, name: str | None = None) -> TableFound | None:
-        identifier = self._to.identifier if name is None else f"{self._to.catalog}.{self._to.database}.{name}"
+        identifier = self._named(name).identifier
 
         def work() -> TableFound | None:
             try:
@@ -39,11 +39,16 @@ class SparkTablePlace:
 
         return await self._run(work)
 
-    async def move_aside(self, name: str) -> None:
-        await self._run(lambda: self._sql(iceberg_sql.rename_table(self._to, name)))
+    async def rename(self, name: str | None, to: str | None) -> None:
+        statement = iceberg_sql.rename_table(self._named(name), self._named(to).table)
+        await self._run(lambda: self._sql(statement))
 
-    async def create(self, schema: Struct, location: str) -> None:
-        await self._run(lambda: self._sql(iceberg_sql.create_table(self._to, schema, location=location)))
+    async def create(self, schema: Struct, location: str | None, name: str | None = None) -> None:
+        statement = iceberg_sql.create_table(self._named(name), schema, location=location)
+        await self._run(lambda: self._sql(statement))
+
+    def _named(self, name: str | None) -> Destination:
+        return self._to if name is None else self._to.model_copy(update={"table": name})
 
     def _sql(self, statement: str) -> None:
         self._spark.sql(statement).collect()

@@ -34,8 +34,10 @@ class Verdict(Enum):
 class Rebuilding:
     """The decisions of one rebuild."""
 
-    def __init__(self, sources: Collection[str], batches: Sequence[BatchRow], story: TableStory) -> None:
-        """``sources`` are the ids of the ingestions under which the table was loaded."""
+    def __init__(
+        self, sources: Collection[str], batches: Sequence[BatchRow], story: TableStory, generation: int
+    ) -> None:
+        """``sources`` are the ids of the ingestions under which the table was loaded; ``generation`` is the table's."""
         in_ledger = {b.id: b for b in batches}
         held = {
             b.batch_id: b
@@ -46,8 +48,14 @@ class Rebuilding:
         self.restored = tuple(
             b for b in self.held if b.batch_id not in in_ledger or not _is_published(in_ledger[b.batch_id])
         )
+        # A batch of an older generation is in the table that a refresh set aside, unless this one has its snapshot.
         self.withdrawn = frozenset(
-            b.id for b in batches if _is_published(b) and b.id not in held and not is_unproven(b, story)
+            b.id
+            for b in batches
+            if _is_published(b)
+            and b.id not in held
+            and not is_unproven(b, story)
+            and (b.generation == generation or b.snapshot_id in story.snapshots)
         )
         self._named = NamedFiles(self.held)
         self._horizon = _horizon(self.held, story)

@@ -18,8 +18,7 @@ from libs.common.contracts.events import (
 )
 from libs.common.errors import Fenced
 from libs.common.ids import RefreshId, new_refresh_id
-from libs.common.ledger.model import BurnVerdict, Fate, PublishedBatch
-from libs.common.ledger.refreshes import RefreshClaim
+from libs.common.ledger.model import BurnVerdict, Fate, KeptTable, PublishedBatch, RefreshClaim
 from libs.common.ledger.states import BatchState, FileState
 from tests.contract.ledger.worlds import Order, World, claimed, facts, new_order, scanned, versions
 
@@ -130,6 +129,50 @@ async def test_only_a_new_only_refresh_carries_history(world: World, mode: Refre
     [end] = await told(world, order)
     assert isinstance(end, TableRefreshed)
     assert (1, kept) == (end.files_loaded_before, end.files_kept)
+
+
+async def test_an_undo_brings_the_history_of_the_old_table_back(world: World) -> None:
+    """Whole: what was loaded, and what failed and why. What only the newer table had is not loaded any more. Carrying it
+    twice is carrying it once."""
+    order = new_order()
+    one, other = await scanned(world, order, versions("loaded"), versions("bad"))
+    claims = [await world.executor().claim(batch_id) for batch_id in (one, other)]
+    assert claims[0] is not None
+    assert claims[1] is not None
+    await world.executor().published(claims[0], PublishedBatch(7, 500, ()))
+    await world.executor().burned(claims[1], BurnVerdict({f.digest: Fate(FileState.FAILED) for f in versions("bad")}))
+    refresh = await begun(world, order)
+    await world.refresher().fence(refresh)
+    await world.refresher().reached(refresh, "dropped", kept_as="lake.demo.t__g1_x")
+    await world.refresher().end(refresh)
+    newer = replace(order.next_run(), generation=2)
+    [third] = await scanned(world, newer, versions("loaded", "newer"))
+    claim = await world.executor().claim(third)
+    assert claim is not None
+    await world.executor().published(claim, PublishedBatch(8, 500, ()))
+
+    asked = RefreshTable(
+        refresh_id=new_refresh_id(), ingestion_id=order.ingestion_id, mode="undo", from_generation=2, to_generation=3,
+        undoes=refresh.id,
+    )  # fmt: skip
+    await world.refresher().remember(asked)
+    undo = await world.refresher().claim(RefreshId(asked.refresh_id))
+    assert undo is not None
+    assert KeptTable("t__g1_x", 1) == undo.kept
+    await world.refresher().fence(undo)
+    await world.refresher().carry_history(undo)
+    await world.refresher().carry_history(undo)
+    await world.refresher().end(undo)
+
+    newest = replace(order.next_run(), generation=3)
+    scan = await claimed(world, newest)
+    known = await world.scanner().known(scan, versions("loaded", "bad", "newer"))
+    assert {FileState.COMMITTED, FileState.FAILED} == {v.state for found in known.values() for v in found}
+    assert await world.executor().has_published(order.ingestion_id, 3)
+    assert not await world.executor().has_published(order.ingestion_id, 1)
+    end = (await told(world, order))[-1]
+    assert isinstance(end, TableRefreshed)
+    assert (2, 1) == (end.files_loaded_before, end.files_kept)
 
 
 async def test_a_refresh_that_fails_before_the_fence_is_over(world: World) -> None:

@@ -172,8 +172,8 @@ class SparkWorld:
         return await asyncio.to_thread(self.spark.sql, statement, session)
 
     def clean(self) -> None:
-        for identifier in (self.to.identifier, f"{self.to.catalog}.{self.to.database}.{aside(self)}"):
-            self.spark.sql(f"DROP TABLE IF EXISTS {identifier} PURGE")
+        for name in (self.to.table, aside(self), again(self)):
+            self.spark.sql(f"DROP TABLE IF EXISTS {self.to.catalog}.{self.to.database}.{name} PURGE")
         for key in self._put:
             self._s3.delete_object(Bucket=BUCKET, Key=key)
 
@@ -186,6 +186,11 @@ _numbers = count(1)
 def aside(world: World) -> str:
     """Where a refresh of the suite puts the old table."""
     return f"{world.to.table}__g1"
+
+
+def again(world: World) -> str:
+    """Where a second one puts the table of the first."""
+    return f"{world.to.table}__g2"
 
 
 def a_wap_id() -> str:

@@ -41,6 +41,7 @@ from services.api.runs.sweeper import Sweeper
 from tests.support.memory_objects import MemoryObjects
 
 INGESTIONS = "/api/v1/ingestions"
+KEPT_FOR = timedelta(days=7)
 START = datetime(2025, 1, 7, 12, 34, 56, tzinfo=UTC)
 CREDENTIALS = {"aws_access_key_id": "AKIA-id", "aws_secret_access_key": "topsecret", "region": "eu-central-1"}
 
@@ -175,7 +176,13 @@ async def api_under_test(
         live_runs=live_runs,
         reconciliations=Reconciliations(database, clusters, messages),
         refreshes=Refreshes(
-            database, box, clusters, messages, Impacts(database, objects, Speed(), Prices()), wait=timedelta(seconds=1)
+            database,
+            box,
+            clusters,
+            messages,
+            Impacts(database, objects, Speed(), Prices()),
+            wait=timedelta(seconds=1),
+            kept_for=KEPT_FOR,
         ),
         files=Files(database, box, objects),
         costs=Costs(database, clusters, lambda: objects, Speed(), Prices()),

@@ -14,8 +14,7 @@ from libs.common.contracts.events import (
 )
 from libs.common.errors import Fenced
 from libs.common.ids import IngestionId, RefreshId
-from libs.common.ledger.model import BatchClaim
-from libs.common.ledger.refreshes import RefreshClaim
+from libs.common.ledger.model import BatchClaim, KeptTable, RefreshClaim
 from libs.common.ledger.states import FINAL_BATCH_STATES, LOADED_FILE_STATES, BatchState, FileState, ScanState
 from tests.support.memory_ledger.tables import FileRow, RefreshRow, Tables
 
@@ -37,6 +36,7 @@ class MemoryRefreshLedger:
                 mode=command.mode,
                 from_generation=command.from_generation,
                 to_generation=command.to_generation,
+                undoes=RefreshId(command.undoes) if command.undoes else None,
             )
             row = self._tables.refreshes.setdefault(id_, first)
             if row.phase == "ended":
@@ -51,7 +51,7 @@ class MemoryRefreshLedger:
                 row, token=row.token + 1, attempts=row.attempts + 1, owner=self._owner, lease_until=self._fresh()
             )
             self._tables.refreshes[refresh_id] = row
-        return row.claimed()
+        return row.claimed(self._kept_by(row.undoes))
 
     async def claimable(self, *, limit: int) -> list[RefreshId]:
         async with self._tables.transaction():
@@ -121,11 +121,12 @@ class MemoryRefreshLedger:
     async def carry_history(self, claim: RefreshClaim) -> None:
         async with self._tables.transaction():
             self._move(claim, phase="carried")
-            if claim.mode == "full":
-                return
-            for (_, _, digest, tag), row in self._loaded(claim):
-                at = (claim.ingestion_id, claim.to_generation, digest, tag)
-                self._tables.files.setdefault(at, FileRow(row.version, FileState.BASELINE, row.run_id))
+            if claim.kept is not None:
+                self._renumber(claim.ingestion_id, claim.kept.generation, claim.to_generation)
+            elif claim.mode == "new_only":
+                for (_, _, digest, tag), row in self._loaded(claim.ingestion_id, claim.from_generation):
+                    at = (claim.ingestion_id, claim.to_generation, digest, tag)
+                    self._tables.files.setdefault(at, FileRow(row.version, FileState.BASELINE, row.run_id))
 
     async def end(self, claim: RefreshClaim) -> None:
         async with self._tables.transaction():
@@ -149,7 +150,6 @@ class MemoryRefreshLedger:
             problem = Problem(error_type=row.told_problem, message=row.last_error or "")
             self._tell_failure(row, problem, is_over=True)
             return
-        loaded = len(self._loaded(row))
         self._tables.events.append(
             TableRefreshed(
                 refresh_id=row.id,
@@ -158,8 +158,8 @@ class MemoryRefreshLedger:
                 to_generation=row.to_generation,
                 occurred_at=self._tables.clock(),
                 kept_as=row.kept_as,
-                files_loaded_before=loaded,
-                files_kept=loaded if row.mode == "new_only" else 0,
+                files_loaded_before=len(self._loaded(row.ingestion_id, row.from_generation)),
+                files_kept=len(self._loaded(row.ingestion_id, row.to_generation)),
             )
         )
 
@@ -175,12 +175,30 @@ class MemoryRefreshLedger:
             )
         )
 
-    def _loaded(self, of: RefreshClaim | RefreshRow) -> list[tuple[Any, FileRow]]:
-        """What the old generation had loaded."""
+    def _kept_by(self, refresh_id: RefreshId | None) -> KeptTable | None:
+        if refresh_id is None:
+            return None
+        row = self._tables.refreshes[refresh_id]
+        assert row.kept_as is not None
+        return KeptTable(row.kept_as.rsplit(".", 1)[-1], row.from_generation)
+
+    def _renumber(self, ingestion_id: IngestionId, old: int, new: int) -> None:
+        tables = self._tables
+        is_old = (ingestion_id, old).__eq__
+        tables.files = {(at[0], new, *at[2:]) if is_old(at[:2]) else at: row for at, row in tables.files.items()}
+        tables.batches = {
+            id_: replace(row, generation=new) if is_old((row.ingestion_id, row.generation)) else row
+            for id_, row in tables.batches.items()
+        }
+        versions = tables.schema_versions
+        tables.schema_versions = {(at[0], new) if is_old(at) else at: row for at, row in versions.items()}
+
+    def _loaded(self, ingestion_id: IngestionId, generation: int) -> list[tuple[Any, FileRow]]:
+        """What a generation had loaded."""
         return [
             (at, row)
             for at, row in self._tables.files.items()
-            if at[:2] == (of.ingestion_id, of.from_generation) and row.state in LOADED_FILE_STATES
+            if at[:2] == (ingestion_id, generation) and row.state in LOADED_FILE_STATES
         ]
 
     def _is_unclaimed(self, row: RefreshRow) -> bool:

@@ -19,8 +19,7 @@ from libs.common.contracts.events import (
 )
 from libs.common.errors import Fenced, Temporary
 from libs.common.ids import BatchId, IngestionId, RefreshId, RunId
-from libs.common.ledger.model import BatchClaim, Column, FileVersion, PlannedBatch, ScanClaim
-from libs.common.ledger.refreshes import RefreshClaim
+from libs.common.ledger.model import BatchClaim, Column, FileVersion, KeptTable, PlannedBatch, RefreshClaim, ScanClaim
 from libs.common.ledger.run_log import Header, add, is_over
 from libs.common.ledger.states import LIVE_FILE_STATES, BatchState, FileState, ScanState
 from libs.common.lifecycle.run import outcome
@@ -104,6 +103,7 @@ class RefreshRow:
     mode: RefreshMode
     from_generation: int
     to_generation: int
+    undoes: RefreshId | None = None
     phase: RefreshPhase = "requested"
     token: int = 0
     attempts: int = 0
@@ -114,7 +114,7 @@ class RefreshRow:
     told_problem: str | None = None
     last_error: str | None = None
 
-    def claimed(self) -> RefreshClaim:
+    def claimed(self, kept: KeptTable | None = None) -> RefreshClaim:
         """The claim of whoever has the refresh now."""
         return RefreshClaim(
             self.id,
@@ -124,6 +124,7 @@ class RefreshRow:
             self.to_generation,
             self.token,
             self.attempts,
+            kept,
         )
 
 

@@ -288,6 +288,25 @@ def test_a_dry_run_needs_no_leave(api: MadeUpApi, call: Call) -> None:
     assert "3 files to load, 0 skipped" in said
 
 
+def test_an_undo_takes_the_latest_refresh_if_none_is_named(api: MadeUpApi, call: Call) -> None:
+    """Of those that can be undone; it asks first."""
+    asked = {"mode": "full", "status": "accepted", "message": "done", "timestamp": "2025-01-07T12:34:56Z"}
+    failed = {**asked, "refresh_id": OTHER_ID, "operations": [{"operation": "table_dropped", "status": "failed"}]}
+    undoable = {**asked, "refresh_id": RUN_ID, "undo_until": "2025-01-14T12:34:56Z"}
+    api.on(f"GET /{ID}", ingestion())
+    api.on(f"GET /{ID}/refresh", [failed, undoable])
+    api.on(f"POST /{ID}/refresh/{RUN_ID}/undo", {**asked, "mode": "undo", "message": "it comes back"}, status=202)
+    listed = call("refreshes", ID).stdout
+    assert "failed" in listed
+    assert "2025-01-14 12:34:56" in listed
+    told = call("undo-refresh", ID, answer="y\n")
+    assert (0, True) == (told.exit_code, "it comes back" in told.stdout), told.output
+    assert "lake.demo.flights" in told.stdout
+    api.on(f"GET /{ID}/refresh", [failed])
+    nothing = call("undo-refresh", ID, "--yes")
+    assert (2, "there is no refresh that could be undone\n") == (nothing.exit_code, nothing.stderr)
+
+
 def test_deleting_asks_and_names_what_stays(api: MadeUpApi, call: Call) -> None:
     """The table."""
     api.on(f"GET /{ID}", ingestion())

@@ -1,8 +1,8 @@
 """Names that a refresh gives: no two refreshes share one, and no two generations share a folder."""
 
 from libs.common.ids import new_ingestion_id, new_refresh_id
-from libs.common.ledger.refreshes import RefreshClaim
-from services.executor.refresh import aside_name, next_location
+from libs.common.ledger.model import RefreshClaim
+from services.executor.domain.places import aside_name, next_location
 
 
 def claim(from_generation: int) -> RefreshClaim:

@@ -2,9 +2,12 @@
 
 import pytest
 
-from tests.support.oracle import Loaded, broken_between, broken_in_tables
+from tests.support.oracle import Generations, Loaded, Refreshed, broken_between, broken_in_tables
 
 ME = "00000000-0000-4000-8000-00000000000a"
+
+
+NEVER_UNDONE = Generations([], "t").now
 
 
 def wap_id(batch: str, generation: int = 1) -> str:
@@ -23,15 +26,19 @@ def test_tables_that_agree_with_the_ledger_are_whole() -> None:
         Loaded(1, wap_id("late"), None),
         Loaded(2, wap_id("b", 2), 7),
     ]
-    assert [] == broken_in_tables(ME, ancestries) + broken_between(batches, ancestries)
+    assert [] == broken_in_tables(ME, ancestries, NEVER_UNDONE) + broken_between(batches, ancestries)
 
 
 def test_a_wap_id_that_is_there_twice_is_seen() -> None:
-    assert [f"I2: {wap_id('a')} is 2 times in the ancestry"] == broken_in_tables(ME, {1: {wap_id("a"): [0, 50]}})
+    assert [f"I2: {wap_id('a')} is 2 times in the ancestry"] == broken_in_tables(
+        ME, {1: {wap_id("a"): [0, 50]}}, NEVER_UNDONE
+    )
 
 
 def test_a_batch_in_the_table_of_another_generation_is_seen() -> None:
-    assert [f"I6: {wap_id('a')} is in the table of generation 2"] == broken_in_tables(ME, {2: {wap_id("a"): [50]}})
+    assert [f"I6: {wap_id('a')} is in the table of generation 2"] == broken_in_tables(
+        ME, {2: {wap_id("a"): [50]}}, NEVER_UNDONE
+    )
 
 
 @pytest.mark.parametrize(
@@ -49,3 +56,14 @@ def test_a_batch_on_which_they_differ_is_seen(
 ) -> None:
     batch = Loaded(1, wap_id("a"), in_ledger)
     assert [seen.format(wap_id("a"))] == broken_between([batch], ancestries)
+
+
+def test_a_table_that_an_undo_brought_back_has_a_new_number() -> None:
+    """Its batches, planned under the old one, belong there; those of the table that it replaced do not."""
+    refreshes = [Refreshed("r", 1, 2, "t__g1"), Refreshed("u", 2, 3, "t__g2", undoes="r")]
+    generations = Generations(refreshes, "t")
+    assert {2: "t__g2", 3: "t"} == generations.tables
+    assert [] == broken_in_tables(ME, {3: {wap_id("a"): [50]}}, generations.now)
+    assert [f"I6: {wap_id('b', 2)} is in the table of generation 3"] == broken_in_tables(
+        ME, {3: {wap_id("b", 2): [50]}}, generations.now
+    )

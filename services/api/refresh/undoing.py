@@ -1,0 +1,69 @@
+"""Which refreshes can be undone. Pure: rows in, a refusal out."""
+
+from collections.abc import Sequence
+from datetime import datetime, timedelta
+from typing import Any, Final
+
+from libs.common.contracts.definition import Definition
+from libs.common.contracts.events import RefreshMode
+from libs.common.errors import Conflict
+
+BEGINS_ANEW: Final[frozenset[RefreshMode]] = frozenset({"full", "new_only"})
+
+
+def undo_until(row: Any, kept_for: timedelta) -> datetime | None:
+    """When a refresh stops being undoable; None if there is nothing to undo."""
+    if row.status != "success" or row.mode not in BEGINS_ANEW or row.kept_as is None:
+        return None
+    until: datetime = row.ended_at + kept_for
+    return until
+
+
+def refuse_undo(row: Any, since: Sequence[Any], definition: Definition, *, now: datetime, kept_for: timedelta) -> None:
+    """``row`` is a refresh that is over, ``since`` what was done to the table after it, oldest first.
+
+    Raises:
+        Conflict: codes ``nothing_to_undo``, ``undone_already``, ``refreshed_since``, ``undo_too_late``,
+            ``destination_changed``.
+    """
+    path = f"/api/v1/ingestions/{row.ingestion_id}/refresh"
+    until = undo_until(row, kept_for)
+    if until is None:
+        raise _nothing(row, path)
+    undone = {later.undoes for later in since}
+    if row.id in undone:
+        raise Conflict(
+            f"refresh {row.id} was undone already",
+            code="undone_already",
+            hint=f"POST {path}/full begins the table anew once more",
+        )
+    newer = [later for later in since if later.mode in BEGINS_ANEW and later.id not in undone]
+    if newer:
+        raise Conflict(
+            f"the table was refreshed again since, by refresh {newer[-1].id}",
+            code="refreshed_since",
+            hint=f"undo the latest one first: POST {path}/{newer[-1].id}/undo",
+        )
+    if now > until:
+        raise Conflict(
+            f"refresh {row.id} could be undone until {until:%Y-%m-%d %H:%M:%S} UTC",
+            code="undo_too_late",
+            hint=f"if its old table was not dropped since, it can still be read, as {row.kept_as}",
+        )
+    before = Definition.model_validate(row.definition).destination.identifier
+    if before != definition.destination.identifier:
+        raise Conflict(
+            f"the old table belongs under {before}, and the ingestion loads {definition.destination.identifier} now",
+            code="destination_changed",
+            hint="PATCH the destination back to what it was, and undo then",
+        )
+
+
+def _nothing(row: Any, path: str) -> Conflict:
+    if row.status != "success":
+        reason = f"refresh {row.id} failed, and changed nothing"
+    elif row.mode in BEGINS_ANEW:
+        reason = f"there was no table before refresh {row.id}"
+    else:
+        reason = f"{row.id} is no refresh that began the table anew"
+    return Conflict(reason, code="nothing_to_undo", hint=f"GET {path} lists the refreshes, with undo_until of each")

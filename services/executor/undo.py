@@ -1,0 +1,71 @@
+"""The part of an undo that no refresh has: the table that a refresh kept comes back to its place.
+
+    kept name ──▶ name in between ── an empty table holds the kept name ──▶ destination's name
+
+Each step is a statement that a catalog obeys once, and the next step is found by looking; so an executor that takes an
+undo over, or that had no answer, goes on from what stands there. Why the kept name must stay taken, and why it is held
+before the table is back, stands in docs/explanation/refresh.md.
+"""
+
+from libs.common.errors import AutoloaderError, Permanent, Temporary
+from libs.common.failpoints import failpoint
+from libs.common.ledger.model import KeptTable, RefreshClaim
+from services.executor.domain.places import HOLDS_A_NAME, Step, between_name, is_a_table, stray_name, way_back
+from services.executor.ports import TablePlace
+
+
+async def refuse_if_gone(place: TablePlace, kept: KeptTable) -> None:
+    """
+    Raises:
+        Permanent: code ``kept_table_gone``.
+    """
+    if not is_a_table(await place.look(kept.name)):
+        raise Permanent(
+            f"the table that the refresh kept as {kept.name} is not there any more",
+            code="kept_table_gone",
+            hint="if its files are still there, register it under this name (system.register_table), and undo again",
+        )
+
+
+async def bring_back(place: TablePlace, table: str, claim: RefreshClaim, kept: KeptTable) -> None:
+    """Ends with the kept table under the destination's name, which is ``table``.
+
+    Raises:
+        Temporary, Permanent: it is not there yet; code ``kept_table_gone``, or the catalog's.
+    """
+    between = between_name(table, claim)
+    tried: Step | None = None
+    failure: AutoloaderError | None = None
+    while True:
+        # Whatever the answer to the last step was, the catalog has the last word.
+        step = way_back(await place.look(), await place.look(kept.name), await place.look(between))
+        if step is Step.NONE:
+            return
+        if step is tried and failure is not None:
+            raise failure
+        tried, failure = step, None
+        try:
+            await _take(step, place, claim, kept, table)
+        except (Temporary, Permanent) as e:
+            failure = e
+
+
+async def _take(step: Step, place: TablePlace, claim: RefreshClaim, kept: KeptTable, table: str) -> None:
+    between = between_name(table, claim)
+    match step:
+        case Step.CLEAR_THE_WAY:
+            await place.rename(kept.name, between)
+            failpoint("undo.after_way_cleared")
+        case Step.HOLD_THE_NAME:
+            await place.create(HOLDS_A_NAME, None, kept.name)
+            failpoint("undo.after_name_held")
+        case Step.SET_ASIDE:
+            await place.rename(None, stray_name(table, claim))
+        case Step.TAKE_THE_PLACE:
+            await place.rename(between, None)
+        case Step.LOST:
+            raise Permanent(
+                f"the table that the refresh kept as {kept.name} was taken away while it was on its way back",
+                code="kept_table_gone",
+                hint=f"if its files are there, register it (system.register_table) as {between}: the undo then goes on",
+            )
