@@ -5,7 +5,7 @@ import typer
 from client.commands.audits import audit, rebuild_ledger
 from client.commands.files import explain, files
 from client.commands.ingestions import app as ingestion
-from client.commands.refreshes import refresh, refreshes, undo_refresh
+from client.commands.refreshes import clear_history, refresh, refreshes, undo_refresh
 from client.commands.runs import cancel, retry, run, runs
 from client.dead_letters.command import app as dead_letters
 from client.demo.command import demo
@@ -24,6 +24,7 @@ app.command()(explain)
 app.command()(refresh)
 app.command()(refreshes)
 app.command()(undo_refresh)
+app.command()(clear_history)
 app.command()(audit)
 app.command()(rebuild_ledger)
 app.add_typer(dev, name="dev")

@@ -196,6 +196,11 @@ class AutoloaderClient:
         path = f"/api/v1/ingestions/{ingestion_id}/refresh/{refresh_id}/undo"
         return Refresh.model_validate(self._call("POST", path, json={"auto_run": auto_run}, timeout=SLOW_S))
 
+    def clear_history(self, ingestion_id: UUID) -> Refresh:
+        """No file counts as loaded any more; the table stays as it is."""
+        path = f"/api/v1/ingestions/{ingestion_id}/processed-files"
+        return Refresh.model_validate(self._call("DELETE", path, params={"confirm": True}, timeout=SLOW_S))
+
     def request_audit(self, ingestion_id: UUID) -> UUID:
         """The id of the audit that will happen."""
         return UUID(self._call("POST", f"/api/v1/ingestions/{ingestion_id}/audit")["audit_id"])

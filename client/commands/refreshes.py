@@ -73,6 +73,19 @@ def undo_refresh(
         report(client.undo_refresh(ingestion_id, refresh_id, auto_run=auto_run), as_json=as_json)
 
 
+def clear_history(ingestion: Which, yes: Yes = False, api: Api = DEFAULT_API_URL, as_json: Json = False) -> None:
+    """Forget which files were loaded: the next run reads them all again. The table stays as it is.
+
+    Exit code 1: it is not known to be done.
+    """
+    with connected(api) as client:
+        ingestion_id = found(client, ingestion)
+        if not yes:
+            table = client.ingestion(ingestion_id).destination.identifier
+            typer.confirm(f"Rows will be in {table} twice unless you empty it before the next run. Go on?", abort=True)
+        report(client.clear_history(ingestion_id), as_json=as_json)
+
+
 def _latest(client: AutoloaderClient, ingestion_id: UUID) -> UUID:
     """
     Raises:

@@ -1,7 +1,8 @@
 """A refresh: the table's next generation, whole or not at all, whatever crashes.
 
-    look ── fence ── burn what was under way ── move the old table aside ─┬─ create the new one ──┬─ carry ── end
-                                                                          └─ bring a kept one back ┘
+    look ── fence ── burn what was under way ─┬─ move the old table aside ─┬─ create the new one ───┬─┬─ carry ── end
+                                              │                            └─ bring a kept one back ┘ │
+                                              └─ leave the table as it is ────────────────────────────┘
 
 Each step can be done again, and each is followed by a guarded update of the refresh's phase: whoever takes a refresh
 over goes on at the first step that is not recorded. Before the fence a refresh may fail, and has changed nothing;
@@ -26,7 +27,7 @@ from libs.common.ledger.refreshes import RefreshLedger
 from libs.common.logs import get_logger
 from libs.common.storage.definitions import RunDefinition, RunDefinitions
 from services.executor.commit import CommitProtocol
-from services.executor.domain.places import aside_name, next_location
+from services.executor.domain.places import BEGINS_ANEW, MOVES_THE_TABLE, aside_name, next_location
 from services.executor.ports import Table, TablePlace
 from services.executor.undo import bring_back, refuse_if_gone
 
@@ -112,8 +113,7 @@ class Refreshes:
             await self._burn_what_is_under_way(claim, order)
             # Whether there is a table to move is decided once, by a guarded update: where no rename takes the name, one
             # that comes late is not refused, and would move the new table.
-            async with self._tables.open_place(order) as place:
-                phase = "dropped" if await place.look() is None else "burned"
+            phase = "burned" if await self._has_to_move(claim, order) else "dropped"
             await self._ledger.reached(claim, phase)
         if phase == "burned":
             await self._move_aside(claim, order, aside)
@@ -122,7 +122,7 @@ class Refreshes:
             async with self._tables.open_place(order) as place:
                 if claim.kept is not None:
                     await bring_back(place, order.definition.destination.table, claim, claim.kept)
-                elif (old := await place.look(aside)) is not None:
+                elif claim.mode in BEGINS_ANEW and (old := await place.look(aside)) is not None:
                     await place.create(old.schema, next_location(old.location, claim.to_generation))
             failpoint("refresh.after_create")
             await self._ledger.reached(claim, "created")
@@ -141,6 +141,12 @@ class Refreshes:
                     continue
                 async with self._tables.open(order) as table:
                     await self._protocol.give_up(taken, table, claim.reason)
+
+    async def _has_to_move(self, claim: RefreshClaim, order: RunDefinition) -> bool:
+        if claim.mode not in MOVES_THE_TABLE:
+            return False
+        async with self._tables.open_place(order) as place:
+            return await place.look() is not None
 
     async def _move_aside(self, claim: RefreshClaim, order: RunDefinition, aside: str) -> None:
         async with self._tables.open_place(order) as place:

@@ -98,6 +98,26 @@ async def test_a_refresh_killed_in_any_phase_ends_whole(case: Case, point: str) 
     await judge(case)
 
 
+@pytest.mark.parametrize("point", [phase("refresh.after_generation", "F15"), phase("refresh.before_active", "F18")])
+async def test_a_history_that_is_cleared_under_kills_is_cleared_whole(case: Case, point: str) -> None:
+    """The table keeps its rows, and the next run reads every file again: as many rows are there twice, and no other."""
+    victim, _ = await asyncio.gather(
+        case.autoloader.start("executor", failpoint=point), case.autoloader.start("scanner")
+    )
+    await case.begin(files=3)
+    await case.succeeded()
+    path = f"/api/v1/ingestions/{case.ingestion_id}/processed-files"
+    assert 202 == (await case.autoloader.client.delete(path, params={"confirm": "true"})).status_code
+    struck = await case.killed(victim)
+    await case.autoloader.start("executor")
+    await refreshed(case)
+    case.faults.recovered(struck)
+    await case.ask()
+    assert (3, 0) == counts(await case.succeeded())
+    verdict = await case.verdict()
+    assert (0, len(case.expected), ()) == (verdict.lost, verdict.duplicated, verdict.problems)
+
+
 def undo_phase(point: str, *, quick: bool = False) -> Any:
     words = f"an executor is killed at {point}, in an undo"
     return pytest.param(point, marks=pytest.mark.fault("F16", words, quick=quick), id=point)

@@ -37,7 +37,15 @@ class Lake:
             **{_between(row): old for row in self._refreshes if (old := self._brings_back(row)) is not None},
             TO.identifier: self._here,
         }
-        return {self.now(generation): table for name, generation in named.items() if (table := self._table(name))}
+        found = {self.now(generation): table for name, generation in named.items() if (table := self._table(name))}
+        for row in sorted(self._refreshes, key=_to, reverse=True):
+            if row.mode == "clear_history" and self._has_moved_on(row) and self.now(row.to_generation) in found:
+                found[self.now(row.from_generation)] = found[self.now(row.to_generation)]
+        return found
+
+    def sharing(self, generation: int) -> set[int]:
+        """The generations that have their rows in one table: a new history begins, and the table stays."""
+        return {other for other, table in self.tables.items() if table is self.tables.get(generation)}
 
     def now(self, generation: int) -> int:
         """What the generation is called since an undo brought its table back."""
@@ -50,9 +58,14 @@ class Lake:
         return any(row.undoes == refresh_id and self._has_moved_on(row) for row in self._refreshes)
 
     def ids(self, generation: int) -> Counter[int]:
-        """Of the rows that a reader sees."""
-        table = self.tables.get(generation)
-        return Counter(json.loads(row)["id"] for row in table.rows()) if table else Counter()
+        """Of the rows that a reader sees, but for those of other generations that share the table."""
+        others = self.sharing(generation) - {generation}
+        return Counter(
+            json.loads(row)["id"]
+            for snapshot in self._data(generation)
+            if (batch_id := _batch_of(snapshot)) is None or self._generation_of(batch_id) not in others
+            for row in snapshot.rows
+        )
 
     def batches(self, generation: int) -> set[BatchId]:
         """Batches of the generation whose rows are in its table: data, not an empty burn."""
@@ -67,8 +80,7 @@ class Lake:
         return {at[2:] for at, row in self._world.ledger.files.items() if at[1] == generation and row.state in states}
 
     def _batches_in(self, generation: int) -> set[BatchId]:
-        ids = [s.wap_id.split(":")[3] for s in self._data(generation) if s.wap_id]
-        return {BatchId(UUID(id_)) for id_ in ids}
+        return {id_ for snapshot in self._data(generation) if (id_ := _batch_of(snapshot)) is not None}
 
     def _generation_of(self, batch_id: BatchId) -> int:
         return self._world.ledger.batches[batch_id].generation
@@ -106,6 +118,10 @@ class Lake:
         """By the catalog, or by the ledger: there may have been no table to move."""
         is_done = row.phase == "ended" and row.told_problem is None
         return is_done or row.phase in _MOVED_ON or self._table(_aside(row)) is not None
+
+
+def _batch_of(snapshot: Snapshot) -> BatchId | None:
+    return BatchId(UUID(snapshot.wap_id.split(":")[3])) if snapshot.wap_id else None
 
 
 def _to(row: RefreshRow) -> int:

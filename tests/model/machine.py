@@ -26,7 +26,7 @@ T = TypeVar("T")
 
 KEYS = st.sampled_from(["a.json", "b.json", "c.json", "d.json", "e.json"])
 SOMEBODY = st.integers(0, 5)
-MODES: st.SearchStrategy[RefreshMode] = st.sampled_from(["full", "new_only", "undo"])
+MODES: st.SearchStrategy[RefreshMode] = st.sampled_from(["full", "new_only", "undo", "clear_history"])
 A_WHILE = st.integers(0, 40)
 """Places to stand at; a batch without trouble has about 40."""
 FAILPOINTS = (

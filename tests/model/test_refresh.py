@@ -141,6 +141,24 @@ def test_a_table_that_comes_up_in_the_middle_of_an_undo_is_set_aside(world: Worl
     assert len(world.rows()) == 2
 
 
+def test_a_cleared_history_leaves_the_table_and_loads_its_files_again(world: World) -> None:
+    """Also with an executor of before that was about to publish: its batch is burned in the same table."""
+    world.put("a.json", rows=2)
+    world.bring_to_rest()
+    world.put("b.json", rows=1)
+    world.request_run()
+    world.see_through(taken_up(world))
+    zombie = taken_up(world)
+    world.go_on_to(zombie, "publish")
+    world.request_refresh("clear_history")
+    world.see_through(taken_up(world))
+    assert len(world.rows()) == 2
+    world.see_through(zombie)
+    world.bring_to_rest()
+    check_at_rest(world)
+    assert len(world.rows()) == 2 + 3
+
+
 def test_the_run_of_a_refresh_waits_for_one_of_the_old_generation(world: World) -> None:
     """Which is cancelled, and what it had published is in the old table."""
     zombie = a_zombie_before_its_publish(world)

@@ -60,6 +60,7 @@ class Refreshed:
     """A refresh that was done, as the ledger has it. ``undoes`` is the one whose old table it brought back."""
 
     id: str
+    mode: str
     from_generation: int
     to_generation: int
     kept_as: str | None
@@ -77,7 +78,14 @@ class Generations:
             **{self.now(r.from_generation): r.kept_as for r in refreshes if r.kept_as and r.id not in came_back},
             latest: table,
         }
-        """Where the table of each is, by today's numbers."""
+        """Where the table of each is, by today's numbers. One whose history was cleared shares its successor's."""
+        for r in sorted(refreshes, key=lambda r: r.to_generation, reverse=True):
+            if r.mode == "clear_history":
+                self.tables[self.now(r.from_generation)] = self.tables[self.now(r.to_generation)]
+
+    def belongs(self, planned: int, generation: int) -> bool:
+        """Whether rows of a batch that was planned in one generation may be in the table of another."""
+        return self.tables.get(self.now(planned)) == self.tables[generation]
 
     def now(self, generation: int) -> int:
         """Today's number of what was planned under this one."""
@@ -86,7 +94,9 @@ class Generations:
         return generation
 
 
-def broken_in_tables(ingestion_id: str, ancestries: Mapping[int, Ancestry], now: Callable[[int], int]) -> list[str]:
+def broken_in_tables(
+    ingestion_id: str, ancestries: Mapping[int, Ancestry], belongs: Callable[[int, int], bool]
+) -> list[str]:
     """I2 and I6 in the tables of all generations. An empty burn of an older generation does no harm."""
     twice = [
         f"I2: {wap_id} is {len(times)} times in the ancestry"
@@ -98,7 +108,9 @@ def broken_in_tables(ingestion_id: str, ancestries: Mapping[int, Ancestry], now:
         f"I6: {wap_id} is in the table of generation {generation}"
         for generation, ancestry in ancestries.items()
         for wap_id, times in ancestry.items()
-        if wap_id.startswith(f"al1:{ingestion_id}:") and now(int(wap_id.split(":")[2])) != generation and any(times)
+        if wap_id.startswith(f"al1:{ingestion_id}:")
+        and not belongs(int(wap_id.split(":")[2]), generation)
+        and any(times)
     ]
     return twice + astray
 
@@ -204,7 +216,7 @@ class Oracle:
         the same batches, with the same rows."""
         generations = Generations(await _refreshes(database, ingestion_id), table)
         ancestries = {generation: await self._ancestry(name) for generation, name in generations.tables.items()}
-        problems = broken_in_tables(ingestion_id, ancestries, generations.now)
+        problems = broken_in_tables(ingestion_id, ancestries, generations.belongs)
         if history_is_whole:
             problems += broken_between(await _batches(database, ingestion_id), ancestries)
         return problems
@@ -311,13 +323,15 @@ async def _refreshes(database: Database, ingestion_id: str) -> list[Refreshed]:
     async with database.read() as connection:
         rows = await connection.execute(
             text(
-                "SELECT id, from_generation, to_generation, kept_as, undoes FROM ledger.refresh "
+                "SELECT id, mode, from_generation, to_generation, kept_as, undoes FROM ledger.refresh "
                 "WHERE ingestion_id = :ingestion AND told_problem IS NULL"
             ),
             {"ingestion": ingestion_id},
         )
         return [
-            Refreshed(str(r.id), r.from_generation, r.to_generation, r.kept_as, str(r.undoes) if r.undoes else None)
+            Refreshed(
+                str(r.id), r.mode, r.from_generation, r.to_generation, r.kept_as, str(r.undoes) if r.undoes else None
+            )
             for r in rows
         ]
 

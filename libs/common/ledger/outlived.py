@@ -6,11 +6,13 @@ _WHY: dict[RefreshMode, tuple[str, str]] = {
     "full": ("refreshed", "a refresh began generation {generation} of the table"),
     "new_only": ("refreshed", "a refresh began generation {generation} of the table"),
     "undo": ("refresh_undone", "a refresh was undone, and the table from before it came back"),
+    "clear_history": ("history_cleared", "the history of loaded files was cleared"),
 }
 _HINTS: dict[RefreshMode, str] = {
     "full": "the run of the refresh loads these files; ask for a run if the refresh did not",
     "new_only": "the run of the refresh loads these files; ask for a run if the refresh did not",
     "undo": "the next run loads what the table lacks",
+    "clear_history": "the next run loads every file again",
 }
 
 

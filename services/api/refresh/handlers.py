@@ -91,6 +91,14 @@ class Refreshes:
         """
         return await self._carry_out(caller, ingestion_id, _Wish("undo", sent.auto_run, refresh_id), once)
 
+    async def clear_history(self, caller: Caller, ingestion_id: UUID) -> Answer:
+        """202 as ``request``: no file counts as loaded any more, and the table stays as it is.
+
+        Raises:
+            NotFound: the ingestion. Conflict: code ``refresh_active``. Invalid: code ``unknown_cluster``.
+        """
+        return await self._carry_out(caller, ingestion_id, _Wish("clear_history", auto_run=False), None)
+
     async def get(self, caller: Caller, ingestion_id: UUID, refresh_id: UUID) -> RefreshOut:
         """
         Raises:
@@ -137,7 +145,7 @@ class Refreshes:
         async with self._database.read() as connection:
             row = await ingestions.get(connection, caller.tenant_id, ingestion_id)
             sealed = await ingestions.sealed_secret(connection, ingestion_id)
-            history = None if wish.mode == "full" else row.generation
+            history = row.generation if wish.mode == "new_only" else None
             if wish.undoes is not None:
                 history = (await repository.one_of(connection, ingestion_id, wish.undoes)).from_generation
         access = open_credentials(self._box, ingestion_id, sealed)

@@ -1,8 +1,10 @@
 """``/ingestions/{id}/refresh``."""
 
+from typing import Annotated
 from uuid import UUID
 
-from fastapi import APIRouter, Request, Response
+from fastapi import APIRouter, Query, Request, Response
+from fastapi.exceptions import RequestValidationError
 
 from libs.common.contracts.events import RefreshMode
 from services.api import pages
@@ -19,11 +21,14 @@ _HOW = (
 )
 
 
+Confirmed = Annotated[bool, Query(description="Must be true: the next run loads every file again.")]
+
+
 def router(refreshes: Refreshes, caller: Caller) -> APIRouter:
-    routes = APIRouter(prefix="/ingestions/{ingestion_id}/refresh", tags=["refresh"])
+    routes = APIRouter(prefix="/ingestions/{ingestion_id}", tags=["refresh"])
 
     @routes.post(
-        "/full",
+        "/refresh/full",
         status_code=202,
         response_model=RefreshOut,
         summary="Begin the table anew, with all files",
@@ -34,7 +39,7 @@ def router(refreshes: Refreshes, caller: Caller) -> APIRouter:
         return await _answer(ingestion_id, "full", sent, once)
 
     @routes.post(
-        "/new-only",
+        "/refresh/new-only",
         status_code=202,
         response_model=RefreshOut,
         summary="Begin the table anew, with new files only",
@@ -45,7 +50,7 @@ def router(refreshes: Refreshes, caller: Caller) -> APIRouter:
         return await _answer(ingestion_id, "new_only", sent, once)
 
     @routes.post(
-        "/{refresh_id}/undo",
+        "/refresh/{refresh_id}/undo",
         status_code=202,
         response_model=RefreshOut,
         summary="Bring back the table from before a refresh",
@@ -59,7 +64,7 @@ def router(refreshes: Refreshes, caller: Caller) -> APIRouter:
     ) -> Response:
         return (await refreshes.undo(caller, ingestion_id, refresh_id, sent or UndoIn(), once)).response()
 
-    @routes.get("", summary="List the refreshes, newest first", responses=errors_for(404, 422))
+    @routes.get("/refresh", summary="List the refreshes, newest first", responses=errors_for(404, 422))
     async def list_refreshes(
         ingestion_id: UUID, request: Request, response: Response, page: PageQuery
     ) -> list[RefreshOut]:
@@ -67,7 +72,22 @@ def router(refreshes: Refreshes, caller: Caller) -> APIRouter:
         pages.announce(response, request, page, total)
         return shown
 
-    @routes.get("/{refresh_id}", summary="One refresh, as it stands", responses=errors_for(404, 422))
+    @routes.delete(
+        "/processed-files",
+        status_code=202,
+        response_model=RefreshOut,
+        summary="Forget which files were loaded",
+        description="The next run reads every file again. The table stays as it is, so its rows will be there twice, "
+        "unless it is emptied before: to begin it anew use `POST …/refresh/full` instead. What is under way is "
+        "cancelled. The answer is a refresh's.",
+        responses=errors_for(404, 409, 422),
+    )
+    async def clear_history(ingestion_id: UUID, confirm: Confirmed = False) -> Response:
+        if not confirm:
+            raise RequestValidationError([{"type": "missing", "loc": ("query", "confirm"), "msg": "Must be true"}])
+        return (await refreshes.clear_history(caller, ingestion_id)).response()
+
+    @routes.get("/refresh/{refresh_id}", summary="One refresh, as it stands", responses=errors_for(404, 422))
     async def get_refresh(ingestion_id: UUID, refresh_id: UUID) -> RefreshOut:
         return await refreshes.get(caller, ingestion_id, refresh_id)
 

@@ -5,6 +5,7 @@ from datetime import datetime, timedelta
 from typing import Any, Literal
 from uuid import UUID
 
+from libs.common.contracts.definition import Definition
 from libs.common.contracts.events import Problem, RefreshMode
 from services.api.refresh.schemas import Impact, NextSteps, Operation, OperationName, PlannedOperation, RefreshOut
 from services.api.refresh.undoing import BEGINS_ANEW, undo_until
@@ -13,11 +14,13 @@ _MESSAGES: dict[RefreshMode, str] = {
     "full": "the table begins anew, and every file is loaded again",
     "new_only": "the table begins anew, and only files that were never loaded are loaded",
     "undo": "the table from before the refresh comes back, with its history; the next run loads what it lacks",
+    "clear_history": "no file counts as loaded any more: the next run reads them all again; the table stays as it is",
 }
 _OPERATIONS: dict[RefreshMode, tuple[OperationName, ...]] = {
     "full": ("table_dropped", "processed_files_cleared"),
     "new_only": ("table_dropped",),
     "undo": ("table_dropped", "table_restored"),
+    "clear_history": ("processed_files_cleared",),
 }
 _WOULD: dict[OperationName, str] = {
     "table_dropped": "the table is set aside under another name, and an empty one with its columns takes its place",
@@ -25,6 +28,7 @@ _WOULD: dict[OperationName, str] = {
     "run_triggered": "a run loads the new table",
 }
 EMPTY_WARNING = "readers see an empty table until the next run has loaded it"
+TWICE_WARNING = "{table} keeps its rows: they will be there twice when the next run has loaded the files again"
 
 
 def operations_of(mode: RefreshMode, *, auto_run: bool) -> list[OperationName]:
@@ -78,7 +82,7 @@ def told(row: Any, *, kept_for: timedelta) -> RefreshOut:
             for at, name in enumerate(operations_of(row.mode, auto_run=row.auto_run))
         ],
         impact=Impact.model_validate(row.impact),
-        warnings=[EMPTY_WARNING] if row.status == "success" and row.mode in BEGINS_ANEW else [],
+        warnings=_warnings(row),
         notes=[*row.notes, *_notes(row)],
         undo_until=undo_until(row, kept_for),
     )
@@ -115,8 +119,24 @@ def _failure(row: Any, problem: Problem) -> str:
     return f"the refresh is not done: {problem.message}; {end}"
 
 
+def _warnings(row: Any) -> list[str]:
+    if row.mode == "clear_history" and row.status != "failed":
+        return [TWICE_WARNING.format(table=_table(row))]
+    return [EMPTY_WARNING] if row.status == "success" and row.mode in BEGINS_ANEW else []
+
+
+def _table(row: Any) -> str:
+    return Definition.model_validate(row.definition).destination.identifier
+
+
 def _notes(row: Any) -> list[str]:
     notes = []
+    if row.mode == "clear_history" and row.status != "failed":
+        notes += [
+            "empty the table with SQL before the next run, or begin it anew: "
+            f"POST /api/v1/ingestions/{row.ingestion_id}/refresh/full",
+            "before the next run, autoloader rebuild-ledger brings the history back from the table's snapshots",
+        ]
     if row.kept_as is not None:
         which = "table that it replaced" if row.mode == "undo" else "old table"
         notes.append(f"the {which} can be read as {row.kept_as}; drop it with PURGE when nobody needs it")

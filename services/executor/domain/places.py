@@ -7,11 +7,17 @@ table away from its name, leaves an empty table there that holds it.
 
 import re
 from enum import Enum, auto
+from typing import Final
 
+from libs.common.contracts.events import RefreshMode
 from libs.common.ledger.model import RefreshClaim
 from services.executor.domain.schema import Field, Struct
 from services.executor.ports import TableFound
 
+BEGINS_ANEW: Final[frozenset[RefreshMode]] = frozenset({"full", "new_only"})
+"""An empty table takes the place of the one that was there."""
+MOVES_THE_TABLE: Final[frozenset[RefreshMode]] = BEGINS_ANEW | {"undo"}
+"""The table that stands there gets another name. The others leave it as it is."""
 HOLDS_A_NAME = Struct((Field("this_table_only_holds_a_name", "boolean"),))
 """The columns of a table that is nothing but a name that is taken."""
 

@@ -132,8 +132,8 @@ async def test_only_a_new_only_refresh_carries_history(world: World, mode: Refre
 
 
 async def test_an_undo_brings_the_history_of_the_old_table_back(world: World) -> None:
-    """Whole: what was loaded, and what failed and why. What only the newer table had is not loaded any more. Carrying it
-    twice is carrying it once."""
+    """Whole: what was loaded, and what failed. What only the newer table had is not loaded any more. Twice is as
+    good as once."""
     order = new_order()
     one, other = await scanned(world, order, versions("loaded"), versions("bad"))
     claims = [await world.executor().claim(batch_id) for batch_id in (one, other)]

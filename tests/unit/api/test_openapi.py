@@ -41,6 +41,7 @@ def test_it_is_openapi_3_1_with_the_paths_of_the_contract(described: dict[str, A
         f"POST {one}/refresh/new-only",
         f"POST {one}/refresh/{{refresh_id}}/undo",
         f"GET {one}/refresh",
+        f"DELETE {one}/processed-files",
         f"GET {one}/refresh/{{refresh_id}}",
         f"POST {one}/run",
         f"POST {one}/pause",

@@ -307,6 +307,19 @@ def test_an_undo_takes_the_latest_refresh_if_none_is_named(api: MadeUpApi, call:
     assert (2, "there is no refresh that could be undone\n") == (nothing.exit_code, nothing.stderr)
 
 
+def test_clearing_the_history_warns_first(api: MadeUpApi, call: Call) -> None:
+    """Of rows that will be there twice, and where."""
+    api.on(f"GET /{ID}", ingestion())
+    told = {"status": "accepted", "message": "cleared", "warnings": ["they will be there twice"]}
+    api.on(f"DELETE /{ID}/processed-files", told, status=202)
+    assert (1, ["GET"]) == (call("clear-history", ID, answer="n\n").exit_code, [r.method for r in api.asked])
+    cleared = call("clear-history", ID, answer="y\n")
+    assert 0 == cleared.exit_code, cleared.output
+    assert "lake.demo.flights twice" in cleared.stdout
+    assert "note: they will be there twice" in cleared.stdout
+    assert "true" == api.asked[-1].url.params["confirm"]
+
+
 def test_deleting_asks_and_names_what_stays(api: MadeUpApi, call: Call) -> None:
     """The table."""
     api.on(f"GET /{ID}", ingestion())

@@ -7,7 +7,7 @@ from tests.support.oracle import Generations, Loaded, Refreshed, broken_between,
 ME = "00000000-0000-4000-8000-00000000000a"
 
 
-NEVER_UNDONE = Generations([], "t").now
+REFRESHED = Generations([Refreshed("r", "full", 1, 2, "t__g1")], "t").belongs
 
 
 def wap_id(batch: str, generation: int = 1) -> str:
@@ -26,18 +26,18 @@ def test_tables_that_agree_with_the_ledger_are_whole() -> None:
         Loaded(1, wap_id("late"), None),
         Loaded(2, wap_id("b", 2), 7),
     ]
-    assert [] == broken_in_tables(ME, ancestries, NEVER_UNDONE) + broken_between(batches, ancestries)
+    assert [] == broken_in_tables(ME, ancestries, REFRESHED) + broken_between(batches, ancestries)
 
 
 def test_a_wap_id_that_is_there_twice_is_seen() -> None:
     assert [f"I2: {wap_id('a')} is 2 times in the ancestry"] == broken_in_tables(
-        ME, {1: {wap_id("a"): [0, 50]}}, NEVER_UNDONE
+        ME, {1: {wap_id("a"): [0, 50]}}, REFRESHED
     )
 
 
 def test_a_batch_in_the_table_of_another_generation_is_seen() -> None:
     assert [f"I6: {wap_id('a')} is in the table of generation 2"] == broken_in_tables(
-        ME, {2: {wap_id("a"): [50]}}, NEVER_UNDONE
+        ME, {2: {wap_id("a"): [50]}}, REFRESHED
     )
 
 
@@ -60,10 +60,18 @@ def test_a_batch_on_which_they_differ_is_seen(
 
 def test_a_table_that_an_undo_brought_back_has_a_new_number() -> None:
     """Its batches, planned under the old one, belong there; those of the table that it replaced do not."""
-    refreshes = [Refreshed("r", 1, 2, "t__g1"), Refreshed("u", 2, 3, "t__g2", undoes="r")]
+    refreshes = [Refreshed("r", "full", 1, 2, "t__g1"), Refreshed("u", "undo", 2, 3, "t__g2", undoes="r")]
     generations = Generations(refreshes, "t")
     assert {2: "t__g2", 3: "t"} == generations.tables
-    assert [] == broken_in_tables(ME, {3: {wap_id("a"): [50]}}, generations.now)
+    assert [] == broken_in_tables(ME, {3: {wap_id("a"): [50]}}, generations.belongs)
     assert [f"I6: {wap_id('b', 2)} is in the table of generation 3"] == broken_in_tables(
-        ME, {3: {wap_id("b", 2): [50]}}, generations.now
+        ME, {3: {wap_id("b", 2): [50]}}, generations.belongs
     )
+
+
+def test_a_new_history_begins_in_the_same_table() -> None:
+    """Batches of before are still there; they are seen twice only if they are there twice."""
+    generations = Generations([Refreshed("c", "clear_history", 1, 2, None)], "t")
+    assert {1: "t", 2: "t"} == generations.tables
+    both = {wap_id("a"): [50], wap_id("b", 2): [50]}
+    assert [] == broken_in_tables(ME, {1: both, 2: both}, generations.belongs)
