@@ -116,9 +116,11 @@ class AutoloaderClient:
         """Returns the status."""
         return str(self._call("POST", f"/api/v1/ingestions/{ingestion_id}/resume")["status"])
 
-    def delete_ingestion(self, ingestion_id: UUID) -> None:
-        """Forgets the ingestion and its history. Its table stays."""
-        self._call("DELETE", f"/api/v1/ingestions/{ingestion_id}")
+    def delete_ingestion(self, ingestion_id: UUID, *, drop_table: bool = False) -> Refresh | None:
+        """Forgets the ingestion. Its table stays, or is set aside. None: deleted, and nothing more to say."""
+        fate = {"table": "drop" if drop_table else "keep"}
+        answer = self._call("DELETE", f"/api/v1/ingestions/{ingestion_id}", params=fate, timeout=SLOW_S)
+        return None if answer is None else Refresh.model_validate(answer)
 
     def start_run(self, ingestion_id: UUID) -> Accepted:
         return Accepted.model_validate(self._call("POST", f"/api/v1/ingestions/{ingestion_id}/run"))

@@ -8,6 +8,7 @@ import typer
 import yaml
 
 from client.answers import Ingestion
+from client.commands.refreshes import report
 from client.rest import DEFAULT_API_URL
 from client.terminal import Api, Json, Which, Yes, connected, found, print_json, print_rows, say
 from libs.common.errors import Permanent
@@ -72,15 +73,28 @@ def resume(ingestion: Which, api: Api = DEFAULT_API_URL) -> None:
 
 
 @app.command()
-def delete(ingestion: Which, yes: Yes = False, api: Api = DEFAULT_API_URL) -> None:
-    """Forget an ingestion and its credentials. Its table stays."""
+def delete(
+    ingestion: Which,
+    drop_table: Annotated[bool, typer.Option("--drop-table", help="Set its table aside under another name.")] = False,
+    yes: Yes = False,
+    api: Api = DEFAULT_API_URL,
+) -> None:
+    """Forget an ingestion and its credentials. What is under way is stopped; the table stays, unless told otherwise.
+
+    Exit code 1: not all of it is known to be done.
+    """
     with connected(api) as client:
         ingestion_id = found(client, ingestion)
         shown: Ingestion = client.ingestion(ingestion_id)
+        table = shown.destination.identifier
         if not yes:
-            typer.confirm(f"Forget {shown.name} ({ingestion_id})? {shown.destination.identifier} stays.", abort=True)
-        client.delete_ingestion(ingestion_id)
-        say(f"deleted; the table {shown.destination.identifier} stays")
+            fate = f"{table} gets another name." if drop_table else f"{table} stays."
+            typer.confirm(f"Forget {shown.name} ({ingestion_id})? {fate}", abort=True)
+        told = client.delete_ingestion(ingestion_id, drop_table=drop_table)
+        if told is None:
+            say(f"deleted; the table {table} stays")
+        else:
+            report(told, as_json=False)
 
 
 def definition_of(file: Path) -> dict[str, Any]:

@@ -21,10 +21,12 @@ from services.api.http import HttpServer, build_http
 from services.api.ingestions.handlers import Ingestions
 from services.api.late_objects import LateObjects
 from services.api.reconciliations.handlers import Reconciliations
+from services.api.refresh.deletion import Deletions
 from services.api.refresh.handlers import Refreshes
 from services.api.refresh.impact import Impacts
 from services.api.refresh.projector import RefreshProjector
 from services.api.refresh.reminder import RefreshReminder
+from services.api.refresh.word import ExecutorsWord
 from services.api.runs.handlers import Runs
 from services.api.runs.live import LiveRuns
 from services.api.runs.projector import CONSUMER, Projector
@@ -45,8 +47,11 @@ def build_rest(settings: ApiSettings, backbone: Backbone, objects: ObjectStore, 
     """
     clusters = Clusters(settings.clusters)
     box = SecretBox(settings.require_secret_key())
+    word = ExecutorsWord(backbone.database, wait=timedelta(seconds=settings.refresh_wait_s))
+    kept_for = timedelta(days=settings.refresh_undo_days)
     return build_http(
         ingestions=Ingestions(backbone.database, box, clusters, backbone.outbox),
+        deletions=Deletions(backbone.database, clusters, backbone.outbox, word, kept_for=kept_for),
         runs=_runs(settings, backbone),
         live_runs=live_runs,
         reconciliations=Reconciliations(backbone.database, clusters, backbone.outbox),
@@ -56,8 +61,8 @@ def build_rest(settings: ApiSettings, backbone: Backbone, objects: ObjectStore, 
             clusters,
             backbone.outbox,
             Impacts(backbone.database, objects, settings.speed(), settings.prices()),
-            wait=timedelta(seconds=settings.refresh_wait_s),
-            kept_for=timedelta(days=settings.refresh_undo_days),
+            word,
+            kept_for=kept_for,
         ),
         files=Files(backbone.database, box, objects),
         costs=Costs(backbone.database, clusters, partial(_s3, settings), settings.speed(), settings.prices()),

@@ -27,6 +27,7 @@ from services.api.ingestions.handlers import Ingestions
 from services.api.reconciliations import routes as reconciliations_routes
 from services.api.reconciliations.handlers import Reconciliations
 from services.api.refresh import routes as refresh_routes
+from services.api.refresh.deletion import Deletions
 from services.api.refresh.handlers import Refreshes
 from services.api.requests import RequestScope
 from services.api.runs import routes as runs_routes
@@ -46,6 +47,7 @@ A POST with an `Idempotency-Key` may be repeated safely.
 def build_http(
     *,
     ingestions: Ingestions,
+    deletions: Deletions,
     runs: Runs,
     live_runs: LiveRuns,
     reconciliations: Reconciliations,
@@ -68,7 +70,7 @@ def build_http(
     )
     versioned = APIRouter(prefix=PREFIX)
     versioned.include_router(costs_routes.router(costs, caller))
-    versioned.include_router(ingestions_routes.router(ingestions, caller))
+    versioned.include_router(ingestions_routes.router(ingestions, deletions, caller))
     versioned.include_router(runs_routes.router(runs, live_runs, caller))
     versioned.include_router(reconciliations_routes.router(reconciliations, caller))
     versioned.include_router(refresh_routes.router(refreshes, caller))

@@ -71,13 +71,13 @@ class Belongings:
 
 
 async def _delete_when_idle(api: httpx.AsyncClient, ingestion_id: str, timeout_s: float = 60) -> None:
-    """Deletes the ingestion; a run that a failed test left behind may end first."""
+    """Deletes the ingestion, and waits until what a failed test left under way is burned."""
     deadline = time.monotonic() + timeout_s
     while True:
         response = await api.delete(f"/api/v1/ingestions/{ingestion_id}")
         if response.status_code in (204, 404):
             return
-        if response.status_code != 409 or time.monotonic() > deadline:
+        if response.status_code not in (202, 409) or time.monotonic() > deadline:
             pytest.fail(f"ingestion {ingestion_id} could not be removed: {response.status_code} {response.text}")
         await asyncio.sleep(0.25)
 

@@ -14,6 +14,7 @@ from tests.e2e.helpers import (
     run_to_end,
     verify_table_data,
 )
+from tests.support.eventually import eventually
 
 pytestmark = [pytest.mark.e2e, pytest.mark.requires_spark, pytest.mark.requires_minio]
 
@@ -34,6 +35,7 @@ class TestClearHistory:
         - without confirm=true nothing happens; with it the answer warns of rows that are there twice
         - the table is left as it is, and an emptied one gets every row once
         - cleared once more, with the table left full, every row is there twice: that is what the warning said
+        - cleared by mistake, the history comes back from the table: the next run loads nothing
         """
         files, records = len(sample_json_files), sum(file["records"] for file in sample_json_files)
         ingestion = await create_standard_ingestion(
@@ -57,8 +59,21 @@ class TestClearHistory:
         run = await run_to_end(api_client, ingestion["id"])
         assert_run_metrics(run, expected_files=files, expected_records=records)
         await verify_table_data(spark_session, table, 2 * records, check_duplicates=False)
-        again = await run_to_end(api_client, ingestion["id"])
-        assert_run_metrics(again, expected_files=0, expected_records=0)
+
+        await self.clear(api_client, path, table)
+        await self.rebuild(api_client, f"/api/v1/ingestions/{ingestion['id']}")
+        assert_run_metrics(await run_to_end(api_client, ingestion["id"]), expected_files=0, expected_records=0)
+
+    async def rebuild(self, api_client: httpx.AsyncClient, path: str) -> None:
+        asked = await api_client.post(f"{path}/rebuild-ledger", json={"confirm": True})
+        assert asked.status_code == 202, problem_of(asked)
+
+        async def is_done() -> bool:
+            told = (await api_client.get(f"{path}/rebuilds/{asked.json()['rebuild_id']}")).json()
+            assert told["status"] != "failed", told
+            return bool(told["status"] == "done")
+
+        await eventually(is_done, 60, what="the ledger is rebuilt")
 
     async def clear(self, api_client: httpx.AsyncClient, path: str, table: str) -> None:
         answer = await api_client.delete(path, params={"confirm": "true"})

@@ -192,6 +192,32 @@ async def test_a_refresh_at_any_step_of_a_batch_lets_nothing_of_it_through(case:
     await judge(case)
 
 
+@pytest.mark.fault("F34", "an ingestion is deleted while an executor is frozen at exec.during_publish")
+async def test_nothing_of_a_deleted_ingestion_becomes_visible(case: Case) -> None:
+    """The executor froze right before its publish; another one burned its batch, and the ingestion is gone. The frozen
+    one wakes up, and the table, which stays, refuses it."""
+    frozen, _ = await asyncio.gather(
+        case.autoloader.start("executor", failpoint="exec.during_publish:1:stop"), case.autoloader.start("scanner")
+    )
+    await case.begin(files=3)
+    await case.frozen(frozen)
+    path = f"/api/v1/ingestions/{case.ingestion_id}"
+    assert 202 == (await case.autoloader.client.delete(path)).status_code
+    await case.autoloader.start("executor")
+
+    async def is_gone() -> bool:
+        return (await case.autoloader.client.get(path)).status_code == 404
+
+    await _in_time(case, is_gone, f"{case.name} is deleted")
+    before = await case.sql(f"SELECT count(*) FROM {case.table}")
+    frozen.signal(signal.SIGCONT)
+    await eventually(lambda: frozen.says("batch.fenced"), RECOVERY_S, what="the zombie notices")
+    await case.sql(f"REFRESH TABLE {case.table}")
+    assert before == await case.sql(f"SELECT count(*) FROM {case.table}")
+    verdict = await case.verdict()
+    assert (0, ()) == (verdict.duplicated, verdict.problems)
+
+
 @pytest.mark.fault("F34", "two refreshes are asked for at once", quick=True)
 async def test_two_refreshes_at_once(case: Case) -> None:
     """One is taken, the other is told to wait (409); a run is too. After it, the next refresh is welcome."""

@@ -323,17 +323,12 @@ async def _refreshes(database: Database, ingestion_id: str) -> list[Refreshed]:
     async with database.read() as connection:
         rows = await connection.execute(
             text(
-                "SELECT id, mode, from_generation, to_generation, kept_as, undoes FROM ledger.refresh "
+                "SELECT id::text, mode, from_generation, to_generation, kept_as, undoes::text FROM ledger.refresh "
                 "WHERE ingestion_id = :ingestion AND told_problem IS NULL"
             ),
             {"ingestion": ingestion_id},
         )
-        return [
-            Refreshed(
-                str(r.id), r.mode, r.from_generation, r.to_generation, r.kept_as, str(r.undoes) if r.undoes else None
-            )
-            for r in rows
-        ]
+        return [Refreshed(*row) for row in rows]
 
 
 @asynccontextmanager

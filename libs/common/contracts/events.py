@@ -13,7 +13,7 @@ from pydantic import BaseModel, ConfigDict, Field
 
 RunOutcome = Literal["success", "partial", "failed", "cancelled"]
 Guarantee = Literal["exactly_once", "effectively_once"]
-RefreshMode = Literal["full", "new_only", "undo", "clear_history"]
+RefreshMode = Literal["full", "new_only", "undo", "clear_history", "delete", "delete_with_table"]
 """What a refresh is for; docs/explanation/refresh.md says what each of them does."""
 RefreshPhase = Literal["requested", "fenced", "burned", "dropped", "created", "carried", "ended"]
 """How far a refresh is; docs/explanation/refresh.md says what is true in each phase."""

@@ -7,12 +7,16 @@ _WHY: dict[RefreshMode, tuple[str, str]] = {
     "new_only": ("refreshed", "a refresh began generation {generation} of the table"),
     "undo": ("refresh_undone", "a refresh was undone, and the table from before it came back"),
     "clear_history": ("history_cleared", "the history of loaded files was cleared"),
+    "delete": ("ingestion_deleted", "the ingestion was deleted"),
+    "delete_with_table": ("ingestion_deleted", "the ingestion was deleted"),
 }
 _HINTS: dict[RefreshMode, str] = {
     "full": "the run of the refresh loads these files; ask for a run if the refresh did not",
     "new_only": "the run of the refresh loads these files; ask for a run if the refresh did not",
     "undo": "the next run loads what the table lacks",
     "clear_history": "the next run loads every file again",
+    "delete": "create an ingestion of the same source to load it again",
+    "delete_with_table": "create an ingestion of the same source to load it again",
 }
 
 

@@ -8,7 +8,6 @@ from sqlalchemy import Row
 from sqlalchemy.ext.asyncio import AsyncConnection
 
 from libs.common.contracts.definition import Credentials, Definition
-from libs.common.errors import Conflict
 from libs.common.failpoints import failpoint
 from libs.common.ids import new_ingestion_id
 from libs.common.ledger.ingestions import lift_halt
@@ -24,7 +23,6 @@ from services.api.ingestions import repository
 from services.api.ingestions.changes import check_identity, patched
 from services.api.ingestions.schemas import Halt, IngestionIn, IngestionMetadata, IngestionOut, Paused, Resumed
 from services.api.pages import Page
-from services.api.refresh import repository as refreshes
 from services.api.runs import repository as runs
 
 
@@ -125,28 +123,6 @@ class Ingestions:
             await repository.remove_secret(connection, row.id)
         details = {"definition_version": row.definition_version + 1}
         await audit.record(connection, caller, "ingestion.updated", row.id, details=details)
-
-    async def delete(self, caller: Caller, ingestion_id: UUID) -> None:
-        """Forgets the ingestion and its credentials. The table, and the history of its runs, stay.
-
-        Raises:
-            NotFound, Conflict (``run_active``, ``refresh_active``).
-        """
-        failpoint("api.before_tx")
-        async with self._database.begin() as connection:
-            await repository.lock(connection, caller.tenant_id, ingestion_id)
-            run_id = await repository.unfinished_run(connection, ingestion_id)
-            if run_id is not None:
-                raise Conflict(
-                    f"run {run_id} of this ingestion is not over",
-                    code="run_active",
-                    hint=f"wait for it, or POST /api/v1/ingestions/{ingestion_id}/runs/{run_id}/cancel; then try again",
-                )
-            await refreshes.refuse_while_under_way(connection, ingestion_id)
-            await repository.mark_deleted(connection, ingestion_id)
-            await repository.remove_secret(connection, ingestion_id)
-            await audit.record(connection, caller, "ingestion.deleted", ingestion_id, destructive=True)
-        failpoint("api.after_tx")
 
     async def pause(self, caller: Caller, ingestion_id: UUID, once: Once | None) -> Answer:
         """Nothing begins until somebody resumes: requests are refused, a queued run waits. A run that is active goes on

@@ -50,8 +50,10 @@ async def update_definition(connection: AsyncConnection, ingestion_id: UUID, def
     )
 
 
-async def mark_deleted(connection: AsyncConnection, ingestion_id: UUID) -> None:
+async def forget(connection: AsyncConnection, ingestion_id: UUID) -> None:
+    """Nobody sees the ingestion any more, and its credentials are gone. The ledger still refers to its row."""
     await connection.execute(update(ingestion).where(ingestion.c.id == ingestion_id).values(deleted_at=func.now()))
+    await connection.execute(delete(secret).where(secret.c.ingestion_id == ingestion_id))
 
 
 async def lock(connection: AsyncConnection, tenant_id: TenantId, ingestion_id: UUID) -> Row[Any]:

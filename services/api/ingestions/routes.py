@@ -8,13 +8,16 @@ from fastapi import APIRouter, Body, Request, Response
 from services.api import pages
 from services.api.caller import Caller
 from services.api.docs import OnceHeader, PageQuery, errors_for, listed
+from services.api.idempotency import Answer
 from services.api.ingestions.handlers import Ingestions
 from services.api.ingestions.schemas import IngestionIn, IngestionOut, Paused, Resumed
+from services.api.refresh.deletion import Deletions, TableFate
+from services.api.refresh.schemas import RefreshOut
 
 _PATCH_EXAMPLE = {"name": "Flights of 2013", "source": {"file_pattern": "**/*.json"}}
 
 
-def router(ingestions: Ingestions, caller: Caller) -> APIRouter:
+def router(ingestions: Ingestions, deletions: Deletions, caller: Caller) -> APIRouter:
     routes = APIRouter(prefix="/ingestions", tags=["ingestions"])
 
     @routes.post(
@@ -74,12 +77,17 @@ def router(ingestions: Ingestions, caller: Caller) -> APIRouter:
     @routes.delete(
         "/{ingestion_id}",
         status_code=204,
+        response_model=None,
         summary="Delete an ingestion",
-        description="Its credentials are erased. The table and its rows stay. Refused while a run is not over.",
-        responses=errors_for(404, 409, 422),
+        description="Its credentials are erased. What is under way is burned first, so that nothing of it can become "
+        "visible afterwards. `table=keep` (the default) leaves the table as it is; `table=drop` sets it aside under "
+        "another name, which the answer (202) tells, and deletes nothing of it. 202 as well when what is under way is "
+        "not burned yet: the deletion goes on, and asking again waits for the same one.",
+        responses={202: {"model": RefreshOut, "description": "How far the deletion is."}, **errors_for(404, 409, 422)},
     )
-    async def delete_ingestion(ingestion_id: UUID) -> None:
-        await ingestions.delete(caller, ingestion_id)
+    async def delete_ingestion(ingestion_id: UUID, table: TableFate = "keep") -> Response:
+        told = await deletions.delete(caller, ingestion_id, table)
+        return Response(status_code=204) if told is None else Answer(202, told.model_dump(mode="json")).response()
 
     @routes.post(
         "/{ingestion_id}/pause",

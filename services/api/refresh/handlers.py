@@ -1,6 +1,5 @@
 """Asking for refreshes."""
 
-import asyncio
 from dataclasses import dataclass
 from datetime import timedelta
 from typing import Any
@@ -28,8 +27,7 @@ from services.api.refresh import repository, views
 from services.api.refresh.impact import Impacts
 from services.api.refresh.schemas import Impact, RefreshIn, RefreshOut, UndoIn
 from services.api.refresh.undoing import refuse_undo
-
-_LOOK_EVERY_S = 0.1
+from services.api.refresh.word import ExecutorsWord
 
 
 @dataclass(frozen=True, slots=True)
@@ -42,8 +40,8 @@ class _Wish:
 
 
 class Refreshes:
-    """The refreshes of all tenants; every call sees those of its caller only. ``wait`` bounds how long an answer
-    waits for the executor's word, ``kept_for`` how long a refresh can be undone."""
+    """The refreshes of all tenants; every call sees those of its caller only. ``kept_for`` is how long a refresh can be
+    undone."""
 
     def __init__(
         self,
@@ -52,8 +50,8 @@ class Refreshes:
         clusters: Clusters,
         outbox: Outbox,
         impacts: Impacts,
+        word: ExecutorsWord,
         *,
-        wait: timedelta,
         kept_for: timedelta,
         clock: Clock = utc_now,
     ) -> None:
@@ -62,7 +60,7 @@ class Refreshes:
         self._clusters = clusters
         self._outbox = outbox
         self._impacts = impacts
-        self._wait = wait
+        self._word = word
         self._kept_for = kept_for
         self._clock = clock
 
@@ -138,7 +136,7 @@ class Refreshes:
                 connection, caller, once, lambda: self._accept(connection, caller, ingestion_id, wish, impact, notes)
             )
         failpoint("api.after_tx")
-        row = await self._told(UUID(accepted.body["refresh_id"]))
+        row = await self._word.on(UUID(accepted.body["refresh_id"]))
         return Answer(202, self._shown(row).model_dump(mode="json"), replayed=accepted.replayed)
 
     async def _estimate(self, caller: Caller, ingestion_id: UUID, wish: _Wish) -> tuple[Impact, list[str]]:
@@ -197,17 +195,6 @@ class Refreshes:
 
     def _shown(self, row: Row[Any]) -> RefreshOut:
         return views.told(row, kept_for=self._kept_for)
-
-    async def _told(self, refresh_id: UUID) -> Row[Any]:
-        """The refresh as soon as something was said of it, or as it is when the wait is over."""
-        deadline = asyncio.get_running_loop().time() + self._wait.total_seconds()
-        while True:
-            async with self._database.read() as connection:
-                row = await repository.get(connection, refresh_id)
-            assert row is not None
-            if row.told_at is not None or asyncio.get_running_loop().time() >= deadline:
-                return row
-            await asyncio.sleep(_LOOK_EVERY_S)
 
 
 async def _at_once(answer: Answer) -> Answer:

@@ -15,7 +15,9 @@ from libs.common.ledger.outlived import why_ended
 from libs.common.logs import get_logger
 from libs.common.storage.engine import Database
 from libs.common.storage.outbox import Outbox
+from services.api.ingestions import repository as ingestions
 from services.api.refresh import repository
+from services.api.refresh.deletion import DELETES
 from services.api.runs import repository as runs
 from services.api.runs.projector import fold
 
@@ -40,6 +42,8 @@ class RefreshProjector:
             of = await repository.begin_generation(connection, fact.ingestion_id, fact.to_generation)
             await self._end_what_never_began(connection, fact, row.mode)
             run_id = await self._run(connection, of) if row.auto_run else None
+            if row.mode in DELETES:
+                await ingestions.forget(connection, fact.ingestion_id)
             await repository.change(
                 connection,
                 fact.refresh_id,

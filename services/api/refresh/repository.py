@@ -77,18 +77,23 @@ async def now(connection: AsyncConnection) -> datetime:
     return at
 
 
+async def active(connection: AsyncConnection, ingestion_id: UUID) -> Row[Any] | None:
+    """The refresh that is under way, if there is one."""
+    query = select(refresh).where(refresh.c.ingestion_id == ingestion_id, refresh.c.ended_at.is_(None))
+    return (await connection.execute(query)).one_or_none()
+
+
 async def refuse_while_under_way(connection: AsyncConnection, ingestion_id: UUID) -> None:
     """
     Raises:
         Conflict: code ``refresh_active``.
     """
-    query = select(refresh.c.id).where(refresh.c.ingestion_id == ingestion_id, refresh.c.ended_at.is_(None))
-    active = await connection.scalar(query)
-    if active is not None:
+    row = await active(connection, ingestion_id)
+    if row is not None:
         raise Conflict(
-            f"refresh {active} of this ingestion is under way",
+            f"refresh {row.id} of this ingestion is under way",
             code="refresh_active",
-            hint=f"wait until it is done: GET /api/v1/ingestions/{ingestion_id}/refresh/{active}; then try again",
+            hint=f"wait until it is done: GET /api/v1/ingestions/{ingestion_id}/refresh/{row.id}; then try again",
         )
 
 

@@ -9,7 +9,7 @@ from fastapi.exceptions import RequestValidationError
 from libs.common.contracts.events import RefreshMode
 from services.api import pages
 from services.api.caller import Caller
-from services.api.docs import OnceHeader, PageQuery, errors_for
+from services.api.docs import OnceHeader, PageQuery, errors_for, listed
 from services.api.errors import InvalidBody
 from services.api.refresh.handlers import Refreshes
 from services.api.refresh.schemas import RefreshIn, RefreshOut, UndoIn
@@ -64,7 +64,12 @@ def router(refreshes: Refreshes, caller: Caller) -> APIRouter:
     ) -> Response:
         return (await refreshes.undo(caller, ingestion_id, refresh_id, sent or UndoIn(), once)).response()
 
-    @routes.get("/refresh", summary="List the refreshes, newest first", responses=errors_for(404, 422))
+    @routes.get(
+        "/refresh",
+        summary="List the refreshes, newest first",
+        description="Also undos, and cleared histories, each as it stands.",
+        responses=listed(404, 422),
+    )
     async def list_refreshes(
         ingestion_id: UUID, request: Request, response: Response, page: PageQuery
     ) -> list[RefreshOut]:
@@ -87,7 +92,12 @@ def router(refreshes: Refreshes, caller: Caller) -> APIRouter:
             raise RequestValidationError([{"type": "missing", "loc": ("query", "confirm"), "msg": "Must be true"}])
         return (await refreshes.clear_history(caller, ingestion_id)).response()
 
-    @routes.get("/refresh/{refresh_id}", summary="One refresh, as it stands", responses=errors_for(404, 422))
+    @routes.get(
+        "/refresh/{refresh_id}",
+        summary="One refresh, as it stands",
+        description="What is done of it, and until when it can be undone.",
+        responses=errors_for(404, 422),
+    )
     async def get_refresh(ingestion_id: UUID, refresh_id: UUID) -> RefreshOut:
         return await refreshes.get(caller, ingestion_id, refresh_id)
 

@@ -8,7 +8,9 @@ from pydantic import BaseModel, ConfigDict, Field
 
 from libs.common.contracts.events import RefreshMode
 
-OperationName = Literal["table_dropped", "table_restored", "processed_files_cleared", "run_triggered"]
+OperationName = Literal[
+    "table_dropped", "table_restored", "processed_files_cleared", "run_triggered", "ingestion_deleted"
+]
 
 _INGESTION_ID = "2f1b1c0e-6c56-4b5e-9d7e-0d9f2c1b8a11"
 EXAMPLE_ANSWER: dict[str, Any] = {

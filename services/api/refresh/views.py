@@ -15,12 +15,16 @@ _MESSAGES: dict[RefreshMode, str] = {
     "new_only": "the table begins anew, and only files that were never loaded are loaded",
     "undo": "the table from before the refresh comes back, with its history; the next run loads what it lacks",
     "clear_history": "no file counts as loaded any more: the next run reads them all again; the table stays as it is",
+    "delete": "what is under way is stopped, and the ingestion is deleted; its table stays",
+    "delete_with_table": "what is under way is stopped, the table is set aside, and the ingestion is deleted",
 }
 _OPERATIONS: dict[RefreshMode, tuple[OperationName, ...]] = {
     "full": ("table_dropped", "processed_files_cleared"),
     "new_only": ("table_dropped",),
     "undo": ("table_dropped", "table_restored"),
     "clear_history": ("processed_files_cleared",),
+    "delete": ("ingestion_deleted",),
+    "delete_with_table": ("table_dropped", "ingestion_deleted"),
 }
 _WOULD: dict[OperationName, str] = {
     "table_dropped": "the table is set aside under another name, and an empty one with its columns takes its place",
@@ -109,6 +113,8 @@ def _operation(name: OperationName, row: Any, problem: Problem | None, *, is_fir
             details = f"{row.files_kept} files count as loaded in it"
         case "processed_files_cleared":
             details = f"{row.files_loaded_before} files counted as loaded; none does now"
+        case "ingestion_deleted":
+            details = "with its credentials; nothing of it can be published any more"
         case "run_triggered":
             details = f"run {row.run_id}"
     return Operation(operation=name, status="success", timestamp=at, details=details)
@@ -116,7 +122,7 @@ def _operation(name: OperationName, row: Any, problem: Problem | None, *, is_fir
 
 def _failure(row: Any, problem: Problem) -> str:
     end = "nothing was changed" if row.ended_at is not None else "it is tried again until it succeeds"
-    return f"the refresh is not done: {problem.message}; {end}"
+    return f"not done: {problem.message}; {end}"
 
 
 def _warnings(row: Any) -> list[str]:
@@ -137,6 +143,9 @@ def _notes(row: Any) -> list[str]:
             f"POST /api/v1/ingestions/{row.ingestion_id}/refresh/full",
             "before the next run, autoloader rebuild-ledger brings the history back from the table's snapshots",
         ]
+    if row.mode == "delete_with_table" and row.kept_as is not None:
+        to = Definition.model_validate(row.definition).destination
+        notes.append(f"to have the table back: ALTER TABLE {row.kept_as} RENAME TO {to.database}.{to.table}")
     if row.kept_as is not None:
         which = "table that it replaced" if row.mode == "undo" else "old table"
         notes.append(f"the {which} can be read as {row.kept_as}; drop it with PURGE when nobody needs it")

@@ -16,7 +16,7 @@ from services.executor.ports import TableFound
 
 BEGINS_ANEW: Final[frozenset[RefreshMode]] = frozenset({"full", "new_only"})
 """An empty table takes the place of the one that was there."""
-MOVES_THE_TABLE: Final[frozenset[RefreshMode]] = BEGINS_ANEW | {"undo"}
+MOVES_THE_TABLE: Final[frozenset[RefreshMode]] = BEGINS_ANEW | {"undo", "delete_with_table"}
 """The table that stands there gets another name. The others leave it as it is."""
 HOLDS_A_NAME = Struct((Field("this_table_only_holds_a_name", "boolean"),))
 """The columns of a table that is nothing but a name that is taken."""

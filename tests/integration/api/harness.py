@@ -30,10 +30,12 @@ from services.api.health.checks import Check
 from services.api.http import build_http
 from services.api.ingestions.handlers import Ingestions
 from services.api.reconciliations.handlers import Reconciliations
+from services.api.refresh.deletion import Deletions
 from services.api.refresh.handlers import Refreshes
 from services.api.refresh.impact import Impacts
 from services.api.refresh.projector import RefreshProjector
 from services.api.refresh.reminder import RefreshReminder
+from services.api.refresh.word import ExecutorsWord
 from services.api.runs.handlers import Runs
 from services.api.runs.live import LiveRuns
 from services.api.runs.projector import Projector
@@ -170,8 +172,10 @@ async def api_under_test(
     messages = Outbox(source="autoloader/api", wake=relay.poke)
     runs = Runs(database, clusters, messages, relay, topic_prefix="autoloader", broker="kafka:9092")
     live_runs = LiveRuns(runs.changed, listeners_max=3, interval=timedelta(seconds=0.01))
+    word = ExecutorsWord(database, wait=timedelta(seconds=1))
     app = build_http(
         ingestions=Ingestions(database, box, clusters, messages),
+        deletions=Deletions(database, clusters, messages, word, kept_for=KEPT_FOR),
         runs=runs,
         live_runs=live_runs,
         reconciliations=Reconciliations(database, clusters, messages),
@@ -181,7 +185,7 @@ async def api_under_test(
             clusters,
             messages,
             Impacts(database, objects, Speed(), Prices()),
-            wait=timedelta(seconds=1),
+            word,
             kept_for=KEPT_FOR,
         ),
         files=Files(database, box, objects),

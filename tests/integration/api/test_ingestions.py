@@ -104,18 +104,6 @@ async def test_delete_forgets_the_ingestion_and_its_secret(api: ApiUnderTest) ->
     ]
 
 
-async def test_delete_waits_for_the_run(api: ApiUnderTest) -> None:
-    """409 names the run; once it has ended, the ingestion can go."""
-    created = await api.create()
-    path = f"{INGESTIONS}/{created['id']}"
-    run_id = await api.request_run(created["id"])
-    refused = await api.client.delete(path)
-    assert (refused.status_code, refused.json()["code"]) == (409, "run_active")
-    assert run_id in refused.json()["detail"]
-    await api.end(created["id"], run_id)
-    assert (await api.client.delete(path)).status_code == 204
-
-
 async def test_changes_at_once_are_all_counted(api: ApiUnderTest) -> None:
     """Each PATCH sees the one before it: no change is lost."""
     created = await api.create()

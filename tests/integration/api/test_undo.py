@@ -1,6 +1,6 @@
 """Undoing refreshes as clients ask for it."""
 
-from datetime import timedelta
+from datetime import UTC, datetime, timedelta
 from typing import Any
 from uuid import UUID, uuid4
 
@@ -17,7 +17,7 @@ pytestmark = pytest.mark.asyncio
 
 async def refreshed(api: ApiUnderTest, ingestion_id: str, **changes: Any) -> RefreshTable:
     command = await asked(api, ingestion_id, auto_run=False)
-    await api.refreshes.on_refreshed(envelope(done(command, **changes)))
+    await api.refreshes.on_refreshed(envelope(done(command, occurred_at=datetime.now(UTC), **changes)))
     return command
 
 
@@ -83,7 +83,7 @@ async def test_an_undo_is_refused_with_its_reason(api: ApiUnderTest) -> None:
     created = await api.create()
     command = await asked(api, created["id"], auto_run=False)
     assert "refresh_active" == await refusal(api, created["id"], command.refresh_id)
-    await api.refreshes.on_refreshed(envelope(done(command)))
+    await api.refreshes.on_refreshed(envelope(done(command, occurred_at=datetime.now(UTC))))
     second = await refreshed(api, created["id"])
     assert "refreshed_since" == await refusal(api, created["id"], command.refresh_id)
     await undo(api, created["id"], second.refresh_id)

@@ -327,3 +327,17 @@ def test_deleting_asks_and_names_what_stays(api: MadeUpApi, call: Call) -> None:
     asked = call("ingestion", "delete", ID, answer="y\n")
     assert 0 == asked.exit_code
     assert "lake.demo.flights stays" in asked.stdout
+    assert "keep" == api.asked[-1].url.params["table"]
+
+
+def test_a_dropped_table_is_told_where_it_is(api: MadeUpApi, call: Call) -> None:
+    """And that it is not known yet, if it is not."""
+    api.on(f"GET /{ID}", ingestion())
+    done = {"operation": "table_dropped", "status": "success", "details": "kept as x"}
+    api.on(f"DELETE /{ID}", {"status": "accepted", "message": "gone", "operations": [done]}, status=202)
+    dropped = call("ingestion", "delete", ID, "--drop-table", answer="y\n")
+    assert (0, "drop") == (dropped.exit_code, api.asked[-1].url.params["table"]), dropped.output
+    assert "lake.demo.flights gets another name" in dropped.stdout
+    assert "kept as x" in dropped.stdout
+    api.on(f"DELETE /{ID}", {"status": "partial_failure", "message": "not done: Spark is away"}, status=202)
+    assert 1 == call("ingestion", "delete", ID, "--drop-table", "--yes").exit_code
