@@ -24,7 +24,7 @@ import boto3
 
 from libs.common.contracts.definition import Credentials, Destination
 from libs.common.ids import new_batch_id, new_ingestion_id
-from libs.common.ledger.model import FileVersion
+from libs.common.ledger.model import FileVersion, tags
 from libs.common.objects.s3 import S3Objects
 from services.executor.adapters.spark_sessions import BatchSession, SessionKey, open_session
 from services.executor.adapters.spark_table import SparkTable
@@ -110,7 +110,7 @@ class Bench:
         schema = await self.table.schema()
         assert schema is not None
         staged = await self.table.stage(batch, schema, wap_id, _PROPERTIES)
-        now = await self.objects.versions(self.bucket, [f.key for f in batch], None)
+        now = tags(await self.objects.versions(self.bucket, [f.key for f in batch], None))
         verdict = audit(batch, staged, now)
         assert isinstance(verdict, Clean), verdict
         await self.table.history(self.ingestion_id)

@@ -49,6 +49,38 @@ class Accepted(_Answer):
     queued: bool = False
 
 
+class Predicted(_Answer):
+    files: int
+    size_bytes: int
+    records: int | None
+    snapshots: int
+    duration_seconds: float | None
+    cost_usd: float | None
+
+
+class PlanFile(_Answer):
+    key: str
+    size_bytes: int
+    last_modified: datetime
+
+
+class NextSteps(_Answer):
+    to_proceed: str
+
+
+class Plan(_Answer):
+    """What would be loaded, exactly."""
+
+    id: UUID
+    kind: str
+    predicted: Predicted
+    first_files: tuple[PlanFile, ...]
+    files_skipped: int
+    files_refused: int
+    notes: tuple[str, ...]
+    next_steps: NextSteps
+
+
 class Audit(_Answer):
     """An audit that was asked for; ``report`` when it is done, ``problem`` when it failed."""
 

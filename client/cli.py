@@ -3,8 +3,10 @@
 import typer
 
 from client.commands.audits import audit, rebuild_ledger
+from client.commands.backfills import backfill
 from client.commands.files import explain, files
 from client.commands.ingestions import app as ingestion
+from client.commands.plans import plan
 from client.commands.refreshes import clear_history, refresh, refreshes, undo_refresh
 from client.commands.runs import cancel, retry, run, runs
 from client.dead_letters.command import app as dead_letters
@@ -17,6 +19,8 @@ app = typer.Typer(
 app.add_typer(ingestion, name="ingestion")
 app.command()(run)
 app.command()(runs)
+app.command()(backfill)
+app.command()(plan)
 app.command()(cancel)
 app.command()(retry)
 app.command()(files)

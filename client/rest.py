@@ -12,7 +12,7 @@ from uuid import UUID, uuid4
 
 import httpx
 
-from client.answers import Accepted, Audit, Explanation, File, Ingestion, Rebuild, Refresh, Run
+from client.answers import Accepted, Audit, Explanation, File, Ingestion, Plan, Rebuild, Refresh, Run
 from client.sse import events_of
 from libs.common.errors import AutoloaderError
 
@@ -122,8 +122,15 @@ class AutoloaderClient:
         answer = self._call("DELETE", f"/api/v1/ingestions/{ingestion_id}", params=fate, timeout=SLOW_S)
         return None if answer is None else Refresh.model_validate(answer)
 
-    def start_run(self, ingestion_id: UUID) -> Accepted:
-        return Accepted.model_validate(self._call("POST", f"/api/v1/ingestions/{ingestion_id}/run"))
+    def start_run(self, ingestion_id: UUID, *, plan_id: UUID | None = None) -> Accepted:
+        """A run of what is new; with ``plan_id``, of exactly the files of that plan."""
+        body = {} if plan_id is None else {"json": {"plan_id": str(plan_id)}}
+        return Accepted.model_validate(self._call("POST", f"/api/v1/ingestions/{ingestion_id}/run", **body))
+
+    def make_plan(self, ingestion_id: UUID, asked: Mapping[str, Any]) -> Plan:
+        """What would be loaded, from the body that docs of ``POST …/plan`` describe. Nothing is."""
+        answer = self._call("POST", f"/api/v1/ingestions/{ingestion_id}/plan", json=dict(asked), timeout=SLOW_S)
+        return Plan.model_validate(answer)
 
     def run(self, ingestion_id: UUID, run_id: UUID) -> Run:
         return Run.model_validate(self._call("GET", f"/api/v1/ingestions/{ingestion_id}/runs/{run_id}"))
@@ -146,6 +153,12 @@ class AutoloaderClient:
         """The newest runs (at most 100), newest first."""
         page = self._call("GET", f"/api/v1/ingestions/{ingestion_id}/runs", params={"limit": _PAGE})
         return [Run.model_validate(run) for run in page]
+
+    def backfill(self, ingestion_id: UUID, part: Mapping[str, Any]) -> Accepted:
+        """A run, in the lane of backfills, of the part of the source that the body of ``POST …/backfill`` describes."""
+        return Accepted.model_validate(
+            self._call("POST", f"/api/v1/ingestions/{ingestion_id}/backfill", json=dict(part))
+        )
 
     def retry_run(self, ingestion_id: UUID, run_id: UUID) -> Accepted:
         """A new run of what that one could not load."""

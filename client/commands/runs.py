@@ -24,11 +24,17 @@ Watch = Annotated[
 ]
 
 
-def run(ingestion: Which, watch: Watch = False, api: Api = DEFAULT_API_URL, as_json: Json = False) -> None:
+def run(
+    ingestion: Which,
+    watch: Watch = False,
+    plan: Annotated[UUID | None, typer.Option(help="Load exactly the files of this plan, or none.")] = None,
+    api: Api = DEFAULT_API_URL,
+    as_json: Json = False,
+) -> None:
     """Load what is new."""
     with connected(api) as client:
         ingestion_id = found(client, ingestion)
-        _see_to(client, ingestion_id, client.start_run(ingestion_id), watch=watch, as_json=as_json)
+        see_to(client, ingestion_id, client.start_run(ingestion_id, plan_id=plan), watch=watch, as_json=as_json)
 
 
 def retry(
@@ -37,7 +43,7 @@ def retry(
     """Read again what a run could not load, and nothing else."""
     with connected(api) as client:
         ingestion_id = found(client, ingestion)
-        _see_to(client, ingestion_id, client.retry_run(ingestion_id, failed), watch=watch, as_json=as_json)
+        see_to(client, ingestion_id, client.retry_run(ingestion_id, failed), watch=watch, as_json=as_json)
 
 
 def cancel(ingestion: Which, which: WhichRun, api: Api = DEFAULT_API_URL) -> None:
@@ -121,7 +127,8 @@ def _states(client: AutoloaderClient, ingestion_id: UUID, run_id: UUID) -> Itera
         time.sleep(POLL_S)
 
 
-def _see_to(client: AutoloaderClient, ingestion_id: UUID, accepted: Accepted, *, watch: bool, as_json: bool) -> None:
+def see_to(client: AutoloaderClient, ingestion_id: UUID, accepted: Accepted, *, watch: bool, as_json: bool) -> None:
+    """Follows a run that was accepted to its end, or says that it was."""
     if watch:
         _show(watched(client, ingestion_id, accepted.run_id), as_json=as_json)
         return

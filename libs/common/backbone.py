@@ -59,9 +59,18 @@ class Backbone:
         service.add_task("topics", self._keep_topics)
         service.add_task("relay", self.relay.run)
 
-    def subscribe(self, service: Service, subscriptions: Subscriptions, *, consumer: str, concurrency: int) -> None:
+    def subscribe(
+        self,
+        service: Service,
+        subscriptions: Subscriptions,
+        *,
+        consumer: str,
+        concurrency: int,
+        apart: Mapping[Topic, int] | None = None,
+    ) -> None:
         """Adds one consumer loop per topic, each in a group of its own: a rebalance of one topic must not disturb the
-        others. Groups are called ``<prefix>-<consumer>-<topic>``."""
+        others. Groups are called ``<prefix>-<consumer>-<topic>``. Each handles ``concurrency`` messages at once;
+        ``apart`` says how many it is for topics that have another number."""
         settings = self.settings
         for topic, handlers in subscriptions.items():
             name = f"{consumer}-{topic.suffix.split('.')[0]}"
@@ -72,7 +81,8 @@ class Backbone:
                 f"{name}-{settings.instance_id}",
                 settings.kafka_static_member,
             )
-            loop = ConsumerLoop(kafka, handlers, DeadLetters(self.publisher), concurrency=concurrency, name=name)
+            at_once = (apart or {}).get(topic, concurrency)
+            loop = ConsumerLoop(kafka, handlers, DeadLetters(self.publisher), concurrency=at_once, name=name)
             service.add_task(name, loop.run, request_stop=loop.request_stop)
 
     async def _keep_topics(self) -> None:

@@ -20,6 +20,7 @@ from services.api.health.checks import database_check
 from services.api.http import HttpServer, build_http
 from services.api.ingestions.handlers import Ingestions
 from services.api.late_objects import LateObjects
+from services.api.plans.handlers import Plans
 from services.api.reconciliations.handlers import Reconciliations
 from services.api.refresh.deletion import Deletions
 from services.api.refresh.handlers import Refreshes
@@ -30,6 +31,7 @@ from services.api.refresh.word import ExecutorsWord
 from services.api.runs.handlers import Runs
 from services.api.runs.live import LiveRuns
 from services.api.runs.projector import CONSUMER, Projector
+from services.api.runs.requests import RunRequests
 from services.api.runs.sweeper import Sweeper
 from services.api.settings import ApiSettings
 from services.api.subscriptions import subscriptions
@@ -54,6 +56,16 @@ def build_rest(settings: ApiSettings, backbone: Backbone, objects: ObjectStore, 
         deletions=Deletions(backbone.database, clusters, backbone.outbox, word, kept_for=kept_for),
         runs=_runs(settings, backbone),
         live_runs=live_runs,
+        run_requests=RunRequests(backbone.database, clusters, backbone.outbox),
+        plans=Plans(
+            backbone.database,
+            box,
+            clusters,
+            objects,
+            settings.speed(),
+            settings.prices(),
+            files_max=settings.plan_files_max,
+        ),
         reconciliations=Reconciliations(backbone.database, clusters, backbone.outbox),
         refreshes=Refreshes(
             backbone.database,
@@ -128,11 +140,12 @@ def build_service(settings: ApiSettings) -> Service:
 def _runs(settings: ApiSettings, backbone: Backbone) -> Runs:
     return Runs(
         backbone.database,
-        Clusters(settings.clusters),
         backbone.outbox,
         backbone.relay,
         topic_prefix=settings.topic_prefix,
         broker=settings.kafka_bootstrap,
+        speed=settings.speed(),
+        prices=settings.prices(),
     )
 
 

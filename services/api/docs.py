@@ -15,6 +15,7 @@ OnceHeader = Annotated[Once | None, Depends(once_of)]
 TAGS = [
     {"name": "ingestions", "description": "What is kept up to date: a source, a format, a table."},
     {"name": "runs", "description": "Having files loaded, and following it."},
+    {"name": "plans", "description": "What would be loaded, before it is."},
     {"name": "refresh", "description": "Beginning a table anew, and taking it back."},
     {"name": "files", "description": "What became of each file, and why."},
     {"name": "audits", "description": "Whether bucket, ledger and table agree, and bringing a lost ledger back."},

@@ -24,6 +24,8 @@ from services.api.health import routes as health_routes
 from services.api.health.checks import Check
 from services.api.ingestions import routes as ingestions_routes
 from services.api.ingestions.handlers import Ingestions
+from services.api.plans import routes as plans_routes
+from services.api.plans.handlers import Plans
 from services.api.reconciliations import routes as reconciliations_routes
 from services.api.reconciliations.handlers import Reconciliations
 from services.api.refresh import routes as refresh_routes
@@ -33,6 +35,7 @@ from services.api.requests import RequestScope
 from services.api.runs import routes as runs_routes
 from services.api.runs.handlers import Runs
 from services.api.runs.live import LiveRuns
+from services.api.runs.requests import RunRequests
 
 PREFIX = "/api/v1"
 VERSION = "0.1.0"
@@ -50,6 +53,8 @@ def build_http(
     deletions: Deletions,
     runs: Runs,
     live_runs: LiveRuns,
+    run_requests: RunRequests,
+    plans: Plans,
     reconciliations: Reconciliations,
     refreshes: Refreshes,
     files: Files,
@@ -71,7 +76,8 @@ def build_http(
     versioned = APIRouter(prefix=PREFIX)
     versioned.include_router(costs_routes.router(costs, caller))
     versioned.include_router(ingestions_routes.router(ingestions, deletions, caller))
-    versioned.include_router(runs_routes.router(runs, live_runs, caller))
+    versioned.include_router(runs_routes.router(runs, run_requests, live_runs, caller))
+    versioned.include_router(plans_routes.router(plans, caller))
     versioned.include_router(reconciliations_routes.router(reconciliations, caller))
     versioned.include_router(refresh_routes.router(refreshes, caller))
     versioned.include_router(files_routes.router(files, caller))

@@ -24,7 +24,7 @@ class LateObjects:
 
     async def versions(
         self, bucket: str, keys: Iterable[str], credentials: Credentials | None
-    ) -> dict[str, str | None]:
+    ) -> dict[str, FileVersion | None]:
         return await (await self._objects()).versions(bucket, keys, credentials)
 
     async def keep_open(self) -> None:

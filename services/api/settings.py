@@ -23,6 +23,9 @@ class ApiSettings(CommonSettings):
     refresh_undo_days: float = Field(
         default=7, ge=0, description="Days for which a refresh can be undone: that long its old table has to be kept."
     )
+    plan_files_max: int = Field(
+        default=100_000, ge=1, description="Files that one plan names, at most; a larger one is refused."
+    )
     cost_cores: int = Field(default=2, ge=1, description="Cores of the Spark cluster, for estimates.")
     cost_mb_per_core_s: float = Field(
         default=12, gt=0, description="10^6 bytes of source files that a core loads in a second, for estimates."

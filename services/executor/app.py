@@ -4,6 +4,7 @@ from datetime import timedelta
 
 from libs.common.aside import Aside
 from libs.common.backbone import Backbone, default_access
+from libs.common.contracts.topics import BACKFILL_BATCHES
 from libs.common.ledger.batches import BatchLedger
 from libs.common.ledger.rebuilds import LedgerRebuild
 from libs.common.ledger.reconciliations import Reconciliations
@@ -41,8 +42,8 @@ def build_service(settings: ExecutorSettings) -> Service:
     objects = S3Objects(default_access(settings))
     sessions = SparkSessions(
         # A retired session is stopped in a thread too, and must not take one away from a batch.
-        threads=2 * settings.batches_at_once + 4,
-        idle_max=settings.batches_at_once,
+        threads=2 * (settings.batches_at_once + settings.backfill_batches_at_once) + 4,
+        idle_max=settings.batches_at_once + settings.backfill_batches_at_once,
         call_timeout_s=settings.spark_call_timeout_s,
     )
     tables = SparkTables(sessions, settings.clusters)
@@ -83,5 +84,6 @@ def build_service(settings: ExecutorSettings) -> Service:
         subscriptions(batches, refreshes, reconciler),
         consumer=CONSUMER,
         concurrency=settings.batches_at_once,
+        apart={BACKFILL_BATCHES: settings.backfill_batches_at_once},
     )
     return service

@@ -17,7 +17,7 @@ from dataclasses import dataclass, field
 from libs.common.contracts.events import Problem
 from libs.common.errors import AutoloaderError, Permanent, Temporary
 from libs.common.failpoints import failpoint
-from libs.common.ledger.model import BatchClaim, BurnVerdict, Fate, FileVersion, PublishedBatch, Standing
+from libs.common.ledger.model import BatchClaim, BurnVerdict, Fate, FileVersion, PublishedBatch, Standing, tags
 from libs.common.ledger.states import BatchState, FileState
 from libs.common.objects.ports import ObjectStore
 from libs.common.storage.definitions import RunDefinition
@@ -128,7 +128,8 @@ class CommitProtocol:
             await self._burn(claim, table, verdict)
 
     async def _versions(self, order: RunDefinition, files: Sequence[FileVersion]) -> Mapping[str, str | None]:
-        return await self._objects.versions(order.definition.source.bucket, [f.key for f in files], order.credentials)
+        bucket, keys = order.definition.source.bucket, [f.key for f in files]
+        return tags(await self._objects.versions(bucket, keys, order.credentials))
 
     async def _set_aside(self, claim: BatchClaim, table: Table, verdict: BurnVerdict) -> None:
         """Burns in the table only what can be there."""

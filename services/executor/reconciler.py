@@ -3,20 +3,21 @@
 A request that stops half-way is begun again by whoever takes it next; every step may be repeated.
 """
 
-from collections.abc import AsyncIterator, Mapping, Sequence
+from collections.abc import AsyncIterator, Callable, Mapping, Sequence
 from datetime import timedelta
 from typing import Any, Protocol
 from uuid import UUID
 
 from libs.common.contracts.codec import Envelope
 from libs.common.contracts.events import AuditIngestion, Problem, RebuildLedger
+from libs.common.contracts.scope import ANY_AGE
 from libs.common.errors import AutoloaderError, Fenced, Permanent, Temporary
 from libs.common.heartbeat import holding
 from libs.common.ledger.model import FileVersion
 from libs.common.ledger.reconciliations import ReconciliationClaim, Reconciliations
 from libs.common.logs import get_logger
-from libs.common.objects.pattern import Pattern
 from libs.common.objects.ports import ObjectStore
+from libs.common.selection.wanted import Wanted, left_for_its_age
 from libs.common.storage.definitions import RunDefinition, RunDefinitions
 from services.executor.domain.reconcile import Comparison, LedgerSide, settled
 from services.executor.domain.story import TableStory
@@ -111,23 +112,29 @@ class Reconciler:
             batches=settled(before, await self._requests.batches(claim.ingestion_id)),
             files_committed=await self._requests.files_committed(claim.ingestion_id, claim.generation),
         )
-        comparison = Comparison(str(claim.ingestion_id), claim.generation, ledger, story or TableStory())
+        comparison = Comparison(
+            str(claim.ingestion_id), claim.generation, ledger, story or TableStory(), is_left=_is_left_by(order)
+        )
         async for page in self._bucket(order):
             digests = [f.digest for f in page]
             comparison.page(page, await self._requests.versions(claim.ingestion_id, claim.generation, digests))
         return comparison.report().model_dump(mode="json")
 
     async def _bucket(self, order: RunDefinition) -> AsyncIterator[Sequence[FileVersion]]:
-        """The source's files as the scanner would see them, page by page."""
+        """The source's files as scanners see them, page by page; also those that are left to backfills."""
         source = order.definition.source
-        pattern = Pattern(source.file_pattern)
+        rules = Wanted(source, order.created_at, ANY_AGE)
         async for page in self._objects.pages(source.bucket, source.prefix, order.credentials):
-            wanted = [f for f in page if not f.is_folder_marker and pattern.matches(f.key, source.prefix)]
-            if wanted:
+            if wanted := rules.of(page):
                 yield wanted
 
     async def _fail(self, claim: ReconciliationClaim, error: AutoloaderError) -> None:
         await self._rebuilds.give_up(claim, Problem(error_type=error.code, message=error.message, hint=error.hint))
+
+
+def _is_left_by(order: RunDefinition) -> Callable[[FileVersion], bool]:
+    source, created_at = order.definition.source, order.created_at
+    return lambda f: left_for_its_age(source, created_at, f.last_modified) is not None
 
 
 def _internal_error(claim: ReconciliationClaim) -> Problem:

@@ -11,6 +11,12 @@ class ExecutorSettings(CommonSettings):
     batches_at_once: int = Field(
         default=2, ge=1, description="Batches that one executor writes at the same time, each in its own Spark session."
     )
+    backfill_batches_at_once: int = Field(
+        default=1,
+        ge=1,
+        description="Batches of backfills that one executor writes at the same time, beside the others: what is fresh "
+        "never waits behind them.",
+    )
     attempts_max: int = Field(
         default=4, ge=1, description="Attempts at a batch in a row before its files are left to the next run."
     )

@@ -2,7 +2,7 @@
 
 from libs.common.backbone import Subscriptions
 from libs.common.contracts.events import AuditIngestion, FileBatchPlanned, RebuildLedger, RefreshTable
-from libs.common.contracts.topics import FILE_BATCHES, TABLE_COMMANDS
+from libs.common.contracts.topics import BACKFILL_BATCHES, FILE_BATCHES, TABLE_COMMANDS
 from services.executor.handlers import Batches
 from services.executor.reconciler import Reconciler
 from services.executor.refresh import Refreshes
@@ -12,6 +12,7 @@ def subscriptions(batches: Batches, refreshes: Refreshes, reconciler: Reconciler
     """The table."""
     return {
         FILE_BATCHES: {FileBatchPlanned: batches.on_file_batch_planned},
+        BACKFILL_BATCHES: {FileBatchPlanned: batches.on_file_batch_planned},
         TABLE_COMMANDS: {
             RefreshTable: refreshes.on_refresh_table,
             AuditIngestion: reconciler.on_command,

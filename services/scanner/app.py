@@ -9,6 +9,8 @@ from libs.common.objects.s3 import S3Objects
 from libs.common.secrets import SecretBox
 from libs.common.service import Service
 from libs.common.storage.definitions import RunDefinitions
+from libs.common.storage.plans import PlannedFiles
+from services.scanner.candidates import Candidates
 from services.scanner.handlers import Scans
 from services.scanner.settings import ScannerSettings
 from services.scanner.subscriptions import subscriptions
@@ -29,8 +31,13 @@ def build_service(settings: ScannerSettings) -> Service:
     ledger = ScanLedger(backbone.database, backbone.outbox, owner=settings.instance_id, lease=lease)
     definitions = RunDefinitions(backbone.database, SecretBox(settings.require_secret_key()))
     objects = S3Objects(default_access(settings))
+    candidates = Candidates(ledger, objects, PlannedFiles(backbone.database))
     scans = Scans(
-        ledger, definitions, objects, heartbeat=lease / 3, aside=Aside.for_sweeps(sweep_interval, backbone.database.now)
+        ledger,
+        definitions,
+        candidates,
+        heartbeat=lease / 3,
+        aside=Aside.for_sweeps(sweep_interval, backbone.database.now),
     )
 
     service = Service("scanner")

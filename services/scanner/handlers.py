@@ -12,7 +12,6 @@ from uuid import UUID
 
 from libs.common.aside import CLOCK_SKEWED, Aside
 from libs.common.contracts.codec import Envelope
-from libs.common.contracts.definition import Source
 from libs.common.contracts.events import Problem, RunRequested
 from libs.common.errors import AutoloaderError, Fenced, Permanent, Temporary
 from libs.common.failpoints import failpoint
@@ -21,11 +20,12 @@ from libs.common.ids import IngestionId, RunId
 from libs.common.ledger.model import FileVersion, Page, ScanClaim
 from libs.common.ledger.scans import ScanLedger
 from libs.common.logs import get_logger
-from libs.common.objects.pattern import Pattern
-from libs.common.objects.ports import ObjectStore
+from libs.common.selection.caps import Cap, limited
+from libs.common.selection.select import select
+from libs.common.selection.wanted import Wanted
 from libs.common.storage.definitions import RunDefinition, RunDefinitions
+from services.scanner.candidates import Candidates
 from services.scanner.domain.planning import BatchPlanner, Limits
-from services.scanner.domain.selection import select
 
 BUG_ATTEMPTS_MAX = 5
 """A listing that ends with a bug of ours is begun again; the one with this number is the last."""
@@ -38,7 +38,8 @@ class _Seen:
     """What the listing has shown so far."""
 
     objects: int = 0
-    matching: int = 0
+    named: int = 0
+    of_age: int = 0
     skipped: int = 0
 
 
@@ -49,14 +50,14 @@ class Scans:
         self,
         ledger: ScanLedger,
         definitions: RunDefinitions,
-        objects: ObjectStore,
+        candidates: Candidates,
         *,
         heartbeat: timedelta,
         aside: Aside,
     ) -> None:
         self._ledger = ledger
         self._definitions = definitions
-        self._objects = objects
+        self._candidates = candidates
         self._heartbeat = heartbeat
         self.aside = aside
 
@@ -84,9 +85,11 @@ class Scans:
                 if (halt := await self._ledger.halt_of(claim)) is not None:
                     raise Permanent(halt.message, code=halt.error_type, hint=halt.hint)
                 seen = await self._list(claim, order)
-            log.info("scan.completed", objects=seen.objects, matching=seen.matching, skipped=seen.skipped)
+            log.info("scan.completed", objects=seen.objects, matching=seen.of_age, skipped=seen.skipped)
         except Fenced:
             log.warning("scan.fenced")
+            # If the claim is good still, a run in the other lane was faster at a file: the next look shows that.
+            await self._give_back(claim)
             raise
         except (Permanent, Temporary) as error:
             if await self._is_for_another_claim(claim, error):
@@ -119,10 +122,12 @@ class Scans:
     async def _list(self, claim: ScanClaim, order: RunDefinition) -> _Seen:
         source = order.definition.source
         planner = BatchPlanner(Limits(source.max_files_per_trigger, source.max_bytes_per_trigger))
-        seen = _Seen()
-        async for files in self._matching(source, order, seen):
+        seen, cap = _Seen(), Cap.of(order.scope)
+        if claim.attempt > 1:
+            cap.count(*await self._ledger.taken(claim))
+        async for files in self._wanted(claim, order, seen):
             known = await self._ledger.known(claim, files)
-            found = select(files, known, claim.run_id, retry_of=order.retry_of)
+            found = limited(select(files, known, claim.run_id, retry_of=order.retry_of), cap)
             seen.skipped += found.skipped
             page = Page(
                 taken=found.taken,
@@ -135,36 +140,51 @@ class Scans:
             if page.taken or page.refused or page.batches:
                 await self._ledger.record(claim, page)
             failpoint("scan.after_page")
+            if cap.is_reached and claim.attempt == 1:
+                break  # a later attempt lists on: what an earlier one took and this one does not see is told as gone
         failpoint("scan.before_done")
         last = Page(batches=planner.rest(), files_skipped=seen.skipped)
-        await self._ledger.complete(claim, last, _warnings(source, seen))
+        await self._ledger.complete(claim, last, (*_warnings(order, seen), *cap.warnings()))
         return seen
 
-    async def _matching(
-        self, source: Source, order: RunDefinition, seen: _Seen
+    async def _wanted(
+        self, claim: ScanClaim, order: RunDefinition, seen: _Seen
     ) -> AsyncIterator[Sequence[FileVersion]]:
+        """What the run wants of its source, page by page."""
         try:
-            pattern = Pattern(source.file_pattern)
+            wanted = Wanted(order.definition.source, order.created_at, order.scope)
         except ValueError as e:
             raise Permanent(str(e), code="bad_file_pattern", hint="correct source.file_pattern") from e
-        async for page in self._objects.pages(source.bucket, source.prefix, order.credentials):
+        async for page in self._candidates.pages(claim, order, wanted):
             files = [f for f in page if not f.is_folder_marker]
-            matching = [f for f in files if pattern.matches(f.key, source.prefix)]
+            named = [f for f in files if wanted.is_named(f.key)]
+            of_age = [f for f in named if wanted.too_old_or_new(f) is None]
             seen.objects += len(files)
-            seen.matching += len(matching)
-            if matching:
-                yield matching
+            seen.named += len(named)
+            seen.of_age += len(of_age)
+            if of_age:
+                yield of_age
 
 
-def _warnings(source: Source, seen: _Seen) -> tuple[str, ...]:
-    """What a user who sees zero files wants to know."""
+def _warnings(order: RunDefinition, seen: _Seen) -> tuple[str, ...]:
+    """What a user who sees fewer files than expected wants to know."""
+    source, scope = order.definition.source, order.scope
+    if scope.keys is not None:
+        missing = len(scope.keys) - seen.named
+        return (f"{missing:,} of the {len(scope.keys):,} keys are not there, or are not the source's",) * bool(missing)
+    if seen.objects == 0 and scope.prefix is not None:
+        return (f"there is no object of the source whose key begins with {scope.prefix!r}",)
     if seen.objects == 0:
         return (f"there is no object under {source.path}; check source.path if you expected some",)
-    if seen.matching == 0:
+    if seen.named == 0 and scope.key_regex is not None:
+        return (f"none of {seen.objects:,} objects matches {source.file_pattern!r} and {scope.key_regex!r}",)
+    if seen.named == 0:
         return (
             f"none of the {seen.objects:,} objects under {source.path} matches {source.file_pattern!r}; "
             "check source.file_pattern",
         )
+    if seen.of_age == 0:
+        return (f"all of the {seen.named:,} matching objects are left out for the time at which they were written",)
     return ()
 
 

@@ -2,10 +2,13 @@
 
 from libs.common.backbone import Subscriptions
 from libs.common.contracts.events import RunRequested
-from libs.common.contracts.topics import RUN_REQUESTS
+from libs.common.contracts.topics import BACKFILL_REQUESTS, RUN_REQUESTS
 from services.scanner.handlers import Scans
 
 
 def subscriptions(scans: Scans) -> Subscriptions:
     """The table."""
-    return {RUN_REQUESTS: {RunRequested: scans.on_run_requested}}
+    return {
+        RUN_REQUESTS: {RunRequested: scans.on_run_requested},
+        BACKFILL_REQUESTS: {RunRequested: scans.on_run_requested},
+    }

@@ -5,6 +5,7 @@ services/api/refresh are what it has to agree with.
 """
 
 from dataclasses import dataclass, replace
+from datetime import UTC, datetime
 from uuid import UUID
 
 from libs.common.contracts.definition import Definition
@@ -25,6 +26,7 @@ from libs.common.storage.definitions import RunDefinition
 from tests.support.memory_ledger import MemoryLedger, RunRow
 from tests.support.memory_ledger.cancellations import cancel_run
 
+_LONG_AGO = datetime(2025, 1, 1, tzinfo=UTC)
 _TENANT = TenantId("t")
 
 
@@ -210,4 +212,5 @@ class Api:
             trigger=trigger,
             definition=self._definition,
             credentials=None,
+            created_at=_LONG_AGO,
         )

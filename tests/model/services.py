@@ -13,11 +13,13 @@ from libs.common.ledger.batches import BatchLedger
 from libs.common.ledger.refreshes import RefreshLedger
 from libs.common.ledger.scans import ScanLedger
 from libs.common.storage.definitions import RunDefinition, RunDefinitions
+from libs.common.storage.plans import PlannedFiles
 from services.executor.commit import CommitProtocol
 from services.executor.handlers import Batches, Patience
 from services.executor.ports import Table, TablePlace
 from services.executor.refresh import Refreshes
 from services.executor.table_lanes import TableLanes
+from services.scanner.candidates import Candidates
 from services.scanner.handlers import Scans
 from tests.model.api import Api
 from tests.model.process import Process
@@ -60,10 +62,11 @@ class Services:
         await self._refreshes(process).work_on(refresh_id)
 
     def _scans(self, process: Process) -> Scans:
+        ledger = cast("ScanLedger", process.around_ledger(self.ledger.scanner(owner=process.name)))
         return Scans(
-            cast("ScanLedger", process.around_ledger(self.ledger.scanner(owner=process.name))),
+            ledger,
             cast("RunDefinitions", process.around_ledger(self.api)),
-            process.around_objects(self.objects),
+            Candidates(ledger, process.around_objects(self.objects), cast("PlannedFiles", None)),
             heartbeat=NEVER,
             aside=Aside(timedelta(), the_same_time),
         )

@@ -11,7 +11,7 @@ import pytest
 from hypothesis import assume, given, reject
 from hypothesis import strategies as st
 
-from libs.common.objects.pattern import Pattern
+from libs.common.selection.pattern import Pattern
 
 # A pattern as a tree, and a matcher that tries everything. Texts are short, so it may.
 Atom = tuple[str, ...]

@@ -11,7 +11,7 @@ from hypothesis import strategies as st
 from libs.common.ids import RunId
 from libs.common.ledger.model import FileVersion, KnownVersion, digest_of
 from libs.common.ledger.states import LIVE_FILE_STATES, FileState
-from services.scanner.domain.selection import Selection, select
+from libs.common.selection.select import Selection, select
 
 RUN, OTHER = RunId(UUID(int=1)), RunId(UUID(int=2))
 FILES = st.builds(

@@ -65,13 +65,13 @@ class MemoryObjects:
 
     async def versions(
         self, bucket: str, keys: Iterable[str], credentials: Credentials | None
-    ) -> dict[str, str | None]:
+    ) -> dict[str, FileVersion | None]:
         await asyncio.sleep(0)
         if self.access is not None and credentials != self.access:
             raise _denied(bucket)
         # As with S3: a HEAD cannot tell a missing bucket from a missing key.
         objects = self.buckets.get(bucket, {})
-        return {key: objects[key].version_tag if key in objects else None for key in keys}
+        return {key: objects.get(key) for key in keys}
 
     def _opened(self, bucket: str, credentials: Credentials | None) -> dict[str, FileVersion]:
         if self.access is not None and credentials != self.access:

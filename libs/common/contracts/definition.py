@@ -7,7 +7,7 @@ unencrypted) and the frozen copy that every run carries, so a run keeps the defi
 import re
 from typing import Any, Literal
 
-from pydantic import BaseModel, ConfigDict, Field, field_validator, model_validator
+from pydantic import AwareDatetime, BaseModel, ConfigDict, Field, field_validator, model_validator
 
 # A bucket name as S3 allows it; the looser legacy names of us-east-1 are refused by every current server.
 _BUCKET = re.compile(r"[a-z0-9][a-z0-9.-]{1,61}[a-z0-9]")
@@ -66,6 +66,15 @@ class Source(_Part):
     max_bytes_per_trigger: int = Field(
         default=1024**3, ge=1, description="Bytes in one batch, at most; a larger single file is a batch of its own."
     )
+    include_existing_files: bool = Field(
+        default=True, description="False: objects written before the ingestion was made are left to backfills."
+    )
+    modified_after: AwareDatetime | None = Field(
+        default=None, description="Objects written then or before are left to backfills."
+    )
+    modified_before: AwareDatetime | None = Field(
+        default=None, description="Objects written then or later are left to backfills."
+    )
 
     @field_validator("path")
     @classmethod
@@ -79,6 +88,12 @@ class Source(_Part):
         if not _BUCKET.fullmatch(bucket):
             raise ValueError(f"path {path!r} has no valid bucket name; write s3://bucket/prefix/")
         return path
+
+    @model_validator(mode="after")
+    def _leaves_some_time(self) -> "Source":
+        if self.modified_after and self.modified_before and self.modified_after >= self.modified_before:
+            raise ValueError("modified_after must be before modified_before: no object could be wanted")
+        return self
 
     @property
     def bucket(self) -> str:

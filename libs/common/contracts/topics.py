@@ -5,6 +5,7 @@ Topics are created by the services at start, from this list and nothing else (br
 installations can share a broker.
 """
 
+from collections.abc import Mapping
 from dataclasses import dataclass
 from datetime import timedelta
 
@@ -19,6 +20,7 @@ from libs.common.contracts.events import (
     TableRefreshed,
     TableRefreshFailed,
 )
+from libs.common.contracts.scope import Lane
 
 DEFAULT_PREFIX = "autoloader"
 MESSAGE_BYTES_MAX = 1024 * 1024
@@ -58,6 +60,26 @@ FILE_BATCHES = Topic(
     suffix="file-batches.v1",
     key="batch_id",
     why_that_key="batches are independent: spread them over all executors",
+    writers=("scanner", "executor"),
+    readers=("executor",),
+    messages=(FileBatchPlanned,),
+    partitions=12,
+    retention=timedelta(days=7),
+)
+BACKFILL_REQUESTS = Topic(
+    suffix="backfill-requests.v1",
+    key="ingestion_id",
+    why_that_key="requests of one ingestion stay in order; apart from RUN_REQUESTS, which must not wait behind them",
+    writers=("api",),
+    readers=("scanner",),
+    messages=(RunRequested,),
+    partitions=6,
+    retention=timedelta(days=7),
+)
+BACKFILL_BATCHES = Topic(
+    suffix="backfill-batches.v1",
+    key="batch_id",
+    why_that_key="as FILE_BATCHES, which must not wait behind the batches of a backfill",
     writers=("scanner", "executor"),
     readers=("executor",),
     messages=(FileBatchPlanned,),
@@ -106,5 +128,9 @@ S3_NOTIFICATIONS = Topic(
 )
 
 CATALOGUE: tuple[Topic, ...] = (
-    RUN_REQUESTS, FILE_BATCHES, RUN_STATUS, TABLE_COMMANDS, TABLE_STATUS, S3_NOTIFICATIONS,
+    RUN_REQUESTS, FILE_BATCHES, BACKFILL_REQUESTS, BACKFILL_BATCHES, RUN_STATUS, TABLE_COMMANDS, TABLE_STATUS,
+    S3_NOTIFICATIONS,
 )  # fmt: skip
+
+REQUESTS_OF: Mapping[Lane, Topic] = {"fresh": RUN_REQUESTS, "backfill": BACKFILL_REQUESTS}
+BATCHES_OF: Mapping[Lane, Topic] = {"fresh": FILE_BATCHES, "backfill": BACKFILL_BATCHES}

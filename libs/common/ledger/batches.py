@@ -90,7 +90,8 @@ class BatchLedger:
         )
 
     async def claimable(self, *, planned_before: timedelta, limit: int) -> list[BatchId]:
-        """Batches that nobody works on: their lease ended, or no executor came within ``planned_before``."""
+        """Batches that nobody works on: their lease ended, or no executor came within ``planned_before``. Those of
+        backfills are the last."""
         async with self._database.read() as connection:
             rows = await connection.execute(
                 select(batch.c.id)
@@ -104,7 +105,7 @@ class BatchLedger:
                         ),
                     ),
                 )
-                .order_by(batch.c.created_at)
+                .order_by(batch.c.lane == "backfill", batch.c.created_at)
                 .limit(limit)
             )
             return [BatchId(row.id) for row in rows]

@@ -46,15 +46,22 @@ class FileVersion:
         return self.key.endswith("/") and self.size_bytes == 0
 
 
+def tags(versions: Mapping[str, FileVersion | None]) -> dict[str, str | None]:
+    """Of each key the tag of its version; None stays None."""
+    return {key: None if version is None else version.version_tag for key, version in versions.items()}
+
+
 @dataclass(frozen=True, slots=True)
 class KnownVersion:
     """What the ledger remembers of one version of a key. ``given_up``: it waits because its batch was burned for a
-    reason that lies in no file, and counts as failed in the run that gave it up."""
+    reason that lies in no file, and counts as failed in the run that gave it up. ``held``: a run in the other lane
+    has found it, and lists still: it is about to be in one of that run's batches."""
 
     version_tag: str
     state: FileState
     run_id: RunId
     given_up: bool = False
+    held: bool = False
 
 
 @dataclass(frozen=True, slots=True)

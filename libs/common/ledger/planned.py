@@ -1,16 +1,18 @@
 """Writing a new batch: by a scanner that filled one, or an executor that burned one and carries its good files on."""
 
-from sqlalchemy import func, update
+from sqlalchemy import func, select, update
 from sqlalchemy.ext.asyncio import AsyncConnection
 
 from libs.common.contracts.events import FileBatchPlanned
-from libs.common.contracts.topics import FILE_BATCHES
+from libs.common.contracts.scope import Lane
+from libs.common.contracts.topics import BATCHES_OF
 from libs.common.errors import Fenced
 from libs.common.ids import BatchId
 from libs.common.ledger.ingestions import hold_generation
 from libs.common.ledger.model import BatchClaim, PlannedBatch, ScanClaim
 from libs.common.ledger.states import BatchState, FileState
 from libs.common.ledger.tables import batch, file
+from libs.common.storage.control import run
 from libs.common.storage.outbox import Outbox
 
 
@@ -29,6 +31,7 @@ async def create_batch(
         Fenced: a file is not where the plan says; somebody else moved it. Or a refresh has begun another generation.
     """
     await hold_generation(connection, claim.ingestion_id, claim.generation)
+    lane: Lane = await connection.scalar(select(run.c.lane).where(run.c.id == claim.run_id)) or "fresh"
     await connection.execute(
         batch.insert().values(
             id=planned.id,
@@ -39,6 +42,7 @@ async def create_batch(
             file_count=len(planned.files),
             size_bytes=planned.size_bytes,
             replaces=replaces,
+            lane=lane,
         )
     )
     moved = await connection.execute(
@@ -55,7 +59,7 @@ async def create_batch(
         raise Fenced(f"a file of batch {planned.id}")
     await outbox.enqueue(
         connection,
-        FILE_BATCHES,
+        BATCHES_OF[lane],
         FileBatchPlanned(
             batch_id=planned.id,
             run_id=claim.run_id,

@@ -20,6 +20,7 @@ from libs.common.contracts.events import (
 from libs.common.errors import Fenced
 from libs.common.ids import IngestionId, RunId
 from libs.common.ledger.ingestions import halt_of, hold_generation
+from libs.common.ledger.known import known_versions
 from libs.common.ledger.model import Fate, FileVersion, KnownVersion, Page, ScanClaim, gone
 from libs.common.ledger.planned import create_batch
 from libs.common.ledger.run_log import PROBLEMS_IN_AN_EVENT_MAX, RunLog, begin_run
@@ -77,23 +78,20 @@ class ScanLedger:
 
     async def known(self, claim: ScanClaim, files: Sequence[FileVersion]) -> dict[bytes, tuple[KnownVersion, ...]]:
         """All versions that the ledger has of these keys, by digest. Keys it never saw are absent."""
-        if not files:
-            return {}
         async with self._database.read() as connection:
-            rows = await connection.execute(
-                select(file.c.key_digest, file.c.version_tag, file.c.state, file.c.run_id, file.c.error_type).where(
-                    file.c.ingestion_id == claim.ingestion_id,
-                    file.c.generation == claim.generation,
-                    file.c.key_digest == func.any([f.digest for f in files]),
-                )
-            )
-            found: dict[bytes, list[KnownVersion]] = {}
-            for row in rows:
-                state = FileState(row.state)
-                given_up = state is FileState.DISCOVERED and row.error_type is not None
-                version = KnownVersion(row.version_tag, state, RunId(row.run_id), given_up)
-                found.setdefault(bytes(row.key_digest), []).append(version)
-        return {digest: tuple(versions) for digest, versions in found.items()}
+            return await known_versions(connection, claim.ingestion_id, claim.generation, files, run_id=claim.run_id)
+
+    async def taken(self, claim: ScanClaim) -> tuple[int, int]:
+        """How many files earlier attempts at this listing have put into batches, and how many bytes they have."""
+        query = select(func.count(), func.coalesce(func.sum(file.c.size_bytes), 0)).where(
+            file.c.ingestion_id == claim.ingestion_id,
+            file.c.generation == claim.generation,
+            file.c.run_id == claim.run_id,
+            file.c.state != FileState.DISCOVERED,
+        )
+        async with self._database.read() as connection:
+            files, size_bytes = (await connection.execute(query)).one()
+        return int(files), int(size_bytes)
 
     async def record(self, claim: ScanClaim, page: Page) -> None:
         """Writes a page: its files, its full batches, and the events that tell of them.

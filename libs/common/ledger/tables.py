@@ -95,6 +95,7 @@ batch = Table(
     Column("row_count", BigInteger),
     Column("bytes_written", BigInteger),
     Column("replaces", Uuid, comment="the burned batch whose good files this one carries on"),
+    Column("lane", Text, nullable=False, server_default="fresh", comment="its run's"),
     Column("last_error", Text),
     Column("created_at", DateTime(timezone=True), nullable=False, server_default=func.now()),
     Column("updated_at", DateTime(timezone=True), nullable=False, server_default=func.now()),

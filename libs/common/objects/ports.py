@@ -21,6 +21,6 @@ class ObjectStore(Protocol):
 
     async def versions(
         self, bucket: str, keys: Iterable[str], credentials: Credentials | None
-    ) -> dict[str, str | None]:
-        """The version tag that each key has now; None for a key that is gone."""
+    ) -> dict[str, FileVersion | None]:
+        """The version that each key has now; None for a key that is gone."""
         ...

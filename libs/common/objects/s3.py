@@ -87,12 +87,12 @@ class S3Objects:
 
     async def versions(
         self, bucket: str, keys: Iterable[str], credentials: Credentials | None
-    ) -> dict[str, str | None]:
+    ) -> dict[str, FileVersion | None]:
         with self._translated(bucket, credentials):
             client = await self._client(credentials)
         gate = asyncio.Semaphore(_HEADS_AT_ONCE)
 
-        async def look(key: str) -> tuple[str, str | None]:
+        async def look(key: str) -> tuple[str, FileVersion | None]:
             async with gate:
                 with self._translated(bucket, credentials):
                     try:
@@ -101,7 +101,9 @@ class S3Objects:
                         if _status(e) == 404:
                             return key, None
                         raise
-                    return key, f"{_etag(head['ETag'])}:{head['ContentLength']}"
+                    return key, FileVersion(
+                        bucket, key, _etag(head["ETag"]), head["ContentLength"], head["LastModified"]
+                    )
 
         try:
             async with asyncio.TaskGroup() as group:

@@ -73,16 +73,21 @@ run = Table(
     Column("ended_at", DateTime(timezone=True)),
     Column("cancel_requested_at", DateTime(timezone=True), comment="it ends when its batches have burned"),
     Column("retry_of", Uuid, ForeignKey("control.run.id"), comment="only what failed in that run is read"),
-    # The two rules of the queue, where no race can break them: one active run, one waiting.
+    Column("lane", Text, nullable=False, server_default="fresh", comment="fresh or backfill"),
+    Column("scope", JSONB, comment="contracts.scope.Scope: what of the source is read; null: all that is new"),
+    Column("predicted", JSONB, comment="what its plan said of it"),
+    # The two rules of the queue, where no race can break them: in each lane one active run, one waiting.
     Index(
         "uq_run_active",
         "ingestion_id",
+        "lane",
         unique=True,
         postgresql_where=text("ended_at IS NULL AND dispatched_at IS NOT NULL"),
     ),
     Index(
         "uq_run_queued",
         "ingestion_id",
+        "lane",
         unique=True,
         postgresql_where=text("ended_at IS NULL AND dispatched_at IS NULL"),
     ),

@@ -5,13 +5,15 @@ Credentials are not frozen with the definition: a run uses the ones that are sto
 takes effect at once.
 """
 
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
+from datetime import datetime
 from typing import Any
 from uuid import UUID
 
 from sqlalchemy import literal, select
 
 from libs.common.contracts.definition import Credentials, Definition
+from libs.common.contracts.scope import EVERYTHING, Scope
 from libs.common.errors import Permanent
 from libs.common.ids import IngestionId, RefreshId, RunId, TenantId
 from libs.common.secrets import SecretBox
@@ -22,7 +24,8 @@ from libs.common.storage.engine import Database
 @dataclass(frozen=True, slots=True)
 class RunDefinition:
     """One run's orders. ``credentials`` is None when the source is reached with the process's own identity;
-    ``retry_of`` names the run of which only the failed files are to be read."""
+    ``retry_of`` names the run of which only the failed files are to be read; ``created_at`` is when the ingestion was
+    made."""
 
     run_id: RunId
     ingestion_id: IngestionId
@@ -31,7 +34,9 @@ class RunDefinition:
     trigger: str
     definition: Definition
     credentials: Credentials | None = field(repr=False)
+    created_at: datetime
     retry_of: RunId | None = None
+    scope: Scope = EVERYTHING
 
 
 class RunDefinitions:
@@ -56,16 +61,27 @@ class RunDefinitions:
                 run.c.trigger,
                 run.c.definition,
                 run.c.retry_of,
+                run.c.scope,
+                ingestion.c.created_at,
                 secret.c.sealed,
             )
-            .select_from(run.outerjoin(secret, secret.c.ingestion_id == run.c.ingestion_id))
+            .select_from(
+                run.join(ingestion, ingestion.c.id == run.c.ingestion_id).outerjoin(
+                    secret, secret.c.ingestion_id == run.c.ingestion_id
+                )
+            )
             .where(run.c.id == run_id)
         )
         async with self._database.read() as connection:
             row = (await connection.execute(query)).one_or_none()
         if row is None:
             raise Permanent(f"no run has the id {run_id}", code="unknown_run", hint="it was never accepted by the API")
-        return self._opened(run_id, row, retry_of=RunId(row.retry_of) if row.retry_of else None)
+        order = self._opened(run_id, row)
+        return replace(
+            order,
+            retry_of=RunId(row.retry_of) if row.retry_of else None,
+            scope=Scope.model_validate(row.scope) if row.scope else EVERYTHING,
+        )
 
     async def of_reconciliation(self, request_id: UUID) -> RunDefinition:
         """As ``of``, for an audit or a rebuild; its own id stands in the run's place, its kind in the trigger's."""
@@ -73,9 +89,13 @@ class RunDefinitions:
         query = (
             select(
                 asked.ingestion_id, asked.tenant_id, asked.generation, asked.kind.label("trigger"), asked.definition,
-                secret.c.sealed,
+                ingestion.c.created_at, secret.c.sealed,
             )
-            .select_from(reconciliation.outerjoin(secret, secret.c.ingestion_id == asked.ingestion_id))
+            .select_from(
+                reconciliation.join(ingestion, ingestion.c.id == asked.ingestion_id).outerjoin(
+                    secret, secret.c.ingestion_id == asked.ingestion_id
+                )
+            )
             .where(asked.id == request_id)
         )  # fmt: skip
         async with self._database.read() as connection:
@@ -94,7 +114,7 @@ class RunDefinitions:
         query = (
             select(
                 refresh.c.ingestion_id, ingestion.c.tenant_id, refresh.c.to_generation.label("generation"),
-                literal("refresh").label("trigger"), refresh.c.definition, secret.c.sealed,
+                literal("refresh").label("trigger"), refresh.c.definition, ingestion.c.created_at, secret.c.sealed,
             )
             .select_from(
                 refresh.join(ingestion, ingestion.c.id == refresh.c.ingestion_id).outerjoin(
@@ -111,7 +131,7 @@ class RunDefinitions:
             )
         return self._opened(refresh_id, row)
 
-    def _opened(self, order_id: UUID, row: Any, *, retry_of: RunId | None = None) -> RunDefinition:
+    def _opened(self, order_id: UUID, row: Any) -> RunDefinition:
         return RunDefinition(
             run_id=RunId(order_id),
             ingestion_id=IngestionId(row.ingestion_id),
@@ -120,7 +140,7 @@ class RunDefinitions:
             trigger=row.trigger,
             definition=Definition.model_validate(row.definition),
             credentials=open_credentials(self._box, row.ingestion_id, row.sealed),
-            retry_of=retry_of,
+            created_at=row.created_at,
         )
 
 

@@ -2,11 +2,12 @@
 
 from collections.abc import Awaitable, Callable, Sequence
 from dataclasses import dataclass
+from datetime import datetime
 
 from libs.common.contracts.definition import Credentials, Source
 from libs.common.ledger.model import FileVersion
-from libs.common.objects.pattern import Pattern
 from libs.common.objects.ports import ObjectStore
+from libs.common.selection.wanted import Wanted
 from services.api.costs.model import Work, batches_of
 
 
@@ -22,18 +23,20 @@ async def count(
     objects: ObjectStore,
     source: Source,
     access: Credentials | None,
+    created_at: datetime,
     loaded: Callable[[Sequence[FileVersion]], Awaitable[frozenset[bytes]]] | None = None,
 ) -> Counted:
-    """Lists the whole source. ``loaded`` says which files of a page count as loaded, by digest; without it none does.
+    """Lists the whole source of an ingestion that was made at ``created_at``. ``loaded`` says which files of a page
+    count as loaded, by digest; without it none does.
 
     Raises:
         Permanent, Temporary: the store's (see ``ObjectStore``).
     """
-    pattern = Pattern(source.file_pattern)
+    rules = Wanted(source, created_at)
     keys = files = skipped = size_bytes = 0
     async for page in objects.pages(source.bucket, source.prefix, access):
         keys += len(page)
-        wanted = [f for f in page if not f.key.endswith("/") and pattern.matches(f.key, source.prefix)]
+        wanted = rules.of(page)
         known = await loaded(wanted) if loaded is not None and wanted else frozenset[bytes]()
         skipped += len(known)
         files += len(wanted) - len(known)

@@ -3,6 +3,7 @@
 import asyncio
 from collections.abc import Callable
 
+from libs.common.clock import utc_now
 from libs.common.errors import Invalid, Permanent, Temporary
 from libs.common.objects.ports import ObjectStore
 from libs.common.storage.engine import Database
@@ -59,7 +60,7 @@ class Costs:
         store = LateObjects(self._open_store)
         try:
             async with asyncio.timeout(self._seconds_max):
-                counted = await count(store, sent.source, sent.credentials)
+                counted = await count(store, sent.source, sent.credentials, utc_now())
         except TimeoutError as e:
             raise Invalid(
                 f"listing {sent.source.path} takes more than {self._seconds_max:g} s",

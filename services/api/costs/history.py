@@ -30,5 +30,6 @@ async def past_runs(connection: AsyncConnection, ingestion_id: UUID) -> list[Pas
     for row in await connection.execute(query):
         totals = Totals.model_validate(row.totals)
         work = Work(totals.files_discovered, totals.files_done, totals.bytes_read, totals.batches_done)
-        found.append(PastRun(work, max(0.0, (row.ended_at - row.started_at).total_seconds())))
+        seconds = max(0.0, (row.ended_at - row.started_at).total_seconds())
+        found.append(PastRun(work, seconds, totals.records_ingested))
     return found

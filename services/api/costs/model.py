@@ -52,10 +52,11 @@ class Work:
 
 @dataclass(frozen=True, slots=True)
 class PastRun:
-    """What a run did, and how long it took."""
+    """What a run did, how long it took, and how many records came of it."""
 
     work: Work
     seconds: float
+    records: int = 0
 
 
 @dataclass(frozen=True, slots=True)
@@ -93,6 +94,11 @@ def estimate(work: Work, speed: Speed, prices: Prices, past: Sequence[PastRun] =
     """What the work will take and cost. ``past`` are runs of the same ingestion that loaded something."""
     factors = [run.seconds / seconds_of(run.work, speed) for run in past if seconds_of(run.work, speed) > 0]
     seconds = seconds_of(work, speed) * (statistics.median(factors) if factors else 1)
+    return priced(work, seconds, speed, prices, based_on_runs=len(factors))
+
+
+def priced(work: Work, seconds: float, speed: Speed, prices: Prices, *, based_on_runs: int = 0) -> Estimate:
+    """What the work costs if it takes so long; of a run that is over, what it came to by this model."""
     # A listing that finds nothing is a request, too.
     lists, gets = max(1, math.ceil(work.keys_listed / KEYS_IN_A_LISTING)), work.files * GETS_PER_FILE
     return Estimate(
@@ -102,5 +108,11 @@ def estimate(work: Work, speed: Speed, prices: Prices, past: Sequence[PastRun] =
         storage_usd_month=work.size_bytes / _GB * prices.gb_month_usd,
         list_requests=lists,
         get_requests=gets,
-        based_on_runs=len(factors),
+        based_on_runs=based_on_runs,
     )
+
+
+def records_in(size_bytes: int, past: Sequence[PastRun]) -> int | None:
+    """How many records so many bytes will be, by what the past runs made of theirs; None without any."""
+    loaded = sum(run.work.size_bytes for run in past)
+    return round(size_bytes * sum(run.records for run in past) / loaded) if loaded else None

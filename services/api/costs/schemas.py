@@ -31,6 +31,17 @@ _EXAMPLE: dict[str, Any] = {
 }
 
 
+class Predicted(BaseModel):
+    """What is expected of a run; and, in the same fields, what it came to."""
+
+    files: int
+    size_bytes: int = Field(description="Of the source files.")
+    records: int | None = Field(description="Null: nobody can tell yet.")
+    snapshots: int = Field(description="Batches, each of which becomes visible in one commit.")
+    duration_seconds: float | None
+    cost_usd: float | None = Field(description="By the price model of docs/explanation/cost-model.md.")
+
+
 class Breakdown(BaseModel):
     compute_usd: float
     requests_usd: float

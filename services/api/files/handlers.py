@@ -66,7 +66,7 @@ class Files:
         """
         async with self._database.read() as connection:
             row = await ingestions.get(connection, caller.tenant_id, ingestion_id)
-            source = Definition.model_validate(row.definition).source
+            source, created_at = Definition.model_validate(row.definition).source, row.created_at
             bucket, name = _bucket_and_key(key, source.bucket)
             versions = await repository.versions(connection, ingestion_id, row.generation, digest_of(bucket, name))
             sealed = await ingestions.sealed_secret(connection, ingestion_id)
@@ -74,7 +74,7 @@ class Files:
         # The store is asked about keys of the source only: these credentials are for no other place.
         is_ours = bucket == source.bucket and name.startswith(source.prefix)
         there = await self._there(bucket, name, access) if is_ours else There(None, "it is not the source's")
-        found = judge(source, bucket, name, versions, there)
+        found = judge(source, created_at, bucket, name, versions, there)
         return Explanation(
             uri=f"{_SCHEME}{bucket}/{name}",
             verdict=found.verdict,
@@ -86,7 +86,8 @@ class Files:
     async def _there(self, bucket: str, key: str, access: Credentials | None) -> There:
         try:
             async with asyncio.timeout(self._seconds_max):
-                return There((await self._objects.versions(bucket, [key], access))[key])
+                found = (await self._objects.versions(bucket, [key], access))[key]
+                return There(None) if found is None else There(found.version_tag, written_at=found.last_modified)
         except TimeoutError:
             return There(None, f"the store did not answer within {self._seconds_max:g} s")
         except AutoloaderError as error:

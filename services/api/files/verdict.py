@@ -6,11 +6,13 @@ does the ledger know of it, and what is there now.
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from datetime import datetime
 
 from libs.common.contracts.definition import Source
 from libs.common.ledger.states import LIVE_FILE_STATES, FileState
-from libs.common.objects.names import unreadable
-from libs.common.objects.pattern import Pattern
+from libs.common.selection.names import unreadable
+from libs.common.selection.pattern import Pattern
+from libs.common.selection.wanted import Left, left_for_its_age
 from services.api.files.schemas import FileOut, Verdict
 
 _RUN_LOADS_IT = "the next run loads it"
@@ -22,6 +24,7 @@ class There:
 
     version: str | None
     problem: str | None = None
+    written_at: datetime | None = None
 
     def is_another_than(self, known: FileOut) -> bool:
         """Whether the key was overwritten since; False also where that is not known."""
@@ -50,14 +53,18 @@ class Judgement:
     next_action: str
 
 
-def judge(source: Source, bucket: str, key: str, versions: Sequence[FileOut], there: There) -> Judgement:
-    """``versions`` are those of the table's current generation, newest first."""
+def judge(
+    source: Source, created_at: datetime, bucket: str, key: str, versions: Sequence[FileOut], there: There
+) -> Judgement:
+    """``versions`` are those of the table's current generation, newest first; ``created_at`` is the ingestion's."""
     known = _of_the_ledger(versions, there)
     excluded, evidence = _of_the_definition(source, bucket, key)
     if known is not None and (excluded is None or known.verdict is Verdict.LOADED):
         return Judgement(known.verdict, (*evidence, *known.evidence), known.next_action)
     if excluded is not None:
         return Judgement(Verdict.EXCLUDED, evidence, excluded)
+    if (left := _of_its_age(source, created_at, there)) is not None:
+        return Judgement(Verdict.EXCLUDED, (*evidence, "no run has seen it", left.why), left.remedy)
     return _of_the_store(evidence, there)
 
 
@@ -82,6 +89,12 @@ def _of_the_definition(source: Source, bucket: str, key: str) -> tuple[str | Non
             (place, f"its name matches source.file_pattern {source.file_pattern}", reason),
         )
     return None, (place, f"its name matches source.file_pattern {source.file_pattern}")
+
+
+def _of_its_age(source: Source, created_at: datetime, there: There) -> Left | None:
+    if there.written_at is None:
+        return None
+    return left_for_its_age(source, created_at, there.written_at)
 
 
 def _of_the_ledger(versions: Sequence[FileOut], there: There) -> Judgement | None:

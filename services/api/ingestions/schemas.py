@@ -7,7 +7,7 @@ from uuid import UUID
 from pydantic import BaseModel, ConfigDict, Field, field_validator, model_validator
 
 from libs.common.contracts.definition import Credentials, Definition, Source
-from libs.common.objects.pattern import Pattern
+from libs.common.selection.pattern import Pattern
 
 READ_ONLY = frozenset(
     {

@@ -147,7 +147,8 @@ class Refreshes:
             if wish.undoes is not None:
                 history = (await repository.one_of(connection, ingestion_id, wish.undoes)).from_generation
         access = open_credentials(self._box, ingestion_id, sealed)
-        return await self._impacts.of(ingestion_id, history, Definition.model_validate(row.definition), access)
+        source = Definition.model_validate(row.definition).source
+        return await self._impacts.of(row, history, source, access)
 
     async def _accept(
         self,

@@ -3,11 +3,12 @@ is written."""
 
 import asyncio
 from collections.abc import Sequence
+from typing import Any
 from uuid import UUID
 
-from sqlalchemy import func, select
+from sqlalchemy import Row, func, select
 
-from libs.common.contracts.definition import Credentials, Definition
+from libs.common.contracts.definition import Credentials, Source
 from libs.common.errors import AutoloaderError
 from libs.common.ledger.model import FileVersion
 from libs.common.ledger.states import LOADED_FILE_STATES
@@ -41,24 +42,25 @@ class Impacts:
         self._seconds_max = seconds_max
 
     async def of(
-        self, ingestion_id: UUID, history: int | None, definition: Definition, access: Credentials | None
+        self, ingestion: Row[Any], history: int | None, source: Source, access: Credentials | None
     ) -> tuple[Impact, list[str]]:
-        """The impact, and notes on what it rests on, or on what is not known. Files that the generation ``history`` has
-        loaded are skipped; None skips none."""
+        """The impact on an ingestion's row, and notes on what it rests on, or on what is not known. Files that the
+        generation ``history`` has loaded are skipped; None skips none."""
 
         async def loaded(files: Sequence[FileVersion]) -> frozenset[bytes]:
-            return frozenset() if history is None else await self._loaded(ingestion_id, history, files)
+            return frozenset() if history is None else await self._loaded(ingestion.id, history, files)
 
         try:
             async with asyncio.timeout(self._seconds_max):
-                counted = await count(self._objects, definition.source, access, None if history is None else loaded)
+                known = None if history is None else loaded
+                counted = await count(self._objects, source, access, ingestion.created_at, known)
         except TimeoutError:
             reason = f"its listing takes more than {self._seconds_max:g} s"
         except AutoloaderError as error:
             reason = error.message
         else:
             async with self._database.read() as connection:
-                past = await past_runs(connection, ingestion_id)
+                past = await past_runs(connection, ingestion.id)
             found = estimate(counted.work, self._speed, self._prices, past)
             impact = Impact(
                 files_to_process=counted.work.files,

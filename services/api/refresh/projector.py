@@ -91,10 +91,10 @@ class RefreshProjector:
 
     async def _run(self, connection: AsyncConnection, of: Any) -> Any:
         """The refresh's run. It waits while a run of the old generation is not over, or the ingestion is paused."""
-        active, _ = await runs.unfinished(connection, of.id)
+        active, _ = await runs.unfinished(connection, of.id, "fresh")
         may_begin = active is None and of.status != "paused"
         run_id = new_run_id()
-        await runs.insert_run(connection, run_id=run_id, of=of, trigger="refresh", dispatch=may_begin)
+        await runs.insert_run(connection, run_id=run_id, of=of, new=runs.NewRun("refresh"), dispatch=may_begin)
         if may_begin:
             await runs.announce(connection, self._outbox, run_id)
         return run_id

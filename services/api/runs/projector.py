@@ -5,6 +5,7 @@ the process stops right before the commit? Nothing happened, and the message com
 again too, and the inbox knows it.
 """
 
+from collections.abc import Sequence
 from uuid import UUID
 
 from sqlalchemy.dialects.postgresql import insert
@@ -49,10 +50,10 @@ class Projector:
         _tell(ended, dispatched, fact)
 
 
-async def fold(connection: AsyncConnection, outbox: Outbox, fact: RunFact) -> tuple[Run | None, UUID | None]:
+async def fold(connection: AsyncConnection, outbox: Outbox, fact: RunFact) -> tuple[Run | None, list[UUID]]:
     """``advance`` on the stored run, in the transaction of ``connection``.
 
-    Returns the run if this fact ended it, and the queued run that starts because of it.
+    Returns the run if this fact ended it, and the queued runs that start because of it.
 
     Raises:
         Permanent: code ``unknown_run``.
@@ -71,11 +72,11 @@ async def fold(connection: AsyncConnection, outbox: Outbox, fact: RunFact) -> tu
     if after != before:
         await repository.store(connection, fact.run_id, before, after, fact.occurred_at)
     if before.status in FINAL or after.status not in FINAL:
-        return None, None
+        return None, []
     return after, await repository.dispatch_queued(connection, outbox, ingestion_id)
 
 
-def _tell(ended: Run | None, dispatched: UUID | None, fact: RunFact) -> None:
+def _tell(ended: Run | None, dispatched: Sequence[UUID], fact: RunFact) -> None:
     """After the commit: the run's last line in the log, and its metric."""
     if ended is not None:
         metrics.RUNS.labels(status=ended.status.value).inc()
@@ -87,8 +88,8 @@ def _tell(ended: Run | None, dispatched: UUID | None, fact: RunFact) -> None:
             files=ended.totals.files_done,
             records=ended.totals.records_ingested,
         )
-    if dispatched is not None:
-        _log.info("run.dispatched", run_id=str(dispatched), ingestion_id=str(fact.ingestion_id))
+    for run_id in dispatched:
+        _log.info("run.dispatched", run_id=str(run_id), ingestion_id=str(fact.ingestion_id))
 
 
 async def _is_new(connection: AsyncConnection, event_id: UUID) -> bool:

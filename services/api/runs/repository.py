@@ -1,6 +1,7 @@
 """Rows of runs, and between rows and the folded ``Run``. Statements only."""
 
 from collections.abc import Iterable
+from dataclasses import dataclass
 from datetime import datetime
 from typing import Any
 from uuid import UUID
@@ -10,7 +11,8 @@ from sqlalchemy.dialects.postgresql import insert
 from sqlalchemy.ext.asyncio import AsyncConnection
 
 from libs.common.contracts.events import Problem, RunRequested, Totals
-from libs.common.contracts.topics import RUN_REQUESTS
+from libs.common.contracts.scope import LANES, Lane, Scope
+from libs.common.contracts.topics import REQUESTS_OF
 from libs.common.errors import NotFound
 from libs.common.ledger.states import FileState
 from libs.common.ledger.tables import file
@@ -19,14 +21,25 @@ from libs.common.storage.control import ingestion, run, run_error
 from libs.common.storage.outbox import Outbox
 
 
+@dataclass(frozen=True, slots=True)
+class NewRun:
+    """What distinguishes one request from another: why it was made, what of the source is read, and what somebody was
+    told that this will come to."""
+
+    trigger: str
+    lane: Lane = "fresh"
+    scope: Scope | None = None
+    retry_of: UUID | None = None
+    predicted: dict[str, Any] | None = None
+
+
 async def insert_run(
     connection: AsyncConnection,
     *,
     run_id: UUID,
     of: Row[Any],
-    trigger: str,
+    new: NewRun,
     dispatch: bool,
-    retry_of: UUID | None = None,
 ) -> None:
     """A run of the ingestion row ``of``, with its definition frozen."""
     await connection.execute(
@@ -35,11 +48,14 @@ async def insert_run(
             ingestion_id=of.id,
             tenant_id=of.tenant_id,
             generation=of.generation,
-            trigger=trigger,
+            trigger=new.trigger,
+            lane=new.lane,
+            scope=None if new.scope is None else new.scope.model_dump(mode="json", exclude_defaults=True),
+            retry_of=new.retry_of,
+            predicted=new.predicted,
             definition_version=of.definition_version,
             definition=of.definition,
             dispatched_at=func.now() if dispatch else None,
-            retry_of=retry_of,
         )
     )
 
@@ -92,9 +108,11 @@ async def mark_cancelled(connection: AsyncConnection, run_id: UUID) -> datetime:
     return at
 
 
-async def unfinished(connection: AsyncConnection, ingestion_id: UUID) -> tuple[UUID | None, UUID | None]:
-    """The active run and the queued one, if any. The caller holds the ingestion's lock."""
-    query = select(run.c.id, run.c.dispatched_at).where(run.c.ingestion_id == ingestion_id, run.c.ended_at.is_(None))
+async def unfinished(connection: AsyncConnection, ingestion_id: UUID, lane: Lane) -> tuple[UUID | None, UUID | None]:
+    """The active run of a lane and the queued one, if any. The caller holds the ingestion's lock."""
+    query = select(run.c.id, run.c.dispatched_at).where(
+        run.c.ingestion_id == ingestion_id, run.c.lane == lane, run.c.ended_at.is_(None)
+    )
     active = queued = None
     for row in await connection.execute(query):
         if row.dispatched_at is None:
@@ -106,7 +124,9 @@ async def unfinished(connection: AsyncConnection, ingestion_id: UUID) -> tuple[U
 
 async def announce(connection: AsyncConnection, outbox: Outbox, run_id: UUID) -> None:
     """Wakes a scanner for the run, once this transaction commits."""
-    query = select(run.c.ingestion_id, run.c.generation, run.c.tenant_id, run.c.trigger).where(run.c.id == run_id)
+    query = select(run.c.ingestion_id, run.c.generation, run.c.tenant_id, run.c.trigger, run.c.lane).where(
+        run.c.id == run_id
+    )
     row = (await connection.execute(query)).one()
     message = RunRequested(
         run_id=run_id,
@@ -115,7 +135,7 @@ async def announce(connection: AsyncConnection, outbox: Outbox, run_id: UUID) ->
         tenant_id=row.tenant_id,
         trigger=row.trigger,
     )
-    await outbox.enqueue(connection, RUN_REQUESTS, message)
+    await outbox.enqueue(connection, REQUESTS_OF[row.lane], message)
 
 
 async def ingestion_of(connection: AsyncConnection, run_id: UUID) -> UUID | None:
@@ -191,17 +211,22 @@ async def _add_problems(connection: AsyncConnection, run_id: UUID, problems: Ite
         await connection.execute(insert(run_error).on_conflict_do_nothing(), rows)
 
 
-async def dispatch_queued(connection: AsyncConnection, outbox: Outbox, ingestion_id: UUID) -> UUID | None:
-    """Starts the queued run, if there is one, none is active, and the ingestion is not paused. The caller holds the
-    ingestion's lock."""
-    active, queued = await unfinished(connection, ingestion_id)
-    if active is not None or queued is None or await is_paused(connection, ingestion_id):
-        return None
-    await connection.execute(
-        update(run).where(run.c.id == queued, run.c.dispatched_at.is_(None)).values(dispatched_at=func.now())
-    )
-    await announce(connection, outbox, queued)
-    return queued
+async def dispatch_queued(connection: AsyncConnection, outbox: Outbox, ingestion_id: UUID) -> list[UUID]:
+    """Starts the queued run of each lane, if there is one, none is active in it, and the ingestion is not paused. The
+    caller holds the ingestion's lock."""
+    if await is_paused(connection, ingestion_id):
+        return []
+    started = []
+    for lane in LANES:
+        active, queued = await unfinished(connection, ingestion_id, lane)
+        if active is not None or queued is None:
+            continue
+        await connection.execute(
+            update(run).where(run.c.id == queued, run.c.dispatched_at.is_(None)).values(dispatched_at=func.now())
+        )
+        await announce(connection, outbox, queued)
+        started.append(queued)
+    return started
 
 
 def _appended(column: Any, new: list[Any]) -> Any:

@@ -8,13 +8,15 @@ from fastapi import APIRouter, Header, Request, Response
 from services.api import pages
 from services.api.caller import Caller
 from services.api.docs import OnceHeader, PageQuery, errors_for, listed
+from services.api.idempotency import Answer
 from services.api.runs.event_stream import EventStream, described
 from services.api.runs.handlers import Runs
 from services.api.runs.live import LiveRuns
-from services.api.runs.schemas import RunAccepted, RunCancelled, RunOut
+from services.api.runs.requests import RunRequests
+from services.api.runs.schemas import BackfillIn, RunAccepted, RunCancelled, RunIn, RunOut
 
 
-def router(runs: Runs, live: LiveRuns, caller: Caller) -> APIRouter:
+def router(runs: Runs, requests: RunRequests, live: LiveRuns, caller: Caller) -> APIRouter:
     routes = APIRouter(prefix="/ingestions/{ingestion_id}", tags=["runs"])
 
     @routes.post(
@@ -23,12 +25,27 @@ def router(runs: Runs, live: LiveRuns, caller: Caller) -> APIRouter:
         response_model=RunAccepted,
         summary="Run an ingestion now",
         description="While one run is active a second one is queued; a third request joins the queued one and gets "
-        "its id. Follow the run at the address in `Location`.",
-        responses=errors_for(404, 409, 413, 422),
+        "its id. Follow the run at the address in `Location`. With `plan_id` it loads exactly the files of that plan; "
+        "if one of them has changed since, it loads nothing, and its errors say what has.",
+        responses=errors_for(400, 404, 409, 413, 422),
     )
-    async def request_run(ingestion_id: UUID, once: OnceHeader) -> Response:
-        answer = await runs.request(caller, ingestion_id, once)
-        return answer.response({"Location": f"/api/v1/ingestions/{ingestion_id}/runs/{answer.body['run_id']}"})
+    async def request_run(ingestion_id: UUID, once: OnceHeader, asked: RunIn | None = None) -> Response:
+        plan_id = None if asked is None else asked.plan_id
+        return _accepted(await requests.request(caller, ingestion_id, once, plan_id=plan_id), ingestion_id)
+
+    @routes.post(
+        "/backfill",
+        status_code=202,
+        response_model=RunAccepted,
+        summary="Load a part of the history",
+        description="A run that reads what of the source the body covers and the table lacks, also what the definition "
+        "leaves out for its age. It has a lane of its own: it runs beside the runs that load what is new, and these "
+        "never wait behind it. What is loaded already is skipped, so windows may overlap and be asked for again. One "
+        "backfill of an ingestion is active and one waits at most.",
+        responses=errors_for(400, 404, 409, 413, 422),
+    )
+    async def request_backfill(ingestion_id: UUID, asked: BackfillIn, once: OnceHeader) -> Response:
+        return _accepted(await requests.backfill(caller, ingestion_id, asked.scope(), once), ingestion_id)
 
     @routes.get(
         "/runs",
@@ -81,8 +98,7 @@ def router(runs: Runs, live: LiveRuns, caller: Caller) -> APIRouter:
         responses=errors_for(404, 409, 413, 422),
     )
     async def retry_run(ingestion_id: UUID, run_id: UUID, once: OnceHeader) -> Response:
-        answer = await runs.retry(caller, ingestion_id, run_id, once)
-        return answer.response({"Location": f"/api/v1/ingestions/{ingestion_id}/runs/{answer.body['run_id']}"})
+        return _accepted(await requests.retry(caller, ingestion_id, run_id, once), ingestion_id)
 
     @routes.post(
         "/runs/{run_id}/cancel",
@@ -98,3 +114,7 @@ def router(runs: Runs, live: LiveRuns, caller: Caller) -> APIRouter:
         return (await runs.cancel(caller, ingestion_id, run_id, once)).response()
 
     return routes
+
+
+def _accepted(answer: Answer, ingestion_id: UUID) -> Response:
+    return answer.response({"Location": f"/api/v1/ingestions/{ingestion_id}/runs/{answer.body['run_id']}"})

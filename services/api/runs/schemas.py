@@ -1,12 +1,34 @@
 """What clients get about runs."""
 
 from datetime import datetime
-from typing import Any, Literal
+from typing import Annotated, Any, Literal
 from uuid import UUID
 
-from pydantic import BaseModel, ConfigDict, Field
+from pydantic import (
+    AfterValidator,
+    AwareDatetime,
+    BaseModel,
+    ConfigDict,
+    Field,
+    StringConstraints,
+    field_validator,
+    model_validator,
+)
 
+from libs.common.contracts.scope import KEYS_MAX, Scope
 from libs.common.lifecycle.run import RunStatus
+from libs.common.selection.wanted import REGEX_LENGTH_MAX, KeyRegex
+from services.api.costs.schemas import Predicted
+
+
+def without_nul(text: str) -> str:
+    """Raises ``ValueError``: Postgres keeps no NUL, and no store has a key with one."""
+    if "\x00" in text:
+        raise ValueError("must not contain the NUL character")
+    return text
+
+
+Key = Annotated[str, StringConstraints(min_length=1, max_length=2048), AfterValidator(without_nul)]
 
 _RUN_ID = "7a0e7a8c-3f0b-4a52-9b60-1d1f3f8f9f10"
 _INGESTION_ID = "2f1b1c0e-6c56-4b5e-9d7e-0d9f2c1b8a11"
@@ -19,6 +41,8 @@ EXAMPLE_RUN: dict[str, Any] = {
     "waiting_on": None,
     "trigger": "manual",
     "retry_of": None,
+    "scope": None,
+    "prediction": None,
     "created_at": "2025-01-07T12:34:56Z",
     "started_at": "2025-01-07T12:34:57Z",
     "ended_at": "2025-01-07T12:35:03Z",
@@ -55,6 +79,85 @@ EXAMPLE_RUN: dict[str, Any] = {
     "schema_version": 1,
     "warnings": [],
 }
+
+
+class RunIn(BaseModel):
+    """The body of a request for a run; there need not be one."""
+
+    model_config = ConfigDict(extra="forbid", json_schema_extra={"example": {"plan_id": None}})
+
+    plan_id: UUID | None = Field(
+        default=None, description="Load exactly the files of this plan (POST …/plan), or none if one has changed."
+    )
+
+
+class Prediction(BaseModel):
+    """What was expected of a run, and what it came to."""
+
+    predicted: Predicted
+    actual: Predicted | None = Field(description="When it is over; cost by the same price model.")
+
+
+class BackfillIn(BaseModel):
+    """A part of the source. Each field narrows it further; without any, all that the definition leaves out for its
+    age (``include_existing_files``, ``modified_after``, ``modified_before``) is wanted."""
+
+    model_config = ConfigDict(
+        extra="forbid",
+        json_schema_extra={
+            "example": {
+                "prefix": "flights/2013/",
+                "modified_from": "2025-01-01T00:00:00Z",
+                "modified_until": "2025-02-01T00:00:00Z",
+                "max_files": 10000,
+            }
+        },
+    )
+
+    prefix: str | None = Field(
+        default=None,
+        min_length=1,
+        max_length=1024,
+        description="Keys that begin so, below the bucket; or s3://bucket/…",
+    )
+    key_regex: str | None = Field(
+        default=None,
+        min_length=1,
+        max_length=REGEX_LENGTH_MAX,
+        description="Keys in which this regular expression (RE2) is found.",
+        examples=["/2013-0[1-6]"],
+    )
+    modified_from: AwareDatetime | None = Field(default=None, description="Objects written then or later.")
+    modified_until: AwareDatetime | None = Field(default=None, description="Objects written before.")
+    keys: tuple[Key, ...] | None = Field(
+        default=None,
+        min_length=1,
+        max_length=KEYS_MAX,
+        description="A manifest: exactly these, below the bucket or as s3://bucket/key. They are not listed.",
+    )
+    max_files: int | None = Field(default=None, ge=1, description="Files that the run takes, at most.")
+    max_bytes: int | None = Field(default=None, ge=1, description="Bytes that the run takes, at most.")
+
+    @field_validator("prefix", "key_regex")
+    @classmethod
+    def _is_text(cls, text: str | None) -> str | None:
+        return None if text is None else without_nul(text)
+
+    @field_validator("key_regex")
+    @classmethod
+    def _can_be_read(cls, expression: str | None) -> str | None:
+        if expression is not None:
+            KeyRegex(expression)
+        return expression
+
+    @model_validator(mode="after")
+    def _covers_some_time(self) -> "BackfillIn":
+        if self.modified_from and self.modified_until and self.modified_from >= self.modified_until:
+            raise ValueError("modified_from must be before modified_until: no object could be in between")
+        return self
+
+    def scope(self) -> Scope:
+        return Scope(**self.model_dump(), is_backfill=True)
 
 
 class RunAccepted(BaseModel):
@@ -122,6 +225,8 @@ class RunOut(BaseModel):
     waiting_on: str | None = Field(description="Why an accepted run has not begun.")
     trigger: str = Field(description="manual, schedule, event, refresh, backfill or retry.")
     retry_of: UUID | None = Field(description="It reads only what failed in that run.")
+    scope: Scope | None = Field(description="It reads only this part of the source; null: all that is new.")
+    prediction: Prediction | None = Field(description="Of a run that was planned before.")
     created_at: datetime
     started_at: datetime | None
     ended_at: datetime | None

@@ -13,7 +13,7 @@ from uuid import UUID
 from sqlalchemy import Interval, String, cast, delete, exists, func, select
 from sqlalchemy.ext.asyncio import AsyncConnection
 
-from libs.common.contracts.topics import DEFAULT_PREFIX, RUN_REQUESTS
+from libs.common.contracts.topics import DEFAULT_PREFIX, REQUESTS_OF
 from libs.common.errors import Temporary
 from libs.common.ledger.states import BatchState, FileState, ScanState
 from libs.common.ledger.tables import batch, file, scan
@@ -21,6 +21,7 @@ from libs.common.logs import get_logger
 from libs.common.storage.control import idempotency, inbox, ingestion, outbox, run
 from libs.common.storage.engine import Database
 from libs.common.storage.outbox import Outbox
+from services.api.plans import repository as plans
 from services.api.runs import repository
 from services.api.runs.projector import fold
 from services.api.runs.upkeep import Reminders, completion_of, problem_of
@@ -46,7 +47,7 @@ class Sweeper:
         self._database = database
         self._outbox = announcements
         self._interval = interval
-        self._requests_topic = RUN_REQUESTS.name(topic_prefix)
+        self._request_topics = [topic.name(topic_prefix) for topic in REQUESTS_OF.values()]
         self._reminders = Reminders(interval)
 
     async def run(self) -> None:
@@ -75,7 +76,7 @@ class Sweeper:
         """Runs that no scanner has taken are asked for again. Returns their ids."""
         silent = func.now() - cast(self._interval, Interval)
         is_waiting_to_be_sent = exists().where(
-            outbox.c.topic == self._requests_topic, outbox.c.key == cast(run.c.ingestion_id, String)
+            outbox.c.topic.in_(self._request_topics), outbox.c.key == cast(run.c.ingestion_id, String)
         )
         query = (
             select(run.c.id, run.c.dispatched_at)
@@ -132,10 +133,11 @@ class Sweeper:
         await repository.add_details(connection, run_id, snapshots, [problem_of(dict(each)) for each in files], at)
 
     async def start_queued(self) -> list[UUID]:
-        """Queued runs with no active one before them. Returns their ids."""
+        """Queued runs with no active one before them in their lane. Returns their ids."""
         active = run.alias("active")
         is_behind = exists().where(
             active.c.ingestion_id == run.c.ingestion_id,
+            active.c.lane == run.c.lane,
             active.c.ended_at.is_(None),
             active.c.dispatched_at.is_not(None),
         )
@@ -150,15 +152,16 @@ class Sweeper:
         for ingestion_id in ingestion_ids:
             async with self._database.begin() as connection:
                 await repository.lock_ingestion(connection, ingestion_id)
-                run_id = await repository.dispatch_queued(connection, self._outbox, ingestion_id)
-            if run_id is not None:
+                run_ids = await repository.dispatch_queued(connection, self._outbox, ingestion_id)
+            for run_id in run_ids:
                 _log.warning("sweep.run_started", run_id=str(run_id), ingestion_id=str(ingestion_id))
                 started.append(run_id)
         return started
 
     async def forget_old(self) -> None:
-        """Event ids and stored answers older than ``KEPT``."""
+        """Event ids and stored answers older than ``KEPT``, and plans that have expired."""
         old = func.now() - cast(KEPT, Interval)
         async with self._database.begin() as connection:
             await connection.execute(delete(inbox).where(inbox.c.received_at < old))
             await connection.execute(delete(idempotency).where(idempotency.c.created_at < old))
+            await plans.forget_old(connection)

@@ -10,14 +10,17 @@ from sqlalchemy import Row, Select, Text, cast, func, literal_column, select
 from sqlalchemy.ext.asyncio import AsyncConnection
 
 from libs.common.contracts.events import Totals
-from libs.common.contracts.topics import RUN_REQUESTS
+from libs.common.contracts.scope import Scope
+from libs.common.contracts.topics import REQUESTS_OF
 from libs.common.lifecycle.run import RunStatus
 from libs.common.storage.control import ingestion, outbox, run, run_error
+from services.api.costs.model import Prices, Speed, Work, priced
+from services.api.costs.schemas import Predicted
 from services.api.pages import Page
 from services.api.runs import repository
 from services.api.runs.live import UNSEEN, Mark, Sight
 from services.api.runs.progress import duration_seconds, eta_seconds, waiting_on
-from services.api.runs.schemas import Progress, RunErrorOut, RunMetrics, RunOut
+from services.api.runs.schemas import Prediction, Progress, RunErrorOut, RunMetrics, RunOut
 
 ERRORS_IN_DETAIL = 100
 ERRORS_IN_LIST = 5
@@ -28,11 +31,22 @@ _ROW_VERSION = cast(literal_column("control.run.xmin"), Text)
 class RunViews:
     """Reads runs through a connection, and words them for clients. ``problem``: why requests cannot be sent now."""
 
-    def __init__(self, connection: AsyncConnection, *, topic_prefix: str, now: datetime, problem: str | None) -> None:
+    def __init__(
+        self,
+        connection: AsyncConnection,
+        *,
+        topic_prefix: str,
+        now: datetime,
+        problem: str | None,
+        speed: Speed,
+        prices: Prices,
+    ) -> None:
         self._connection = connection
-        self._requests_topic = RUN_REQUESTS.name(topic_prefix)
+        self._request_topics = [topic.name(topic_prefix) for topic in REQUESTS_OF.values()]
         self._now = now
         self._problem = problem
+        self._speed = speed
+        self._prices = prices
 
     async def one(self, ingestion_id: UUID, run_id: UUID) -> RunOut:
         """
@@ -120,7 +134,7 @@ class RunViews:
         if not ingestion_ids or self._problem is None:
             return set()
         keys = [str(ingestion_id) for ingestion_id in ingestion_ids]
-        query = select(outbox.c.key).where(outbox.c.topic == self._requests_topic, outbox.c.key.in_(keys))
+        query = select(outbox.c.key).where(outbox.c.topic.in_(self._request_topics), outbox.c.key.in_(keys))
         return {UUID(key) for key in await self._connection.scalars(query)}
 
     async def _paused(self, ingestion_ids: set[UUID]) -> set[UUID]:
@@ -128,6 +142,24 @@ class RunViews:
             return set()
         query = select(ingestion.c.id).where(ingestion.c.id.in_(ingestion_ids), ingestion.c.status == "paused")
         return set(await self._connection.scalars(query))
+
+    def _prediction(self, row: Row[Any], totals: Totals) -> Prediction | None:
+        if row.predicted is None:
+            return None
+        seconds = duration_seconds(row.started_at, row.ended_at, self._now)
+        actual = None
+        if row.ended_at is not None:
+            listed = totals.files_discovered + totals.files_skipped
+            work = Work(listed, totals.files_done, totals.bytes_read, totals.batches_done)
+            actual = Predicted(
+                files=totals.files_done,
+                size_bytes=totals.bytes_read,
+                records=totals.records_ingested,
+                snapshots=len(row.snapshots),
+                duration_seconds=seconds,
+                cost_usd=priced(work, seconds or 0, self._speed, self._prices).usd,
+            )
+        return Prediction(predicted=Predicted.model_validate(row.predicted), actual=actual)
 
     def _worded(
         self, row: Row[Any], errors: list[RunErrorOut], error_count: int, *, is_unsent: bool, is_paused: bool
@@ -148,6 +180,8 @@ class RunViews:
             cancel_requested_at=row.cancel_requested_at,
             trigger=row.trigger,
             retry_of=row.retry_of,
+            prediction=self._prediction(row, totals),
+            scope=Scope.model_validate(row.scope) if row.scope else None,
             created_at=row.created_at,
             started_at=row.started_at,
             ended_at=row.ended_at,

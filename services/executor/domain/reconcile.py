@@ -8,7 +8,7 @@ comparison.report()
 from array import array
 from bisect import bisect_left
 from collections import Counter
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 
 from libs.common.contracts.reports import EXAMPLES_MAX, AuditReport, Finding, Findings, Side, Sides
@@ -69,10 +69,19 @@ class _Kind:
 
 
 class Comparison:
-    """An audit under way."""
+    """An audit under way. ``is_left`` says which files no run wants unless it is a backfill."""
 
-    def __init__(self, ingestion_id: str, generation: int, ledger: LedgerSide, story: TableStory) -> None:
+    def __init__(
+        self,
+        ingestion_id: str,
+        generation: int,
+        ledger: LedgerSide,
+        story: TableStory,
+        *,
+        is_left: Callable[[FileVersion], bool] = lambda _: False,
+    ) -> None:
         self._generation = generation
+        self._is_left = is_left
         self._ledger = ledger
         self._story = story
         self._in_ledger = {b.id: b for b in ledger.batches}
@@ -155,6 +164,8 @@ class Comparison:
                 self._missing.add(f.uri, f"{mine.state} in the ledger: seen, and not loaded yet")
             elif any(v.state in LOADED_FILE_STATES for v in versions):
                 self._notes["files were loaded in an earlier version; overwrites are skipped"] += 1
+            elif self._is_left(f):
+                self._notes["files are left to backfills for their age"] += 1
             else:
                 self._missing.add(f.uri, "unknown to the ledger: the next run loads it")
         elif mine.state is FileState.COMMITTED:

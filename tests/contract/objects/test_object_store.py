@@ -6,6 +6,7 @@ import pytest
 
 from libs.common.contracts.definition import Credentials
 from libs.common.errors import Permanent
+from libs.common.ledger.model import tags
 from tests.contract.objects.worlds import Store, keys, listed
 
 pytestmark = pytest.mark.contract
@@ -46,7 +47,7 @@ async def test_special_keys_are_listed_under_their_exact_names(store: Store, buc
     pages = await listed(store, bucket)
     assert sorted(SPECIAL, key=str.encode) == [f.key for page in pages for f in page]
     versions = await store.objects.versions(bucket, SPECIAL, store.access)
-    assert {f.key: f.version_tag for page in pages for f in page} == versions
+    assert {f.key: f.version_tag for page in pages for f in page} == tags(versions)
 
 
 async def test_a_prefix_of_special_characters_is_taken_literally(store: Store, bucket: str) -> None:
@@ -94,9 +95,9 @@ async def test_a_version_changes_with_what_the_object_holds(store: Store, bucket
     assert (3, bucket) == (first.size_bytes, first.bucket)
     assert '"' not in first.etag
     await store.put(bucket, ["a"], b"one")
-    assert {"a": first.version_tag} == await store.objects.versions(bucket, ["a"], store.access)
+    assert {"a": first.version_tag} == tags(await store.objects.versions(bucket, ["a"], store.access))
     await store.put(bucket, ["a"], b"two")
-    assert first.version_tag != (await store.objects.versions(bucket, ["a"], store.access))["a"]
+    assert first.version_tag != tags(await store.objects.versions(bucket, ["a"], store.access))["a"]
 
 
 async def test_a_key_that_is_gone_has_no_version(store: Store, bucket: str) -> None:
@@ -112,7 +113,7 @@ async def test_hundreds_of_versions_are_looked_up_at_once(store: Store, bucket: 
     names = [f"{n:04}" for n in range(300)]
     await store.put(bucket, names)
     versions = await store.objects.versions(bucket, names, store.access)
-    assert {f.key: f.version_tag for page in await listed(store, bucket) for f in page} == versions
+    assert {f.key: f.version_tag for page in await listed(store, bucket) for f in page} == tags(versions)
 
 
 async def test_a_bucket_that_does_not_exist_is_named(store: Store) -> None:

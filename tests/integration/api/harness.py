@@ -29,6 +29,7 @@ from services.api.files.handlers import Files
 from services.api.health.checks import Check
 from services.api.http import build_http
 from services.api.ingestions.handlers import Ingestions
+from services.api.plans.handlers import Plans
 from services.api.reconciliations.handlers import Reconciliations
 from services.api.refresh.deletion import Deletions
 from services.api.refresh.handlers import Refreshes
@@ -39,6 +40,7 @@ from services.api.refresh.word import ExecutorsWord
 from services.api.runs.handlers import Runs
 from services.api.runs.live import LiveRuns
 from services.api.runs.projector import Projector
+from services.api.runs.requests import RunRequests
 from services.api.runs.sweeper import Sweeper
 from tests.support.memory_objects import MemoryObjects
 
@@ -170,7 +172,15 @@ async def api_under_test(
     objects = MemoryObjects()
     clusters = Clusters({"local": "sc://localhost:15002", "big": "sc://big:15002/;token=topsecret"})
     messages = Outbox(source="autoloader/api", wake=relay.poke)
-    runs = Runs(database, clusters, messages, relay, topic_prefix="autoloader", broker="kafka:9092")
+    runs = Runs(
+        database,
+        messages,
+        relay,
+        topic_prefix="autoloader",
+        broker="kafka:9092",
+        speed=Speed(),
+        prices=Prices(),
+    )
     live_runs = LiveRuns(runs.changed, listeners_max=3, interval=timedelta(seconds=0.01))
     word = ExecutorsWord(database, wait=timedelta(seconds=1))
     app = build_http(
@@ -178,6 +188,8 @@ async def api_under_test(
         deletions=Deletions(database, clusters, messages, word, kept_for=KEPT_FOR),
         runs=runs,
         live_runs=live_runs,
+        plans=Plans(database, box, clusters, objects, Speed(), Prices(), files_max=10),
+        run_requests=RunRequests(database, clusters, messages),
         reconciliations=Reconciliations(database, clusters, messages),
         refreshes=Refreshes(
             database,

@@ -77,6 +77,8 @@ async def test_a_run_as_it_is_told(api: ApiUnderTest) -> None:
         "waiting_on": None,
         "trigger": "manual",
             "retry_of": None,
+            "scope": None,
+            "prediction": None,
             "cancel_requested_at": None,
         "created_at": shown["created_at"],
         "started_at": "2025-01-07T12:34:57Z",

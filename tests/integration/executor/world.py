@@ -52,6 +52,7 @@ class World:
             trigger="manual",
             definition=Definition(name="n", cluster_id="c", source=Source(path=f"s3://{BUCKET}/data/"), destination=TO),
             credentials=None,
+            created_at=self.now,
         )
 
     def ask_for(self, *metadata_columns: MetadataColumn) -> None:

@@ -4,8 +4,10 @@ import asyncio
 import base64
 from collections import Counter
 from collections.abc import AsyncIterator, Iterable, Sequence
-from datetime import timedelta
+from dataclasses import replace
+from datetime import datetime, timedelta
 from typing import Any
+from uuid import UUID, uuid4
 
 from sqlalchemy import func, select
 
@@ -23,6 +25,7 @@ from libs.common.contracts.events import (
     ScanProgress,
     Totals,
 )
+from libs.common.contracts.scope import Scope
 from libs.common.ids import BatchId, IngestionId, RunId, new_ingestion_id, new_run_id
 from libs.common.ledger.batches import BatchLedger
 from libs.common.ledger.model import BurnVerdict, FileVersion, PublishedBatch
@@ -35,7 +38,9 @@ from libs.common.storage.control import ingestion, outbox, run
 from libs.common.storage.definitions import RunDefinitions
 from libs.common.storage.engine import Database
 from libs.common.storage.outbox import Outbox
+from libs.common.storage.plans import PlannedFiles, plan, plan_file
 from libs.common.sweeper import Sweeper
+from services.scanner.candidates import Candidates
 from services.scanner.handlers import Scans
 from services.scanner.sweeper import scan_sweeper
 from tests.support.memory_objects import MemoryObjects
@@ -53,11 +58,18 @@ class Harness:
         self.objects.create_bucket(BUCKET)
         self.ingestion_id: IngestionId = new_ingestion_id()
         self.pattern = file_pattern
+        self.options: dict[str, Any] = {}
         self._outbox = Outbox(source="autoloader/test")
 
     def put(self, *keys: str, body: bytes = b"{}\n") -> None:
         for key in keys:
             self.objects.put(BUCKET, key, body)
+
+    def put_at(self, at: datetime, *keys: str) -> None:
+        """Objects that were written then."""
+        self.put(*keys)
+        objects = self.objects.buckets[BUCKET]
+        objects.update({key: replace(objects[key], last_modified=at) for key in keys})
 
     def ledger(self, lease: timedelta = LONG) -> ScanLedger:
         return ScanLedger(self.database, self._outbox, owner="scanner", lease=lease)
@@ -71,10 +83,11 @@ class Harness:
         aside: Aside | None = None,
     ) -> Scans:
         definitions = RunDefinitions(self.database, SecretBox(base64.b64encode(b"k" * 32).decode()))
+        ledger = self.ledger(lease)
         return Scans(
-            self.ledger(lease),
+            ledger,
             definitions,
-            objects or self.objects,
+            Candidates(ledger, objects or self.objects, PlannedFiles(self.database)),
             heartbeat=heartbeat,
             aside=aside or Aside(LONG, self.database.now),
         )
@@ -82,12 +95,14 @@ class Harness:
     def sweeper(self, scans: Scans, *, interval: timedelta = timedelta(milliseconds=10)) -> Sweeper[Any]:
         return scan_sweeper(self.ledger(), scans, interval=interval)
 
-    async def new_run(self, *, retry_of: RunId | None = None) -> RunId:
+    async def new_run(self, *, retry_of: RunId | None = None, scope: Scope | None = None) -> RunId:
         """A run as the API would have stored it, but for its queue: several may be under way."""
         definition = Definition(
             name="test",
             cluster_id="local",
-            source=Source(path=f"s3://{BUCKET}/in/", file_pattern=self.pattern, max_files_per_trigger=3),
+            source=Source(
+                path=f"s3://{BUCKET}/in/", file_pattern=self.pattern, max_files_per_trigger=3, **self.options
+            ),
             destination=Destination(catalog="c", database="d", table="t"),
         ).model_dump(mode="json", by_alias=True)
         run_id = new_run_id()
@@ -109,9 +124,37 @@ class Harness:
                     definition=definition,
                     ended_at=func.now(),
                     retry_of=retry_of,
+                    scope=scope.model_dump(mode="json", exclude_defaults=True) if scope else None,
+                    lane="backfill" if scope else "fresh",
                 )
             )
         return run_id
+
+    async def plan(self) -> UUID:
+        """A plan of everything that is there now, as the API would have stored it."""
+        plan_id = uuid4()
+        files = sorted(self.objects.buckets[BUCKET].values(), key=lambda f: f.key)
+        await self.new_run()  # makes the ingestion
+        async with self.database.begin() as connection:
+            await connection.execute(
+                plan.insert().values(
+                    id=plan_id, ingestion_id=self.ingestion_id, kind="run", generation=1, definition_version=1, shown={}
+                )
+            )
+            rows = [
+                {
+                    "plan_id": plan_id,
+                    "place": n,
+                    "bucket": f.bucket,
+                    "key": f.key,
+                    "etag": f.etag,
+                    "size_bytes": f.size_bytes,
+                    "last_modified": f.last_modified,
+                }
+                for n, f in enumerate(files)
+            ]
+            await connection.execute(plan_file.insert(), rows)
+        return plan_id
 
     async def scan(self, run_id: RunId, scans: Scans | None = None) -> None:
         await (scans or self.scans()).scan(run_id, self.ingestion_id, 1)
@@ -218,7 +261,7 @@ class PausingObjects:
 
     async def versions(
         self, bucket: str, keys: Iterable[str], credentials: Credentials | None
-    ) -> dict[str, str | None]:
+    ) -> dict[str, FileVersion | None]:
         return await self._inner.versions(bucket, keys, credentials)
 
 

@@ -44,9 +44,22 @@ class MemoryScanLedger:
             for (ingestion_id, generation, digest, tag), row in self._tables.files.items():
                 if (ingestion_id, generation) == (claim.ingestion_id, claim.generation) and digest in wanted:
                     given_up = row.state is FileState.DISCOVERED and row.problem is not None
-                    known = KnownVersion(tag, row.state, row.run_id, given_up)
+                    scan = self._tables.scans.get(row.run_id)
+                    lists = scan is not None and scan.state is ScanState.SCANNING and row.run_id != claim.run_id
+                    held = lists and row.state is FileState.DISCOVERED
+                    known = KnownVersion(tag, row.state, row.run_id, given_up, held)
                     found[digest] = (*found.get(digest, ()), known)
         return found
+
+    async def taken(self, claim: ScanClaim) -> tuple[int, int]:
+        async with self._tables.transaction():
+            sizes = [
+                row.version.size_bytes
+                for (ingestion_id, generation, _, _), row in self._tables.files.items()
+                if (ingestion_id, generation, row.run_id) == (claim.ingestion_id, claim.generation, claim.run_id)
+                and row.state is not FileState.DISCOVERED
+            ]
+        return len(sizes), sum(sizes)
 
     async def record(self, claim: ScanClaim, page: Page) -> None:
         async with self._tables.transaction():

@@ -14,6 +14,7 @@ SOURCE = Source(path="s3://landing/flights/", file_pattern="*.json")
 KEY = "flights/a.json"
 RUN = UUID(int=1)
 AT = datetime(2025, 1, 7, tzinfo=UTC)
+MADE_AT = datetime(2025, 1, 1, tzinfo=UTC)
 SAME, NEWER, GONE = There("v1:10"), There("v2:11"), There(None)
 UNKNOWN = There(None, "the store did not answer")
 
@@ -38,7 +39,7 @@ def known(state: FileState, version: str = "v1:10", *, error: str | None = None)
 
 
 def of(*versions: FileOut, there: There = SAME, bucket: str = "landing", key: str = KEY) -> Judgement:
-    return judge(SOURCE, bucket, key, versions, there)
+    return judge(SOURCE, MADE_AT, bucket, key, versions, there)
 
 
 @pytest.mark.parametrize(
@@ -122,7 +123,8 @@ def test_what_the_definition_leaves_out(bucket: str, key: str, why: str, next_ac
 
 def test_what_was_loaded_before_the_pattern_changed_is_loaded() -> None:
     """The evidence tells both."""
-    found = judge(Source(path=SOURCE.path, file_pattern="*.csv"), "landing", KEY, [known(FileState.COMMITTED)], SAME)
+    source = Source(path=SOURCE.path, file_pattern="*.csv")
+    found = judge(source, MADE_AT, "landing", KEY, [known(FileState.COMMITTED)], SAME)
     assert Verdict.LOADED is found.verdict
     assert any("does not match" in told for told in found.evidence)
 

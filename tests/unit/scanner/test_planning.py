@@ -1,7 +1,7 @@
 """Cutting files into batches, by example."""
 
 from services.scanner.domain.planning import BatchPlanner, Limits
-from tests.unit.scanner.listings import listed
+from tests.unit.common.selection.listings import listed
 
 
 def cut(planner: BatchPlanner, *names: str, size_bytes: int = 10) -> list[list[str]]:

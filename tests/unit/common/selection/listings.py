@@ -16,5 +16,7 @@ def listed(key: str = "in/a.json", etag: str = "v1", size_bytes: int = 10) -> Fi
     return FileVersion("landing", key, etag, size_bytes, datetime(2025, 1, 7, tzinfo=UTC))
 
 
-def known(state: FileState, etag: str = "v1", run: RunId = EARLIER_RUN, *, given_up: bool = False) -> KnownVersion:
-    return KnownVersion(f"{etag}:10", state, run, given_up)
+def known(
+    state: FileState, etag: str = "v1", run: RunId = EARLIER_RUN, *, given_up: bool = False, held: bool = False
+) -> KnownVersion:
+    return KnownVersion(f"{etag}:10", state, run, given_up, held)

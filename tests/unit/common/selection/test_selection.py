@@ -4,9 +4,9 @@ import pytest
 
 from libs.common.ledger.model import KnownVersion
 from libs.common.ledger.states import FileState
-from libs.common.objects.names import unreadable
-from services.scanner.domain.selection import Selection, select
-from tests.unit.scanner.listings import ANOTHER_RUN, EARLIER_RUN, THIS_RUN, known, listed
+from libs.common.selection.names import unreadable
+from libs.common.selection.select import Selection, select
+from tests.unit.common.selection.listings import ANOTHER_RUN, EARLIER_RUN, THIS_RUN, known, listed
 
 A = listed()
 TAKEN = Selection(taken=(A,))
@@ -38,6 +38,9 @@ NOTHING = Selection()
         ([known(FileState.DISCOVERED, given_up=True)], TAKEN),
         ([known(FileState.DISCOVERED, run=THIS_RUN)], RESUMED),
         ([known(FileState.DISCOVERED, run=THIS_RUN, given_up=True)], TAKEN),
+        # a run in the other lane is about to batch it
+        ([known(FileState.DISCOVERED, run=ANOTHER_RUN, held=True)], SKIPPED),
+        ([known(FileState.DISCOVERED, "v0", run=ANOTHER_RUN, held=True)], SKIPPED),
         # overwritten before anybody read it
         ([known(FileState.DISCOVERED, "v0")], SUPERSEDING),
         ([known(FileState.DISCOVERED, "v0", run=THIS_RUN)], SUPERSEDING),

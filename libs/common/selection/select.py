@@ -7,7 +7,7 @@ from libs.common.contracts.events import Problem
 from libs.common.ids import RunId
 from libs.common.ledger.model import FileVersion, KnownVersion, Refusal
 from libs.common.ledger.states import LIVE_FILE_STATES, FileState
-from libs.common.objects.names import unreadable
+from libs.common.selection.names import unreadable
 
 _NOT_LOADED = frozenset({FileState.FAILED, FileState.MISSING, FileState.DISCOVERED})
 
@@ -70,7 +70,7 @@ def _sort(
 ) -> None:
     live = next((v for v in versions if v.state in LIVE_FILE_STATES), None)
     same = next((v for v in versions if v.version_tag == f.version_tag), None)
-    if live is not None and live.state is not FileState.DISCOVERED:
+    if live is not None and (live.held or live.state is not FileState.DISCOVERED):
         # Batched by an earlier attempt of this run: not skipped, just further along.
         draft.skipped += 0 if live.run_id == run_id else 1
     elif live is not None and live.version_tag != f.version_tag:

@@ -2,7 +2,7 @@
 
 import pytest
 
-from libs.common.objects.pattern import Pattern
+from libs.common.selection.pattern import Pattern
 
 NAMES = [  # without a slash: the file's name, at any depth
     ("*", "in/a.json", True),

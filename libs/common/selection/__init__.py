@@ -1,0 +1,1 @@
+"""Which files a run takes: pure decisions that scanner, estimates, plans and explanations share."""

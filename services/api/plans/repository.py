@@ -1,0 +1,57 @@
+"""Rows of plans. Statements only."""
+
+from collections.abc import Sequence
+from typing import Any
+from uuid import UUID
+
+from sqlalchemy import Row, String, cast, delete, exists, func, select
+from sqlalchemy.ext.asyncio import AsyncConnection
+
+from libs.common.errors import NotFound
+from libs.common.ledger.model import FileVersion
+from libs.common.storage.control import run
+from libs.common.storage.plans import KEPT, plan, plan_file
+
+_ROWS_PER_INSERT = 5000
+
+
+async def insert(connection: AsyncConnection, values: dict[str, Any], files: Sequence[FileVersion]) -> None:
+    """A plan with all its files."""
+    await connection.execute(plan.insert().values(values))
+    for start in range(0, len(files), _ROWS_PER_INSERT):
+        rows = [
+            {
+                "plan_id": values["id"],
+                "place": start + n,
+                "bucket": f.bucket,
+                "key": f.key,
+                "etag": f.etag,
+                "size_bytes": f.size_bytes,
+                "last_modified": f.last_modified,
+            }
+            for n, f in enumerate(files[start : start + _ROWS_PER_INSERT])
+        ]
+        await connection.execute(plan_file.insert(), rows)
+
+
+async def get(connection: AsyncConnection, ingestion_id: UUID, plan_id: UUID) -> Row[Any]:
+    """
+    Raises:
+        NotFound: no such plan of this ingestion, or it is forgotten.
+    """
+    found = await connection.execute(select(plan).where(plan.c.id == plan_id, plan.c.ingestion_id == ingestion_id))
+    row = found.one_or_none()
+    if row is None:
+        raise NotFound(
+            f"no plan of ingestion {ingestion_id} has the id {plan_id}",
+            code="unknown_plan",
+            hint=f"plans are forgotten after {KEPT.total_seconds() / 3600:g} hours; "
+            f"POST /api/v1/ingestions/{ingestion_id}/plan makes a new one",
+        )
+    return row
+
+
+async def forget_old(connection: AsyncConnection) -> None:
+    """Plans older than ``KEPT`` that no run has yet to read."""
+    is_wanted = exists().where(run.c.ended_at.is_(None), run.c.scope["plan_id"].as_string() == cast(plan.c.id, String))
+    await connection.execute(delete(plan).where(plan.c.created_at < func.now() - KEPT, ~is_wanted))

@@ -1,0 +1,187 @@
+"""Asking for runs: of what is new, of what failed, of a part of the history.
+
+In each lane one run of an ingestion is active, and one waits at most.
+"""
+
+from collections.abc import Awaitable, Callable
+from typing import Any
+from uuid import UUID
+
+from sqlalchemy import Row
+from sqlalchemy.ext.asyncio import AsyncConnection
+
+from libs.common.contracts.definition import Definition
+from libs.common.contracts.scope import Scope
+from libs.common.errors import Conflict
+from libs.common.failpoints import failpoint
+from libs.common.ids import new_run_id
+from libs.common.ledger.ingestions import halt_of
+from libs.common.storage.engine import Database
+from libs.common.storage.outbox import Outbox
+from services.api import audit
+from services.api.caller import Caller
+from services.api.clusters.registry import Clusters
+from services.api.idempotency import Answer, Once, at_most_once
+from services.api.ingestions import repository as ingestions
+from services.api.plans import repository as plans
+from services.api.plans.changes import refuse_plan
+from services.api.refresh import repository as refreshes
+from services.api.runs import repository
+from services.api.runs.places import placed_in
+from services.api.runs.repository import NewRun
+from services.api.runs.schemas import RunAccepted
+
+
+class RunRequests:
+    """Takes requests for runs of all tenants; every call sees the ingestions of its caller only."""
+
+    def __init__(self, database: Database, clusters: Clusters, outbox: Outbox) -> None:
+        self._database = database
+        self._clusters = clusters
+        self._outbox = outbox
+
+    async def request(
+        self, caller: Caller, ingestion_id: UUID, once: Once | None, *, plan_id: UUID | None = None
+    ) -> Answer:
+        """202 with the run that will load what is new: a new run, or the one that waits already.
+
+        One run of an ingestion is active and one waits at most: whatever a third would find, the waiting one finds.
+        With ``plan_id``, a run that loads exactly the files of that plan, or none.
+
+        Raises:
+            NotFound: the ingestion, or the plan. Conflict: codes ``ingestion_halted``, ``ingestion_paused``,
+                ``refresh_active``, ``plan_outdated``; ``run_queued`` if the one that waits does something of its own.
+                Invalid: codes ``unknown_cluster``, ``plan_of_a_refresh``, ``idempotency_key_reused``.
+        """
+        if plan_id is not None:
+            return await self._once(caller, once, lambda c: self._apply(c, caller, ingestion_id, plan_id))
+        return await self._once(caller, once, lambda c: self._request(c, caller, ingestion_id))
+
+    async def _request(self, connection: AsyncConnection, caller: Caller, ingestion_id: UUID) -> Answer:
+        wanted = await self._ready(connection, caller, ingestion_id)
+        active, queued = await repository.unfinished(connection, ingestion_id, "fresh")
+        if queued is not None:
+            waiting = await repository.get(connection, ingestion_id, queued)
+            if waiting.retry_of is not None or waiting.scope is not None:
+                raise _run_queued(ingestion_id, queued, "reads something of its own, and waits for its turn")
+            return _accepted(queued, queued=True)
+        return await self._store(connection, caller, wanted, NewRun("manual"), is_first=active is None)
+
+    async def _apply(self, connection: AsyncConnection, caller: Caller, ingestion_id: UUID, plan_id: UUID) -> Answer:
+        wanted = await self._ready(connection, caller, ingestion_id)
+        plan = await plans.get(connection, ingestion_id, plan_id)
+        refuse_plan(plan, wanted)
+        scope = Scope.model_validate({**plan.scope, "plan_id": plan_id})
+        is_backfill = plan.kind == "backfill"
+        new = NewRun(
+            trigger="backfill" if is_backfill else "manual",
+            lane="backfill" if is_backfill else "fresh",
+            scope=scope,
+            predicted=plan.shown["predicted"],
+        )
+        return await self._line_up(connection, caller, wanted, new)
+
+    async def retry(self, caller: Caller, ingestion_id: UUID, run_id: UUID, once: Once | None) -> Answer:
+        """202 with a new run that reads only what failed in this one, in whatever version it is there now, and what
+        this one gave up. It uses the definition as it is now.
+
+        Raises:
+            NotFound: the ingestion, or the run. Conflict: codes ``run_active``, ``nothing_to_retry``, ``run_queued``,
+                ``run_outlived``, and as ``request``. Invalid: as ``request``.
+        """
+        return await self._once(caller, once, lambda c: self._retry(c, caller, ingestion_id, run_id))
+
+    async def _retry(self, connection: AsyncConnection, caller: Caller, ingestion_id: UUID, run_id: UUID) -> Answer:
+        wanted = await self._ready(connection, caller, ingestion_id)
+        failed = await repository.get(connection, ingestion_id, run_id)
+        refuse_retry(failed, wanted.generation, is_anything_left=await repository.has_unloaded(connection, failed))
+        return await self._line_up(connection, caller, wanted, NewRun("retry", retry_of=run_id))
+
+    async def backfill(self, caller: Caller, ingestion_id: UUID, scope: Scope, once: Once | None) -> Answer:
+        """202 with a run, in the lane of backfills, that reads what of the source the scope covers and the table lacks.
+
+        Raises:
+            NotFound, Conflict, Invalid: as ``request``; Conflict ``run_queued`` if another backfill waits. Invalid:
+                codes ``key_outside_source``, ``prefix_outside_source``.
+        """
+        return await self._once(caller, once, lambda c: self._backfill(c, caller, ingestion_id, scope))
+
+    async def _backfill(self, connection: AsyncConnection, caller: Caller, ingestion_id: UUID, scope: Scope) -> Answer:
+        wanted = await self._ready(connection, caller, ingestion_id)
+        placed = placed_in(Definition.model_validate(wanted.definition).source, scope)
+        return await self._line_up(connection, caller, wanted, NewRun("backfill", lane="backfill", scope=placed))
+
+    async def _ready(self, connection: AsyncConnection, caller: Caller, ingestion_id: UUID) -> Row[Any]:
+        """The ingestion, locked, if a run may be asked for."""
+        wanted = await ingestions.lock(connection, caller.tenant_id, ingestion_id)
+        self._clusters.url_of(wanted.definition["cluster_id"])
+        if (halt := await halt_of(connection, ingestion_id)) is not None:
+            raise Conflict(f"this ingestion is halted: {halt.message}", code="ingestion_halted", hint=halt.hint)
+        ingestions.refuse_while_paused(wanted)
+        await refreshes.refuse_while_under_way(connection, ingestion_id)
+        return wanted
+
+    async def _line_up(self, connection: AsyncConnection, caller: Caller, of: Row[Any], new: NewRun) -> Answer:
+        """Stores a run that does something of its own, so that it cannot join one that waits."""
+        active, queued = await repository.unfinished(connection, of.id, new.lane)
+        if queued is not None:
+            raise _run_queued(of.id, queued, "waits for its turn already")
+        return await self._store(connection, caller, of, new, is_first=active is None)
+
+    async def _store(
+        self, connection: AsyncConnection, caller: Caller, of: Row[Any], new: NewRun, *, is_first: bool
+    ) -> Answer:
+        run_id = new_run_id()
+        await repository.insert_run(connection, run_id=run_id, of=of, new=new, dispatch=is_first)
+        if is_first:
+            await repository.announce(connection, self._outbox, run_id)
+        details = {"run_id": str(run_id), "trigger": new.trigger}
+        await audit.record(connection, caller, "run.requested", of.id, details=details)
+        return _accepted(run_id, queued=not is_first)
+
+    async def _once(
+        self, caller: Caller, once: Once | None, ask: Callable[[AsyncConnection], Awaitable[Answer]]
+    ) -> Answer:
+        failpoint("api.before_tx")
+        async with self._database.begin() as connection:
+            answer = await at_most_once(connection, caller, once, lambda: ask(connection))
+        failpoint("api.after_tx")
+        # What if the process stops right here? The outbox row is committed: the next relay sends it.
+        return answer
+
+
+def _run_queued(ingestion_id: UUID, run_id: UUID, why: str) -> Conflict:
+    return Conflict(
+        f"run {run_id} {why}, and one run waits at most",
+        code="run_queued",
+        hint=f"try again when it has begun, or POST /api/v1/ingestions/{ingestion_id}/runs/{run_id}/cancel",
+    )
+
+
+def refuse_retry(run: Row[Any], generation: int, *, is_anything_left: bool) -> None:
+    """
+    Raises:
+        Conflict: there is nothing that a retry of this run could read.
+    """
+    if run.ended_at is None:
+        raise Conflict(
+            f"run {run.id} is not over",
+            code="run_active",
+            hint=f"wait for it: GET /api/v1/ingestions/{run.ingestion_id}/runs/{run.id}",
+        )
+    if run.generation != generation:
+        raise Conflict(
+            f"run {run.id} loaded another generation of the table, before a refresh",
+            code="run_outlived",
+            hint=f"POST /api/v1/ingestions/{run.ingestion_id}/run loads what the table lacks",
+        )
+    if not is_anything_left:
+        raise Conflict(
+            f"run {run.id} has nothing left to retry: its files are loaded, or a later run has them",
+            code="nothing_to_retry",
+            hint=f"GET /api/v1/ingestions/{run.ingestion_id}/files?state=failed names the run of each file that failed",
+        )
+
+
+def _accepted(run_id: UUID, *, queued: bool) -> Answer:
+    return Answer(202, RunAccepted(run_id=run_id, queued=queued).model_dump(mode="json"))

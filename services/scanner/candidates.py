@@ -1,0 +1,67 @@
+"""Where the files of a run are looked for: in a listing of the source, under keys that were named, or in a plan.
+
+All give pages of file versions as they are now. Whether a run wants them, and whether they are new, is decided
+elsewhere (``libs/common/selection``).
+"""
+
+from collections.abc import AsyncIterator, Sequence
+from uuid import UUID
+
+from libs.common.errors import Permanent
+from libs.common.ledger.model import FileVersion, ScanClaim
+from libs.common.ledger.scans import ScanLedger
+from libs.common.objects.ports import ObjectStore
+from libs.common.selection.wanted import Wanted
+from libs.common.storage.definitions import RunDefinition
+from libs.common.storage.plans import PlannedFiles
+from services.scanner.domain.plan_check import changes, told
+
+_KEYS_AT_ONCE = 1000
+
+
+class Candidates:
+    """Of every run of one process."""
+
+    def __init__(self, ledger: ScanLedger, objects: ObjectStore, plans: PlannedFiles) -> None:
+        self._ledger = ledger
+        self._objects = objects
+        self._plans = plans
+
+    def pages(self, claim: ScanClaim, order: RunDefinition, wanted: Wanted) -> AsyncIterator[Sequence[FileVersion]]:
+        """
+        Raises:
+            Permanent: code ``plan_outdated``, before the first page; the store's (see ``ObjectStore``).
+            Temporary: the store's.
+        """
+        if order.scope.plan_id is not None:
+            return self._planned(claim, order, order.scope.plan_id)
+        if order.scope.keys is not None:
+            return self._named(order, order.scope.keys, wanted)
+        return self._objects.pages(order.definition.source.bucket, wanted.prefix, order.credentials)
+
+    async def _named(
+        self, order: RunDefinition, keys: Sequence[str], wanted: Wanted
+    ) -> AsyncIterator[Sequence[FileVersion]]:
+        """Looked up, in their order."""
+        for start in range(0, len(keys), _KEYS_AT_ONCE):
+            some = [key for key in keys[start : start + _KEYS_AT_ONCE] if wanted.is_named(key)]
+            found = await self._objects.versions(order.definition.source.bucket, some, order.credentials)
+            yield [f for f in found.values() if f is not None]
+
+    async def _planned(
+        self, claim: ScanClaim, order: RunDefinition, plan_id: UUID
+    ) -> AsyncIterator[Sequence[FileVersion]]:
+        """All or nothing: every file of the plan is looked at before the first is given out."""
+        changed: list[str] = []
+        files = 0
+        async for page in self._plans.pages(plan_id):
+            files += len(page)
+            keys = [f.key for f in page]
+            now = await self._objects.versions(order.definition.source.bucket, keys, order.credentials)
+            changed += changes(page, now, await self._ledger.known(claim, page), claim.run_id)
+        if changed:
+            raise Permanent(
+                told(changed, files), code="plan_outdated", hint="make a new plan, and look at what it says now"
+            )
+        async for page in self._plans.pages(plan_id):
+            yield page

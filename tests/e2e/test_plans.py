@@ -1,0 +1,84 @@
+"""Somebody looks before the load, agrees, and gets exactly what was shown."""
+
+from typing import Any
+
+import httpx
+import pytest
+from pyspark.sql import SparkSession
+
+from client.rest import problem_of
+from tests.e2e.helpers import (
+    assert_run_metrics,
+    create_standard_ingestion,
+    generate_unique_table_name,
+    get_table_identifier,
+    run_to_end,
+    upload_json_files,
+    verify_table_data,
+    wait_for_run_completion,
+)
+
+pytestmark = [pytest.mark.e2e, pytest.mark.requires_spark, pytest.mark.requires_minio]
+
+RECORDS = 20
+
+
+async def post(api_client: httpx.AsyncClient, path: str, expected: int, body: dict[str, Any]) -> dict[str, Any]:
+    response = await api_client.post(f"/api/v1/ingestions/{path}", json=body)
+    assert response.status_code == expected, problem_of(response)
+    answer: dict[str, Any] = response.json()
+    return answer
+
+
+class TestPlan:
+    async def test_a_plan_is_applied_exactly_or_not_at_all(
+        self,
+        api_client: httpx.AsyncClient,
+        minio_client: Any,
+        minio_config: dict[str, str],
+        test_bucket: str,
+        spark_session: SparkSession,
+        test_cluster_id: str,
+    ) -> None:
+        """One file is loaded; two more land and are planned; then a fourth lands.
+
+        Success criteria:
+        - the plan names the two, and expects as many records as they have
+        - applied, it loads the two, not the fourth; predicted and actual stand side by side
+        - applied again it loads nothing, and says what has changed
+        """
+        await upload_json_files(minio_client, test_bucket, 0, 1, records_per_file=RECORDS)
+        ingestion = await create_standard_ingestion(
+            api_client, test_cluster_id, test_bucket, minio_config, generate_unique_table_name("planned")
+        )
+        table, ingestion_id = get_table_identifier(ingestion), ingestion["id"]
+        await run_to_end(api_client, ingestion_id)
+        two = await upload_json_files(minio_client, test_bucket, 1, 2, records_per_file=RECORDS)
+
+        plan = await post(api_client, f"{ingestion_id}/plan", 201, {"kind": "run"})
+        assert [f["key"] for f in plan["first_files"]] == [f["key"] for f in two]
+        predicted = plan["predicted"]
+        assert (predicted["files"], predicted["snapshots"], plan["files_skipped"]) == (2, 1, 1)
+        assert abs(predicted["records"] - 2 * RECORDS) <= 2
+        await verify_table_data(spark_session, table, expected_count=RECORDS)
+
+        await upload_json_files(minio_client, test_bucket, 3, 1, records_per_file=RECORDS)
+        applied = await post(api_client, f"{ingestion_id}/run", 202, {"plan_id": plan["id"]})
+        run = await wait_for_run_completion(api_client, ingestion_id, applied["run_id"], poll_interval=0.2)
+        assert_run_metrics(run, expected_files=2, expected_records=2 * RECORDS)
+        assert run["prediction"]["predicted"] == predicted
+        actual = run["prediction"]["actual"]
+        assert (actual["files"], actual["records"], actual["snapshots"]) == (2, 2 * RECORDS, 1)
+        assert actual["cost_usd"] > 0
+        await verify_table_data(spark_session, table, expected_count=3 * RECORDS)
+
+        again = await post(api_client, f"{ingestion_id}/run", 202, {"plan_id": plan["id"]})
+        refused = await wait_for_run_completion(
+            api_client, ingestion_id, again["run_id"], poll_interval=0.2, expected_status="failed"
+        )
+        [error] = refused["errors"]
+        assert error["error_type"] == "plan_outdated"
+        assert two[0]["key"] in error["message"]
+        await verify_table_data(spark_session, table, expected_count=3 * RECORDS)
+
+        assert_run_metrics(await run_to_end(api_client, ingestion_id), expected_files=1, expected_records=RECORDS)
