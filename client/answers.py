@@ -53,7 +53,7 @@ class Predicted(_Answer):
     files: int
     size_bytes: int
     records: int | None
-    snapshots: int
+    snapshots: int | None
     duration_seconds: float | None
     cost_usd: float | None
 

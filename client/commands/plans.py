@@ -48,7 +48,8 @@ def _show(made: Plan) -> None:
     predicted = made.predicted
     records = "records unknown" if predicted.records is None else f"about {predicted.records:,} records"
     say(
-        f"{predicted.files:,} files of {predicted.size_bytes:,} bytes, {records}, {predicted.snapshots:,} snapshots; "
+        f"{predicted.files:,} files of {predicted.size_bytes:,} bytes, {records}, "
+        f"{predicted.snapshots or 0:,} snapshots; "
         f"about {predicted.duration_seconds or 0:.1f} s and {predicted.cost_usd or 0:.6f} USD"
     )
     say(f"{made.files_skipped:,} are loaded or in work, {made.files_refused:,} cannot be read under their names")

@@ -82,3 +82,39 @@ class TestPlan:
         await verify_table_data(spark_session, table, expected_count=3 * RECORDS)
 
         assert_run_metrics(await run_to_end(api_client, ingestion_id), expected_files=1, expected_records=RECORDS)
+
+    async def test_a_refresh_loads_what_was_planned(
+        self,
+        api_client: httpx.AsyncClient,
+        minio_client: Any,
+        minio_config: dict[str, str],
+        test_bucket: str,
+        spark_session: SparkSession,
+        test_cluster_id: str,
+    ) -> None:
+        """Two files are loaded; a full refresh is planned; then a third lands.
+
+        Success criteria:
+        - the plan changes nothing
+        - the refresh's run loads the two into the new table, and shows what was expected beside what came
+        - the third is the next run's
+        """
+        await upload_json_files(minio_client, test_bucket, 0, 2, records_per_file=RECORDS)
+        ingestion = await create_standard_ingestion(
+            api_client, test_cluster_id, test_bucket, minio_config, generate_unique_table_name("planned_anew")
+        )
+        table, ingestion_id = get_table_identifier(ingestion), ingestion["id"]
+        await run_to_end(api_client, ingestion_id)
+        plan = await post(api_client, f"{ingestion_id}/plan", 201, {"kind": "refresh_full"})
+        assert plan["predicted"]["files"] == 2
+        await verify_table_data(spark_session, table, expected_count=2 * RECORDS)
+        await upload_json_files(minio_client, test_bucket, 2, 1, records_per_file=RECORDS)
+
+        body = {"confirm": True, "plan_id": plan["id"]}
+        refresh = await post(api_client, f"{ingestion_id}/refresh/full", 202, body)
+        run = await wait_for_run_completion(api_client, ingestion_id, refresh["run_id"], poll_interval=0.2)
+        assert_run_metrics(run, expected_files=2, expected_records=2 * RECORDS)
+        assert run["prediction"]["predicted"] == plan["predicted"]
+        assert run["prediction"]["actual"]["files"] == 2
+        await verify_table_data(spark_session, table, expected_count=2 * RECORDS)
+        assert_run_metrics(await run_to_end(api_client, ingestion_id), expected_files=1, expected_records=RECORDS)

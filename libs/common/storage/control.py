@@ -114,6 +114,7 @@ refresh = Table(
     Column("kept_as", Text, comment="where the old table is now"),
     Column("files_loaded_before", Integer),
     Column("files_kept", Integer),
+    Column("plan_id", Uuid, comment="its run loads the files of this plan"),
     Column("run_id", Uuid, ForeignKey("control.run.id"), comment="the run that it asked for"),
     Column("created_at", DateTime(timezone=True), nullable=False, server_default=func.now()),
     Column("told_at", DateTime(timezone=True), comment="when the executor said what is known of it"),

@@ -37,7 +37,7 @@ class Predicted(BaseModel):
     files: int
     size_bytes: int = Field(description="Of the source files.")
     records: int | None = Field(description="Null: nobody can tell yet.")
-    snapshots: int = Field(description="Batches, each of which becomes visible in one commit.")
+    snapshots: int | None = Field(description="Batches, each of which becomes visible in one commit.")
     duration_seconds: float | None
     cost_usd: float | None = Field(description="By the price model of docs/explanation/cost-model.md.")
 

@@ -7,30 +7,21 @@ from sqlalchemy import Row
 from libs.common.errors import Conflict, Invalid
 from services.api.plans.views import call
 
-_OF_RUNS = frozenset({"run", "backfill"})
 
-
-def refuse_plan(plan: Row[Any], ingestion: Row[Any]) -> None:
-    """For a run. What became of the files is the scanner's to say: it looks at each before it takes one.
+def refuse_plan(plan: Row[Any], ingestion: Row[Any], *kinds: str) -> None:
+    """Lets plans of these kinds pass that are of the ingestion as it is now. What became of the files is the scanner's
+    to say: it looks at each before it takes one.
 
     Raises:
-        Invalid: code ``plan_of_a_refresh``.
+        Invalid: code ``plan_of_another``.
         Conflict: code ``plan_outdated``.
     """
-    if plan.kind not in _OF_RUNS:
+    if plan.kind not in kinds:
         raise Invalid(
-            "this plan is one of a refresh",
-            code="plan_of_a_refresh",
+            f"this plan is one of kind {plan.kind}",
+            code="plan_of_another",
             hint=f"apply it by {call(plan.ingestion_id, plan.kind, plan.id)}",
         )
-    refuse_outdated(plan, ingestion)
-
-
-def refuse_outdated(plan: Row[Any], ingestion: Row[Any]) -> None:
-    """
-    Raises:
-        Conflict: code ``plan_outdated``.
-    """
     changed = None
     if plan.definition_version != ingestion.definition_version:
         changed = (

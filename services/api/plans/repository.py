@@ -9,7 +9,7 @@ from sqlalchemy.ext.asyncio import AsyncConnection
 
 from libs.common.errors import NotFound
 from libs.common.ledger.model import FileVersion
-from libs.common.storage.control import run
+from libs.common.storage.control import refresh, run
 from libs.common.storage.plans import KEPT, plan, plan_file
 
 _ROWS_PER_INSERT = 5000
@@ -51,7 +51,13 @@ async def get(connection: AsyncConnection, ingestion_id: UUID, plan_id: UUID) ->
     return row
 
 
+async def predicted_by(connection: AsyncConnection, plan_id: UUID) -> Any:
+    """What a plan expects, as stored; None if it is forgotten."""
+    return await connection.scalar(select(plan.c.shown["predicted"]).where(plan.c.id == plan_id))
+
+
 async def forget_old(connection: AsyncConnection) -> None:
-    """Plans older than ``KEPT`` that no run has yet to read."""
-    is_wanted = exists().where(run.c.ended_at.is_(None), run.c.scope["plan_id"].as_string() == cast(plan.c.id, String))
-    await connection.execute(delete(plan).where(plan.c.created_at < func.now() - KEPT, ~is_wanted))
+    """Plans older than ``KEPT`` that no run has yet to read, and no refresh."""
+    by_a_run = exists().where(run.c.ended_at.is_(None), run.c.scope["plan_id"].as_string() == cast(plan.c.id, String))
+    by_a_refresh = exists().where(refresh.c.ended_at.is_(None), refresh.c.plan_id == plan.c.id)
+    await connection.execute(delete(plan).where(plan.c.created_at < func.now() - KEPT, ~by_a_run, ~by_a_refresh))

@@ -23,6 +23,8 @@ from services.api.clusters.registry import Clusters
 from services.api.idempotency import Answer, Once, at_most_once
 from services.api.ingestions import repository as ingestions
 from services.api.pages import Page
+from services.api.plans import repository as plans
+from services.api.plans.changes import refuse_plan
 from services.api.refresh import repository, views
 from services.api.refresh.impact import Impacts
 from services.api.refresh.schemas import Impact, RefreshIn, RefreshOut, UndoIn
@@ -37,6 +39,7 @@ class _Wish:
     mode: RefreshMode
     auto_run: bool
     undoes: UUID | None = None
+    plan_id: UUID | None = None
 
 
 class Refreshes:
@@ -71,12 +74,12 @@ class Refreshes:
         Idempotency-Key gets the same refresh, as it stands then.
 
         Raises:
-            NotFound: the ingestion. Conflict: codes ``refresh_active``, ``ingestion_paused``. Invalid: codes
-                ``unknown_cluster``, ``idempotency_key_reused``.
+            NotFound: the ingestion, or the plan. Conflict: codes ``refresh_active``, ``ingestion_paused``,
+                ``plan_outdated``. Invalid: codes ``unknown_cluster``, ``idempotency_key_reused``, ``plan_of_another``.
         """
         if sent.dry_run:
             return await self._foretell(caller, ingestion_id, mode, sent, once)
-        return await self._carry_out(caller, ingestion_id, _Wish(mode, sent.auto_run), once)
+        return await self._carry_out(caller, ingestion_id, _Wish(mode, sent.auto_run, plan_id=sent.plan_id), once)
 
     async def undo(
         self, caller: Caller, ingestion_id: UUID, refresh_id: UUID, sent: UndoIn, once: Once | None
@@ -166,6 +169,8 @@ class Refreshes:
         await repository.refuse_while_under_way(connection, ingestion_id)
         if wish.undoes is not None:
             await self._refuse_undo(connection, of, wish.undoes)
+        if wish.plan_id is not None:
+            refuse_plan(await plans.get(connection, ingestion_id, wish.plan_id), of, f"refresh_{wish.mode}")
         refresh_id = new_refresh_id()
         await repository.insert(
             connection,
@@ -173,6 +178,7 @@ class Refreshes:
             id=refresh_id,
             mode=wish.mode,
             undoes=wish.undoes,
+            plan_id=wish.plan_id,
             auto_run=wish.auto_run,
             impact=impact.model_dump(mode="json"),
             notes=notes,

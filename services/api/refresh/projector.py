@@ -10,14 +10,17 @@ from sqlalchemy.ext.asyncio import AsyncConnection
 
 from libs.common.contracts.codec import Envelope
 from libs.common.contracts.events import RefreshMode, RunCompleted, TableRefreshed, TableRefreshFailed, Totals
+from libs.common.contracts.scope import Scope
 from libs.common.ids import new_run_id
 from libs.common.ledger.outlived import why_ended
 from libs.common.logs import get_logger
 from libs.common.storage.engine import Database
 from libs.common.storage.outbox import Outbox
 from services.api.ingestions import repository as ingestions
+from services.api.plans import repository as plans
 from services.api.refresh import repository
 from services.api.refresh.deletion import DELETES
+from services.api.refresh.foresight import foreseen
 from services.api.runs import repository as runs
 from services.api.runs.projector import fold
 
@@ -41,7 +44,7 @@ class RefreshProjector:
                 return
             of = await repository.begin_generation(connection, fact.ingestion_id, fact.to_generation)
             await self._end_what_never_began(connection, fact, row.mode)
-            run_id = await self._run(connection, of) if row.auto_run else None
+            run_id = await self._run(connection, of, row) if row.auto_run else None
             if row.mode in DELETES:
                 await ingestions.forget(connection, fact.ingestion_id)
             await repository.change(
@@ -89,12 +92,16 @@ class RefreshProjector:
             await fold(connection, self._outbox, end)
             await runs.add_details(connection, row.id, (), (reason,), fact.occurred_at)
 
-    async def _run(self, connection: AsyncConnection, of: Any) -> Any:
+    async def _run(self, connection: AsyncConnection, of: Any, refresh: Any) -> Any:
         """The refresh's run. It waits while a run of the old generation is not over, or the ingestion is paused."""
         active, _ = await runs.unfinished(connection, of.id, "fresh")
         may_begin = active is None and of.status != "paused"
         run_id = new_run_id()
-        await runs.insert_run(connection, run_id=run_id, of=of, new=runs.NewRun("refresh"), dispatch=may_begin)
+        new = runs.NewRun("refresh", predicted=foreseen(refresh.impact))
+        if refresh.plan_id is not None:
+            predicted = await plans.predicted_by(connection, refresh.plan_id)
+            new = runs.NewRun("refresh", scope=Scope(plan_id=refresh.plan_id), predicted=predicted)
+        await runs.insert_run(connection, run_id=run_id, of=of, new=new, dispatch=may_begin)
         if may_begin:
             await runs.announce(connection, self._outbox, run_id)
         return run_id

@@ -4,7 +4,7 @@ from datetime import datetime
 from typing import Any, Literal
 from uuid import UUID
 
-from pydantic import BaseModel, ConfigDict, Field
+from pydantic import BaseModel, ConfigDict, Field, model_validator
 
 from libs.common.contracts.events import RefreshMode
 
@@ -57,6 +57,15 @@ class RefreshIn(BaseModel):
     confirm: Literal[True] = Field(description="Must be true: the table is emptied.")
     auto_run: bool = Field(default=True, description="Run the ingestion as soon as the new table is there.")
     dry_run: bool = Field(default=False, description="Only say what would be done.")
+    plan_id: UUID | None = Field(
+        default=None, description="Its run loads exactly the files of this plan (POST …/plan), or none if one changed."
+    )
+
+    @model_validator(mode="after")
+    def _plans_a_run(self) -> "RefreshIn":
+        if self.plan_id is not None and (self.dry_run or not self.auto_run):
+            raise ValueError("plan_id says what the run of the refresh loads: it needs auto_run, and no dry_run")
+        return self
 
 
 class UndoIn(BaseModel):

@@ -51,7 +51,7 @@ class RunRequests:
         Raises:
             NotFound: the ingestion, or the plan. Conflict: codes ``ingestion_halted``, ``ingestion_paused``,
                 ``refresh_active``, ``plan_outdated``; ``run_queued`` if the one that waits does something of its own.
-                Invalid: codes ``unknown_cluster``, ``plan_of_a_refresh``, ``idempotency_key_reused``.
+                Invalid: codes ``unknown_cluster``, ``plan_of_another``, ``idempotency_key_reused``.
         """
         if plan_id is not None:
             return await self._once(caller, once, lambda c: self._apply(c, caller, ingestion_id, plan_id))
@@ -70,7 +70,7 @@ class RunRequests:
     async def _apply(self, connection: AsyncConnection, caller: Caller, ingestion_id: UUID, plan_id: UUID) -> Answer:
         wanted = await self._ready(connection, caller, ingestion_id)
         plan = await plans.get(connection, ingestion_id, plan_id)
-        refuse_plan(plan, wanted)
+        refuse_plan(plan, wanted, "run", "backfill")
         scope = Scope.model_validate({**plan.scope, "plan_id": plan_id})
         is_backfill = plan.kind == "backfill"
         new = NewRun(

@@ -1,6 +1,6 @@
 """Plans over REST: what would be loaded, exactly, and what is refused later."""
 
-from datetime import UTC, datetime, timedelta
+from datetime import UTC, datetime
 from typing import Any
 from uuid import UUID
 
@@ -8,16 +8,19 @@ import httpx
 import pytest
 from sqlalchemy import func, select, update
 
-from libs.common.contracts.events import RunCompleted, ScanStarted
+from libs.common.contracts.events import RunCompleted, ScanStarted, TableRefreshed
 from libs.common.contracts.scope import Scope
 from libs.common.ledger.model import FileVersion
 from libs.common.ledger.states import FileState
 from libs.common.ledger.tables import file
+from libs.common.storage.control import run
 from libs.common.storage.definitions import RunDefinitions
 from libs.common.storage.plans import PlannedFiles, plan, plan_file
-from tests.integration.api.harness import INGESTIONS, ApiUnderTest, Story
+from tests.integration.api.harness import INGESTIONS, START, ApiUnderTest, Story, envelope
 
 pytestmark = pytest.mark.asyncio
+
+LONG_AGO = datetime(2020, 1, 1, tzinfo=UTC)
 
 
 def land(api: ApiUnderTest, *names: str) -> list[FileVersion]:
@@ -138,8 +141,37 @@ async def test_a_plan_of_a_refresh_is_no_run(api: ApiUnderTest) -> None:
     ingestion_id = (await api.create())["id"]
     shown = await planned(api, ingestion_id, kind="refresh_new_only")
     answer = await apply(api, ingestion_id, shown["id"])
-    assert (422, "plan_of_a_refresh") == (answer.status_code, answer.json()["code"])
+    assert (422, "plan_of_another") == (answer.status_code, answer.json()["code"])
     assert "/refresh/new-only" in answer.json()["hint"]
+
+
+async def test_a_refresh_has_its_run_load_a_plan(api: ApiUnderTest) -> None:
+    """It waits with the refresh; the run shows what the refresh expected of it."""
+    ingestion_id = (await api.create())["id"]
+    land(api, "a.json")
+    path = f"{INGESTIONS}/{ingestion_id}/refresh/full"
+    of_new_only = await planned(api, ingestion_id, kind="refresh_new_only")
+    refused = await api.client.post(path, json={"confirm": True, "plan_id": of_new_only["id"]})
+    assert (422, "plan_of_another") == (refused.status_code, refused.json()["code"])
+    shown = await planned(api, ingestion_id, kind="refresh_full")
+    idle = await api.client.post(path, json={"confirm": True, "auto_run": False, "plan_id": shown["id"]})
+    assert 422 == idle.status_code
+    assert "auto_run" in idle.text
+
+    accepted = await api.client.post(path, json={"confirm": True, "plan_id": shown["id"]})
+    assert 202 == accepted.status_code, accepted.text
+    await api.rows(update(plan).where(plan.c.id == UUID(shown["id"])).values(created_at=LONG_AGO))
+    await api.sweeper.forget_old()
+    refresh_id = UUID(accepted.json()["refresh_id"])
+    fact = TableRefreshed(
+        refresh_id=refresh_id, ingestion_id=UUID(ingestion_id), from_generation=1, to_generation=2,
+        occurred_at=START, kept_as=None, files_loaded_before=0, files_kept=0,
+    )  # fmt: skip
+    await api.refreshes.on_refreshed(envelope(fact))
+    [row] = await api.rows(select(run).where(run.c.ingestion_id == UUID(ingestion_id)))
+    assert ("refresh", {"plan_id": shown["id"]}) == (row.trigger, row.scope)
+    predicted = (await api.run(ingestion_id, str(row.id)))["prediction"]["predicted"]
+    assert (1, 10) == (predicted["files"], predicted["size_bytes"])
 
 
 async def test_what_cannot_be_planned_is_refused_by_name(api: ApiUnderTest) -> None:
@@ -169,7 +201,7 @@ async def test_old_plans_are_forgotten_unless_a_run_waits_for_them(api: ApiUnder
     applied, idle = [(await planned(api, ingestion_id))["id"] for _ in range(2)]
     assert (await apply(api, ingestion_id, applied)).json()["queued"]
     of_ours = plan.c.ingestion_id == UUID(ingestion_id)
-    await api.rows(update(plan).where(of_ours).values(created_at=datetime.now(UTC) - timedelta(hours=25)))
+    await api.rows(update(plan).where(of_ours).values(created_at=LONG_AGO))
     await api.sweeper.forget_old()
     assert [UUID(applied)] == [row.id for row in await api.rows(select(plan.c.id).where(of_ours))]
     [row] = await api.rows(select(func.count()).where(plan_file.c.plan_id == UUID(idle)))
