@@ -26,10 +26,10 @@ from libs.common.contracts.definition import Credentials, Destination
 from libs.common.ids import new_batch_id, new_ingestion_id
 from libs.common.ledger.model import FileVersion, tags
 from libs.common.objects.s3 import S3Objects
+from libs.common.schema import Field, Struct
 from services.executor.adapters.spark_sessions import BatchSession, SessionKey, open_session
 from services.executor.adapters.spark_table import SparkTable
 from services.executor.domain.audit import Clean, audit
-from services.executor.domain.schema import Field, Struct
 
 SIZES = ((3, 1_000), (100, 1_000), (100, 10_000))
 """Files in a batch, records in a file."""

@@ -2,9 +2,10 @@
 is printed as JSON is what the API said."""
 
 from datetime import datetime
+from typing import Any
 from uuid import UUID
 
-from pydantic import BaseModel, ConfigDict
+from pydantic import BaseModel, ConfigDict, Field
 
 from libs.common.contracts.events import Problem
 from libs.common.contracts.reports import AuditReport, RebuildReport
@@ -193,3 +194,56 @@ class Refresh(_Answer):
     mode: str = ""
     timestamp: datetime | None = None
     undo_until: datetime | None = None
+
+
+class Excluded(_Answer):
+    reason: str
+    count: int
+    examples: tuple[str, ...] = ()
+
+
+class PreviewedFiles(_Answer):
+    objects: int
+    matching: int
+    size_bytes: int
+    excluded: tuple[Excluded, ...] = ()
+
+
+class PreviewedSample(_Answer):
+    files: int
+    records: int
+    bytes_read: int
+    seconds: float
+
+
+class PreviewedColumn(_Answer):
+    name: str
+    type: str
+    null_share: float | None = None
+    example: Any = None
+    files: int = 0
+    first_file: str | None = None
+
+
+class Advice(_Answer):
+    code: str
+    message: str
+    hint: str
+
+
+class Preview(_Answer):
+    """What an ingestion would find, and make of it."""
+
+    model_config = ConfigDict(frozen=True, extra="allow", serialize_by_alias=True)
+
+    file_count: int
+    files: PreviewedFiles
+    sample: PreviewedSample
+    columns: tuple[PreviewedColumn, ...] = Field(alias="schema")
+    sample_rows: tuple[dict[str, Any], ...] = ()
+    warnings: tuple[Advice, ...] = ()
+
+
+class Cluster(_Answer):
+    id: str
+    spark_connect_url: str

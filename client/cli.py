@@ -7,6 +7,7 @@ from client.commands.backfills import backfill
 from client.commands.files import explain, files
 from client.commands.ingestions import app as ingestion
 from client.commands.plans import plan
+from client.commands.previews import preview
 from client.commands.refreshes import clear_history, refresh, refreshes, undo_refresh
 from client.commands.runs import cancel, retry, run, runs
 from client.dead_letters.command import app as dead_letters
@@ -17,6 +18,7 @@ app = typer.Typer(
     no_args_is_help=True, help="Keeps Apache Iceberg tables up to date with the files that land in object storage."
 )
 app.add_typer(ingestion, name="ingestion")
+app.command()(preview)
 app.command()(run)
 app.command()(runs)
 app.command()(backfill)

@@ -12,7 +12,7 @@ from uuid import UUID, uuid4
 
 import httpx
 
-from client.answers import Accepted, Audit, Explanation, File, Ingestion, Plan, Rebuild, Refresh, Run
+from client.answers import Accepted, Audit, Explanation, File, Ingestion, Plan, Preview, Rebuild, Refresh, Run
 from client.sse import events_of
 from libs.common.errors import AutoloaderError
 
@@ -99,6 +99,12 @@ class AutoloaderClient:
     def create_ingestion(self, definition: Mapping[str, Any]) -> Ingestion:
         """Creates a draft from the body that docs of ``POST /ingestions`` describe."""
         return Ingestion.model_validate(self._call("POST", "/api/v1/ingestions", json=dict(definition)))
+
+    def preview(self, definition: Mapping[str, Any]) -> Preview:
+        """What an ingestion of this definition would begin with. Nothing is created."""
+        return Preview.model_validate(
+            self._call("POST", "/api/v1/ingestions/test", json=dict(definition), once=False, timeout=SLOW_S)
+        )
 
     def ingestion(self, ingestion_id: UUID) -> Ingestion:
         return Ingestion.model_validate(self._call("GET", f"/api/v1/ingestions/{ingestion_id}"))
@@ -242,9 +248,10 @@ class AutoloaderClient:
         response = self._send(method, path, **request)
         return response.json() if response.content else None
 
-    def _send(self, method: str, path: str, **request: Any) -> httpx.Response:
-        # The key makes a repeated POST harmless: a caller who lost the answer may send the same request again.
-        headers = {"Idempotency-Key": str(uuid4())} if method == "POST" else {}
+    def _send(self, method: str, path: str, *, once: bool = True, **request: Any) -> httpx.Response:
+        # The key makes a repeated POST harmless: a caller who lost the answer may send the same request again. Answers
+        # are kept for it, so a POST that changes nothing goes without.
+        headers = {"Idempotency-Key": str(uuid4())} if method == "POST" and once else {}
         with self._reaching():
             response = self._http.request(method, path, headers=headers, **request)
         if response.is_success:

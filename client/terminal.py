@@ -87,7 +87,7 @@ def print_rows(columns: Sequence[str], rows: Sequence[Sequence[object]], *, noth
         return
     table = Table()
     for column in columns:
-        table.add_column(column, overflow="fold")
+        table.add_column(_cell(column), overflow="fold")
     for row in rows:
         table.add_row(*map(_cell, row))
     # A pipe has no width of its own, and what is read by a program must not be cut.

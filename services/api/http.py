@@ -26,6 +26,8 @@ from services.api.ingestions import routes as ingestions_routes
 from services.api.ingestions.handlers import Ingestions
 from services.api.plans import routes as plans_routes
 from services.api.plans.handlers import Plans
+from services.api.preview import routes as preview_routes
+from services.api.preview.handlers import Previews
 from services.api.reconciliations import routes as reconciliations_routes
 from services.api.reconciliations.handlers import Reconciliations
 from services.api.refresh import routes as refresh_routes
@@ -59,6 +61,7 @@ def build_http(
     refreshes: Refreshes,
     files: Files,
     costs: Costs,
+    previews: Previews,
     clusters: Clusters,
     checks: Mapping[str, Check],
     caller: Caller,
@@ -75,6 +78,7 @@ def build_http(
     )
     versioned = APIRouter(prefix=PREFIX)
     versioned.include_router(costs_routes.router(costs, caller))
+    versioned.include_router(preview_routes.router(previews, caller))
     versioned.include_router(ingestions_routes.router(ingestions, deletions, caller))
     versioned.include_router(runs_routes.router(runs, run_requests, live_runs, caller))
     versioned.include_router(plans_routes.router(plans, caller))

@@ -27,6 +27,9 @@ class LateObjects:
     ) -> dict[str, FileVersion | None]:
         return await (await self._objects()).versions(bucket, keys, credentials)
 
+    async def first_bytes(self, file: FileVersion, size_max: int, credentials: Credentials | None) -> bytes | None:
+        return await (await self._objects()).first_bytes(file, size_max, credentials)
+
     async def keep_open(self) -> None:
         """Opens it, so that the first refresh need not, and idles: a task that ends would end the service."""
         await self._objects()

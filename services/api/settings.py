@@ -1,9 +1,10 @@
-"""Settings of the API service: the common ones, where it listens, and what things cost."""
+"""Settings of the API service: the common ones, where it listens, what it may take, and what things cost."""
 
 from pydantic import Field
 
 from libs.common.settings import CommonSettings
 from services.api.costs.model import Prices, Speed
+from services.api.preview.bounds import Bounds
 
 
 class ApiSettings(CommonSettings):
@@ -26,6 +27,14 @@ class ApiSettings(CommonSettings):
     plan_files_max: int = Field(
         default=100_000, ge=1, description="Files that one plan names, at most; a larger one is refused."
     )
+    preview_s: float = Field(
+        default=8, gt=0, description="Seconds that a preview may take; a quarter more, if listing took them all."
+    )
+    preview_files: int = Field(default=20, ge=1, description="Files that a preview looks into, at most.")
+    preview_bytes: int = Field(
+        default=1024**2, ge=1, description="Bytes that a preview reads of each file, from its start, at most."
+    )
+    preview_lines: int = Field(default=1000, ge=1, description="Lines of each file that a preview looks at, at most.")
     cost_cores: int = Field(default=2, ge=1, description="Cores of the Spark cluster, for estimates.")
     cost_mb_per_core_s: float = Field(
         default=12, gt=0, description="10^6 bytes of source files that a core loads in a second, for estimates."
@@ -35,6 +44,10 @@ class ApiSettings(CommonSettings):
     cost_get_1000_usd: float = Field(default=0.0004, ge=0, description="Price of 1,000 GET or HEAD requests.")
     cost_gb_month_usd: float = Field(default=0.023, ge=0, description="Price of 10^9 stored bytes for a month.")
     database_pool_size: int = Field(default=10, ge=2, description="Connections to Postgres, at most.")
+
+    def preview_bounds(self) -> Bounds:
+        """What a preview may take."""
+        return Bounds(self.preview_s, self.preview_files, self.preview_bytes, self.preview_lines)
 
     def speed(self) -> Speed:
         """Of the cluster, as the cost model wants it."""

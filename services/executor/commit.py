@@ -20,12 +20,12 @@ from libs.common.failpoints import failpoint
 from libs.common.ledger.model import BatchClaim, BurnVerdict, Fate, FileVersion, PublishedBatch, Standing, tags
 from libs.common.ledger.states import BatchState, FileState
 from libs.common.objects.ports import ObjectStore
+from libs.common.schema import Struct, distinct
 from libs.common.storage.definitions import RunDefinition
 from services.executor.domain import evidence
 from services.executor.domain.audit import Clean, Miscounted, Spoiled, Staged, audit, changed, unreadable
 from services.executor.domain.guard import contradiction, giving_up, unprovable
 from services.executor.domain.provenance import lacking_provenance, with_provenance
-from services.executor.domain.schema import Struct, distinct
 from services.executor.domain.schema_change import Addition, compare
 from services.executor.ports import FilesUnreadable, Ledger, Published, SourceChanged, Table
 from services.executor.table_lanes import TableLanes

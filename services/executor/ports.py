@@ -9,8 +9,8 @@ from libs.common.contracts.events import Guarantee, Problem
 from libs.common.errors import Temporary
 from libs.common.ids import IngestionId
 from libs.common.ledger.model import BatchClaim, BurnVerdict, Column, Doubts, FileVersion, PublishedBatch, Standing
+from libs.common.schema import Struct
 from services.executor.domain.audit import Staged
-from services.executor.domain.schema import Struct
 from services.executor.domain.schema_change import Addition
 
 

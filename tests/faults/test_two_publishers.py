@@ -17,9 +17,9 @@ import pytest
 
 from libs.common.contracts.definition import Destination
 from libs.common.errors import AutoloaderError
+from libs.common.schema import Field, Struct
 from services.executor.adapters.spark_sessions import BatchSession, SessionKey, open_session
 from services.executor.adapters.spark_table import SparkTable
-from services.executor.domain.schema import Field, Struct
 from tests.faults.cases import BUCKET, SPARK_URL
 from tests.faults.mode import Mode, mode
 from tests.faults.negative.tables import AppendingTable

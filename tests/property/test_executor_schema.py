@@ -5,7 +5,7 @@ from typing import Any
 from hypothesis import given
 from hypothesis import strategies as st
 
-from services.executor.domain.schema import Array, Field, Map, Struct, Type, sql, struct_from_json, structs_in, to_json
+from libs.common.schema import Array, Field, Map, Struct, Type, sql, struct_from_json, structs_in, to_json
 from services.executor.domain.schema_change import Addition, Clash, compare, with_additions
 
 SCALARS = st.sampled_from(["bigint", "double", "string", "boolean", "int", "timestamp", "decimal(10,2)"])

@@ -73,6 +73,13 @@ class MemoryObjects:
         objects = self.buckets.get(bucket, {})
         return {key: objects.get(key) for key in keys}
 
+    async def first_bytes(self, file: FileVersion, size_max: int, credentials: Credentials | None) -> bytes | None:
+        await asyncio.sleep(0)
+        now = self._opened(file.bucket, credentials).get(file.key)
+        if now is None or now.version_tag != file.version_tag:
+            return None
+        return self.bodies[file.bucket, file.key][:size_max]
+
     def _opened(self, bucket: str, credentials: Credentials | None) -> dict[str, FileVersion]:
         if self.access is not None and credentials != self.access:
             raise _denied(bucket)

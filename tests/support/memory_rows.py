@@ -6,7 +6,7 @@ import re
 from collections.abc import Iterator, Mapping
 from typing import Any
 
-from services.executor.domain.schema import Array, Field, Map, Struct, Type
+from libs.common.schema import Array, Field, Map, Struct, Type
 
 
 def lines(body: bytes) -> list[bytes]:

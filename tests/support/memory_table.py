@@ -13,9 +13,9 @@ from libs.common.contracts.definition import Destination
 from libs.common.errors import Temporary
 from libs.common.ids import IngestionId
 from libs.common.ledger.model import NO_SNAPSHOT, Column, FileVersion
+from libs.common.schema import Struct, sql
 from services.executor.domain.audit import FileRead, Staged
 from services.executor.domain.provenance import data_of, is_ours
-from services.executor.domain.schema import Struct, sql
 from services.executor.domain.schema_change import Addition, compare, lacking, with_additions
 from services.executor.ports import FilesUnreadable, History, Published, SourceChanged, TableFound
 from tests.support import memory_rows

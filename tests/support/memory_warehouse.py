@@ -10,7 +10,7 @@ from itertools import count
 
 from libs.common.contracts.definition import Destination
 from libs.common.errors import Permanent, Temporary
-from services.executor.domain.schema import Struct
+from libs.common.schema import Struct
 
 
 @dataclass(frozen=True, slots=True)

@@ -1,4 +1,4 @@
-"""What scanner and executor ask of object storage. One suite (tests/contract/objects) holds for all adapters."""
+"""What the services ask of object storage. One suite (tests/contract/objects) holds for all adapters."""
 
 from collections.abc import AsyncIterator, Iterable, Sequence
 from typing import Protocol
@@ -23,4 +23,9 @@ class ObjectStore(Protocol):
         self, bucket: str, keys: Iterable[str], credentials: Credentials | None
     ) -> dict[str, FileVersion | None]:
         """The version that each key has now; None for a key that is gone."""
+        ...
+
+    async def first_bytes(self, file: FileVersion, size_max: int, credentials: Credentials | None) -> bytes | None:
+        """At most ``size_max`` bytes from the start of this very version; no more is asked for. None if the key is
+        gone, or holds another version now."""
         ...

@@ -53,6 +53,9 @@ _WRONG_REGION = frozenset(
 # Words that come with a 4xx and still mean: not now.
 _NOT_NOW = frozenset({"RequestTimeout", "RequestTimeoutException", "Throttling", "ThrottlingException", "SlowDown"})
 
+# The key is gone, or was written again since it was listed.
+_OTHER_VERSION = frozenset({"NoSuchKey", "PreconditionFailed", "InvalidRange", "412"})
+
 
 class S3Objects:
     """An ``ObjectStore``. ``default`` is the access for sources that bring no credentials; None means the
@@ -112,6 +115,20 @@ class S3Objects:
             first = failures.exceptions[0]  # one reason is enough; the others are mostly the same
             raise first from first.__cause__
         return dict(task.result() for task in looks)
+
+    async def first_bytes(self, file: FileVersion, size_max: int, credentials: Credentials | None) -> bytes | None:
+        # Of nothing there is no range.
+        part = {"Range": f"bytes=0-{size_max - 1}"} if file.size_bytes else {}
+        with self._translated(file.bucket, credentials):
+            client = await self._client(credentials)
+            try:
+                answer = await client.get_object(Bucket=file.bucket, Key=file.key, IfMatch=f'"{file.etag}"', **part)
+            except ClientError as e:
+                if _error_code(e) in _OTHER_VERSION:
+                    return None
+                raise
+            async with answer["Body"]:  # leaves the connection, and what the store may still want to send
+                return await _first(answer["Body"], size_max)
 
     @contextmanager
     def _translated(self, bucket: str, credentials: Credentials | None) -> Iterator[None]:
@@ -183,9 +200,21 @@ def _following(answer: Any, token: dict[str, str]) -> dict[str, str] | None:
     return following
 
 
+async def _first(body: Any, size_max: int) -> bytes:
+    """A store that knows no ranges sends all; the rest is not taken."""
+    taken = bytearray()
+    while len(taken) < size_max and (more := await body.read(size_max - len(taken))):
+        taken += more
+    return bytes(taken)
+
+
 def _etag(raw: str) -> str:
     """Some servers leave out the quotes of an ETag."""
     return raw.strip('"')
+
+
+def _error_code(error: ClientError) -> str:
+    return str(error.response.get("Error", {}).get("Code", ""))
 
 
 def _status(error: ClientError) -> int:
@@ -212,7 +241,7 @@ def _translate(error: BaseException, bucket: str, where: str) -> AutoloaderError
             hint="put them into source.credentials, or give the services access to the bucket",
         )
     if isinstance(error, ClientError):
-        code, status = str(error.response.get("Error", {}).get("Code", "")), _status(error)
+        code, status = _error_code(error), _status(error)
         if code in _BUCKET_NOT_FOUND or (status == 404 and code in ("404", "NotFound", "")):
             return Permanent(
                 f"bucket {bucket!r} does not exist at {where}",

@@ -4,7 +4,6 @@ import asyncio
 from collections.abc import Callable
 
 from libs.common.clock import utc_now
-from libs.common.errors import Invalid, Permanent, Temporary
 from libs.common.objects.ports import ObjectStore
 from libs.common.storage.engine import Database
 from services.api.caller import Caller
@@ -14,14 +13,14 @@ from services.api.costs.model import Prices, Speed, estimate
 from services.api.costs.schemas import CostEstimate, shown
 from services.api.idempotency import Answer, Once, at_most_once
 from services.api.ingestions.schemas import IngestionIn
-from services.api.late_objects import LateObjects
+from services.api.sources import source_store, too_long
 
 LISTING_S_MAX = 20.0
 
 
 class Costs:
-    """``speed`` and ``prices`` are the installation's. ``open_store`` makes a store for one estimate, closed behind it:
-    these credentials are nobody's yet, and must not be kept."""
+    """``speed`` and ``prices`` are the installation's. ``open_store`` makes a store for one estimate, closed behind
+    it (see ``sources``)."""
 
     def __init__(
         self,
@@ -57,21 +56,9 @@ class Costs:
 
     async def _estimate(self, sent: IngestionIn) -> CostEstimate:
         self._clusters.url_of(sent.cluster_id)
-        store = LateObjects(self._open_store)
         try:
-            async with asyncio.timeout(self._seconds_max):
+            async with source_store(self._open_store) as store, asyncio.timeout(self._seconds_max):
                 counted = await count(store, sent.source, sent.credentials, utc_now())
         except TimeoutError as e:
-            raise Invalid(
-                f"listing {sent.source.path} takes more than {self._seconds_max:g} s",
-                code="listing_too_long",
-                hint="estimate a part of it: a longer source.path",
-            ) from e
-        except Permanent as e:
-            raise Invalid(e.message, code=e.code, hint=e.hint) from e
-        except Temporary as e:
-            # Their store, and not one of ours: there is no use in trying again before somebody looked.
-            raise Invalid(e.message, code=e.code, hint="check source.credentials.endpoint_url and the network") from e
-        finally:
-            await store.close()
+            raise too_long(sent.source.path, self._seconds_max) from e
         return shown(counted, estimate(counted.work, self._speed, self._prices), self._speed, self._prices)

@@ -4,8 +4,8 @@ from collections.abc import Sequence
 
 from libs.common.contracts.definition import Destination
 from libs.common.ids import IngestionId
+from libs.common.schema import Struct, quoted, sql
 from services.executor.domain.evidence import FILES
-from services.executor.domain.schema import Struct, quoted, sql
 from services.executor.domain.schema_change import Addition
 
 WAP_ENABLED = "write.wap.enabled"

@@ -15,6 +15,7 @@ from libs.common.errors import Permanent, Temporary
 from libs.common.ids import IngestionId
 from libs.common.ledger.model import NO_SNAPSHOT, Column, FileVersion
 from libs.common.logs import get_logger
+from libs.common.schema import Struct, sql, struct_from_json
 from libs.common.storage.definitions import RunDefinition
 from services.executor.adapters import iceberg_sql, staging
 from services.executor.adapters.spark_errors import (
@@ -29,7 +30,6 @@ from services.executor.adapters.spark_errors import (
 from services.executor.adapters.spark_sessions import BatchSession, SessionKey, SparkSessions
 from services.executor.adapters.spark_table_place import SparkTablePlace
 from services.executor.domain.audit import Staged
-from services.executor.domain.schema import Struct, sql, struct_from_json
 from services.executor.domain.schema_change import Addition, lacking
 from services.executor.domain.story import Snapshot, TableStory, tell
 from services.executor.ports import FilesUnreadable, History, Published, Table, TablePlace

@@ -4,10 +4,10 @@ from collections.abc import Callable
 from typing import TypeVar
 
 from libs.common.contracts.definition import Destination
+from libs.common.schema import Struct, struct_from_json
 from services.executor.adapters import iceberg_sql
 from services.executor.adapters.spark_errors import is_table_missing, translate
 from services.executor.adapters.spark_sessions import BatchSession
-from services.executor.domain.schema import Struct, struct_from_json
 from services.executor.ports import TableFound
 
 T = TypeVar("T")

@@ -19,9 +19,9 @@ from pyspark.sql.connect.session import SparkSession
 from pyspark.sql.types import StringType, StructType
 
 from libs.common.ledger.model import FileVersion
+from libs.common.schema import Array, Field, Map, Struct, Type, quoted, structs_in, to_json
 from services.executor.domain.audit import FileRead
 from services.executor.domain.provenance import data_of, is_ours
-from services.executor.domain.schema import Array, Field, Map, Struct, Type, quoted, structs_in, to_json
 
 _CORRUPT = "_autoloader_corrupt"
 _GLOB = re.compile(r"([{}\[\]*?\\])")

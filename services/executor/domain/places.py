@@ -11,7 +11,7 @@ from typing import Final
 
 from libs.common.contracts.events import RefreshMode
 from libs.common.ledger.model import RefreshClaim
-from services.executor.domain.schema import Field, Struct
+from libs.common.schema import Field, Struct
 from services.executor.ports import TableFound
 
 BEGINS_ANEW: Final[frozenset[RefreshMode]] = frozenset({"full", "new_only"})

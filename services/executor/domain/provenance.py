@@ -9,7 +9,7 @@ from dataclasses import replace
 
 from libs.common.contracts.definition import MetadataColumn
 from libs.common.errors import Permanent
-from services.executor.domain.schema import Field, Struct
+from libs.common.schema import Field, Struct
 
 MARK = "autoloader: "
 """What the comment of a column of ours begins with."""

@@ -7,8 +7,8 @@ change of schema: the record is bad, and the difference found here goes into its
 from collections.abc import Iterable
 from dataclasses import dataclass, replace
 
+from libs.common.schema import Array, Field, Map, Struct, Type, distinct, sql
 from services.executor.domain.provenance import is_ours
-from services.executor.domain.schema import Array, Field, Map, Struct, Type, distinct, sql
 
 # What a column of the first type also takes without loss, from JSON.
 _TAKES = {

@@ -1,4 +1,4 @@
-"""What scanner and executor may rely on in any object store."""
+"""What the services may rely on in any object store."""
 
 import unicodedata
 
@@ -116,6 +116,31 @@ async def test_hundreds_of_versions_are_looked_up_at_once(store: Store, bucket: 
     assert {f.key: f.version_tag for page in await listed(store, bucket) for f in page} == tags(versions)
 
 
+@pytest.mark.parametrize(("size_max", "expected"), [(1, b"a"), (4, b"abcd"), (10, b"abcdefghij"), (99, b"abcdefghij")])
+async def test_an_object_is_read_from_its_start(store: Store, bucket: str, size_max: int, expected: bytes) -> None:
+    """As far as is asked for, and not beyond its end."""
+    await store.put(bucket, ["a"], b"abcdefghij")
+    ((file,),) = await listed(store, bucket)
+    assert expected == await store.objects.first_bytes(file, size_max, store.access)
+
+
+async def test_special_keys_and_empty_objects_are_read(store: Store, bucket: str) -> None:
+    """Each under its exact name."""
+    await store.put(bucket, SPECIAL, b"x")
+    await store.put(bucket, ["zzz empty"], b"")
+    for file in [f for page in await listed(store, bucket) for f in page]:
+        assert b"x" * file.size_bytes == await store.objects.first_bytes(file, 5, store.access), file.key
+
+
+async def test_another_version_is_not_taken_for_the_one_that_was_listed(store: Store, bucket: str) -> None:
+    """Nor is one that is gone."""
+    await store.put(bucket, ["changed", "gone"], b"one")
+    (files,) = await listed(store, bucket)
+    await store.put(bucket, ["changed"], b"two")
+    await store.delete(bucket, ["gone"])
+    assert [None, None] == [await store.objects.first_bytes(file, 5, store.access) for file in files]
+
+
 async def test_a_bucket_that_does_not_exist_is_named(store: Store) -> None:
     """With what to check."""
     with pytest.raises(Permanent) as caught:
@@ -136,6 +161,9 @@ async def test_wrong_credentials_are_told_apart_from_missing_objects(
         [_ async for _ in store.objects.pages(bucket, "", wrong)]
     with pytest.raises(Permanent) as looking:
         await store.objects.versions(bucket, ["a"], wrong)
-    assert ["access_denied"] * 2 == [listing.value.code, looking.value.code]
+    ((file,),) = await listed(store, bucket)
+    with pytest.raises(Permanent) as reading:
+        await store.objects.first_bytes(file, 1, wrong)
+    assert ["access_denied"] * 3 == [listing.value.code, looking.value.code, reading.value.code]
     assert wrong.aws_secret_access_key not in f"{listing.value} {listing.value.hint} {looking.value}"
     assert ["a"] == await keys(store, bucket)

@@ -8,9 +8,9 @@ import pytest
 
 from libs.common.contracts.definition import Credentials, Destination
 from libs.common.errors import AutoloaderError, Permanent
+from libs.common.schema import Field, Struct
 from services.executor.adapters.spark_sessions import SessionKey
 from services.executor.domain.audit import FileRead
-from services.executor.domain.schema import Field, Struct
 from services.executor.domain.schema_change import Addition, compare
 from tests.contract.table.conftest import ACCESS, URL
 from tests.contract.table.worlds import ID, Spark, SparkWorld, a_wap_id, burn, lines, load, read_of, rows, stage

@@ -8,8 +8,8 @@ import pytest
 from libs.common.errors import AutoloaderError, Permanent
 from libs.common.ids import new_ingestion_id
 from libs.common.ledger.model import NO_SNAPSHOT
+from libs.common.schema import Field, Struct
 from services.executor.domain.places import HOLDS_A_NAME, next_location
-from services.executor.domain.schema import Field, Struct
 from services.executor.domain.schema_change import Addition
 from tests.contract.table.worlds import ID, World, a_wap_id, again, aside, burn, load, rows, stage
 

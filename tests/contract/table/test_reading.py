@@ -7,8 +7,8 @@ from typing import Any
 import pytest
 
 from libs.common.errors import Temporary
+from libs.common.schema import Array, Field, Map, Struct
 from services.executor.domain.audit import FileRead
-from services.executor.domain.schema import Array, Field, Map, Struct
 from services.executor.domain.schema_change import Addition
 from services.executor.ports import FilesUnreadable, SourceChanged
 from tests.contract.table.worlds import ID, World, lines, load, read_of, rows, stage

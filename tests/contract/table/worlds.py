@@ -11,11 +11,11 @@ from uuid import uuid4
 
 from libs.common.contracts.definition import Destination
 from libs.common.ledger.model import FileVersion
+from libs.common.schema import Field, Struct
 from services.executor.adapters.spark_sessions import BatchSession, SessionKey, open_session
 from services.executor.adapters.spark_table import SparkTable
 from services.executor.adapters.spark_table_place import SparkTablePlace
 from services.executor.domain.audit import FileRead, Staged
-from services.executor.domain.schema import Field, Struct
 from services.executor.ports import Table, TablePlace
 from tests.support.memory_objects import MemoryObjects
 from tests.support.memory_table import MemoryTable, MemoryTablePlace

@@ -30,6 +30,8 @@ from services.api.health.checks import Check
 from services.api.http import build_http
 from services.api.ingestions.handlers import Ingestions
 from services.api.plans.handlers import Plans
+from services.api.preview.bounds import Bounds
+from services.api.preview.handlers import Previews
 from services.api.reconciliations.handlers import Reconciliations
 from services.api.refresh.deletion import Deletions
 from services.api.refresh.handlers import Refreshes
@@ -202,6 +204,7 @@ async def api_under_test(
         ),
         files=Files(database, box, objects),
         costs=Costs(database, clusters, lambda: objects, Speed(), Prices()),
+        previews=Previews(database, clusters, lambda: objects, Bounds()),
         clusters=clusters,
         checks=checks or {},
         caller=Caller(TenantId(tenant_id), actor="tester"),

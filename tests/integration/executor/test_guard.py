@@ -10,9 +10,9 @@ from libs.common.errors import Permanent, Temporary
 from libs.common.ids import BatchId
 from libs.common.ledger.model import FileVersion
 from libs.common.ledger.states import BatchState, FileState
+from libs.common.schema import Struct
 from services.executor.commit import CommitProtocol
 from services.executor.domain.audit import Staged
-from services.executor.domain.schema import Struct
 from services.executor.table_lanes import TableLanes
 from tests.integration.executor.world import TO, World, lines
 from tests.support.crash import Crash, CrashPoint

@@ -264,6 +264,9 @@ class PausingObjects:
     ) -> dict[str, FileVersion | None]:
         return await self._inner.versions(bucket, keys, credentials)
 
+    async def first_bytes(self, file: FileVersion, size_max: int, credentials: Credentials | None) -> bytes | None:
+        return await self._inner.first_bytes(file, size_max, credentials)
+
 
 def names(count: int) -> list[str]:
     return [f"in/{n:02}.json" for n in range(count)]

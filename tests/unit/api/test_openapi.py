@@ -33,6 +33,7 @@ def test_it_is_openapi_3_1_with_the_paths_of_the_contract(described: dict[str, A
         "POST /api/v1/ingestions",
         "GET /api/v1/ingestions",
         "POST /api/v1/ingestions/estimate-cost",
+        "POST /api/v1/ingestions/test",
         f"GET {one}",
         f"PUT {one}",
         f"PATCH {one}",

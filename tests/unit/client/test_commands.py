@@ -141,6 +141,40 @@ def test_a_file_that_holds_no_definition_is_refused(call: Call, tmp_path: Path, 
     assert str(file) in refused.stderr
 
 
+PREVIEW: dict[str, Any] = {
+    "file_count": 10,
+    "files": {
+        "objects": 12,
+        "matching": 10,
+        "size_bytes": 1_000_000_000,
+        "excluded": [
+            {"reason": "its name does not match source.file_pattern *.json", "count": 2, "examples": ["a.txt"]}
+        ],
+    },
+    "sample": {"files": 10, "records": 10000, "bytes_read": 10_485_760, "seconds": 0.912},
+    "schema": [
+        {"name": "[red]id", "type": "bigint", "null_share": 0.125, "example": 7, "files": 9, "first_file": "a.json"}
+    ],
+    "sample_rows": [{"[red]id": 7}, {"[red]id": None}],
+    "warnings": [{"code": "mixed_types", "message": "field 'v' holds several types", "hint": "keep one"}],
+}
+
+
+def test_a_preview_is_shown_in_one_look(api: MadeUpApi, call: Call, tmp_path: Path) -> None:
+    """What would be loaded, what is left out and why, the columns with their evidence, rows, and advice. As JSON it is
+    the API's answer. Nothing that it says is kept, so it asks without a key."""
+    file = tmp_path / "flights.yaml"
+    file.write_text("name: Flights\n")
+    api.on("POST /test", PREVIEW)
+    said = call("preview", "-f", str(file)).stdout
+    for expected in ("10 of 12 objects", "1.0 GB", "10,000 records", "left out: 2", "(such as a.txt)", "[red]id",
+                     "12.5%", "9 of 10", "field 'v' holds several types", "keep one"):  # fmt: skip
+        assert expected in said
+    assert 2 == said.count("[red]id")
+    assert "Idempotency-Key" not in api.asked[-1].headers
+    assert PREVIEW["schema"] == json.loads(call("preview", "-f", str(file), "--json").stdout)["schema"]
+
+
 def test_json_is_what_the_api_said(api: MadeUpApi, call: Call) -> None:
     """Also fields that this client does not know."""
     api.on("GET ", [ingestion()])

@@ -3,8 +3,8 @@
 import pytest
 
 from libs.common.errors import Permanent
+from libs.common.schema import Field, Struct, struct_from_json
 from services.executor.domain.provenance import data_of, is_ours, lacking_provenance, with_provenance
-from services.executor.domain.schema import Field, Struct, struct_from_json
 from services.executor.domain.schema_change import Addition, compare, with_additions
 
 ID = Struct((Field("id", "bigint"),))

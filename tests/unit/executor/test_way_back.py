@@ -4,8 +4,8 @@ from itertools import product
 
 import pytest
 
+from libs.common.schema import Field, Struct
 from services.executor.domain.places import HOLDS_A_NAME, Step, is_a_table, way_back
-from services.executor.domain.schema import Field, Struct
 from services.executor.ports import TableFound
 
 OLD = TableFound(Struct((Field("id", "bigint"),)), "s3://lake/t", None)

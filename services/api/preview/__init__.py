@@ -1,0 +1,1 @@
+"""What an ingestion would find and make of it, from a bounded sample: nothing is written."""

@@ -1,0 +1,101 @@
+"""What the heads of some files show: columns with their evidence, rows, and trouble. Pure.
+
+Numbers are of the sample. A file that a run would read as a whole is seen here by its first lines only.
+"""
+
+from dataclasses import dataclass, field
+from typing import Any
+
+from libs.common.schema import Struct, distinct
+from services.api.preview.inference import Place, is_blank, line_of
+from services.api.preview.lines import Head
+
+ROWS_MAX = 10
+PLACES_MAX = 5_000
+"""Names of fields in one sample. Where names are data, a table of all of them would help nobody."""
+
+
+@dataclass(slots=True)
+class Column:
+    """What was seen of a field of the records. ``values`` counts those that are not null."""
+
+    values: int = 0
+    files: int = 0
+    first_file: str = ""
+    example: Any = None
+
+
+@dataclass(slots=True)
+class BadLines:
+    """The first line of a file that is no record, from 1, and how many more there are in the sample."""
+
+    file: str
+    line: int
+    count: int = 1
+
+
+@dataclass(slots=True)
+class Sample:
+    """Grows by one file at a time."""
+
+    places: Place = field(default_factory=Place)
+    columns: dict[str, Column] = field(default_factory=dict)
+    files: int = 0
+    records: int = 0
+    bytes_read: int = 0
+    rows: list[dict[str, Any]] = field(default_factory=list)
+    bad: list[BadLines] = field(default_factory=list)
+    problems: dict[str, str] = field(default_factory=dict)
+    gone: int = 0
+    cut: bool = False
+
+    def add(self, file: str, head: Head, size_bytes: int) -> None:
+        """Takes in the first lines of a file, of which ``size_bytes`` were transferred."""
+        self.files += 1
+        self.bytes_read += size_bytes
+        self.cut = self.cut or not head.is_all
+        if head.problem is not None:
+            self.problems[file] = head.problem
+        bad: BadLines | None = None
+        seen: set[str] = set()
+        for number, raw in enumerate(head.lines, 1):
+            if is_blank(raw):
+                continue
+            line = line_of(raw)
+            for shown in line.shown:
+                self.places.see(shown, file)
+            if line.record is not None:
+                self._record(file, line.record, seen)
+            elif bad is None:
+                bad = BadLines(file, number)
+                self.bad.append(bad)
+            else:
+                bad.count += 1
+        for name in seen:
+            self.columns[name].files += 1
+
+    def lose(self, file: str) -> None:
+        """A file is not there any more as it was listed."""
+        self.gone += 1
+        self.problems[file] = "it was changed or deleted while the preview looked"
+
+    @property
+    def schema(self) -> Struct:
+        """The columns that a new table gets from these lines."""
+        found = distinct(self.places.struct)
+        assert isinstance(found, Struct)
+        return found
+
+    def _record(self, file: str, record: dict[str, Any], seen: set[str]) -> None:
+        self.records += 1
+        if len(self.rows) < ROWS_MAX:
+            self.rows.append(record)
+        for name, value in record.items():
+            column = self.columns.get(name)
+            if column is None:
+                column = self.columns[name] = Column(first_file=file)
+            seen.add(name)
+            if value is not None:
+                column.values += 1
+                if column.example is None or column.example == "":
+                    column.example = value
