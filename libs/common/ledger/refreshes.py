@@ -23,7 +23,7 @@ from libs.common.contracts.events import (
 from libs.common.contracts.topics import TABLE_STATUS
 from libs.common.errors import Fenced
 from libs.common.ids import BatchId, IngestionId, RefreshId, RunId
-from libs.common.ledger.histories import carry_baseline, count_loaded, renumber
+from libs.common.ledger.histories import FILES_AT_ONCE, Position, carry, count_loaded
 from libs.common.ledger.ingestions import begin_generation, lift_halt
 from libs.common.ledger.model import BatchClaim, KeptTable, RefreshClaim
 from libs.common.ledger.run_log import RunLog
@@ -36,12 +36,21 @@ from libs.common.storage.outbox import Outbox
 class RefreshLedger:
     """Guards one executor's claims. ``owner`` names the process in the tables; the lease is on the database clock."""
 
-    def __init__(self, database: Database, outbox: Outbox, *, owner: str, lease: timedelta) -> None:
+    def __init__(
+        self,
+        database: Database,
+        outbox: Outbox,
+        *,
+        owner: str,
+        lease: timedelta,
+        files_at_once: int = FILES_AT_ONCE,
+    ) -> None:
         self._database = database
         self._outbox = outbox
         self._log = RunLog(outbox)
         self._owner = owner
         self._lease = lease
+        self._files_at_once = files_at_once
 
     async def remember(self, command: RefreshTable) -> None:
         """Writes the refresh down when its command comes. If it has ended, the command came again because nobody heard
@@ -211,12 +220,14 @@ class RefreshLedger:
         Undo: the history of the table that came back comes back with it, whole; what the ledger says of its files and
         batches is true of the table that holds them, whatever its generation is called.
         """
-        async with self._database.begin() as connection:
-            await self._move(connection, claim, phase="carried")
-            if claim.kept is not None:
-                await renumber(connection, claim.ingestion_id, claim.kept.generation, claim.to_generation)
-            elif claim.mode == "new_only":
-                await carry_baseline(connection, claim.ingestion_id, claim.from_generation, claim.to_generation)
+        part: Position | None = None
+        while True:
+            async with self._database.begin() as connection:
+                await self._move(connection, claim)
+                part = await carry(connection, claim, after=part, limit=self._files_at_once)
+                if part is None:
+                    await self._move(connection, claim, phase="carried")
+                    return
 
     async def end(self, claim: RefreshClaim) -> None:
         """The last update, with the fact that makes the ingestion active again."""

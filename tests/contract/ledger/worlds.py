@@ -138,7 +138,7 @@ class PostgresWorld:
         return BatchLedger(self.database, self._outbox, owner=owner, lease=lease)
 
     def refresher(self, lease: timedelta = LONG, owner: str = "executor") -> Refresher:
-        return RefreshLedger(self.database, self._outbox, owner=owner, lease=lease)
+        return RefreshLedger(self.database, self._outbox, owner=owner, lease=lease, files_at_once=1)
 
     async def messages(self) -> list[Message]:
         async with self.database.read() as connection:
