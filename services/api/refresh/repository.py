@@ -4,7 +4,7 @@ from datetime import datetime
 from typing import Any
 from uuid import UUID
 
-from sqlalchemy import Row, func, select, update
+from sqlalchemy import Row, Select, exists, func, select, update
 from sqlalchemy.ext.asyncio import AsyncConnection
 
 from libs.common.contracts.events import RefreshTable
@@ -30,7 +30,9 @@ async def insert(connection: AsyncConnection, of: Row[Any], **values: Any) -> No
 
 
 async def get(connection: AsyncConnection, refresh_id: UUID) -> Row[Any] | None:
-    return (await connection.execute(select(refresh).where(refresh.c.id == refresh_id))).one_or_none()
+    """With ``is_undone``, as all rows of refreshes here."""
+    row: Row[Any] | None = (await connection.execute(_known().where(refresh.c.id == refresh_id))).one_or_none()
+    return row
 
 
 async def one_of(connection: AsyncConnection, ingestion_id: UUID, refresh_id: UUID) -> Row[Any]:
@@ -52,7 +54,7 @@ async def page(connection: AsyncConnection, ingestion_id: UUID, page: Page) -> t
     """The refreshes of one page, newest first, and how many there are in all."""
     of = refresh.c.ingestion_id == ingestion_id
     total = await connection.scalar(select(func.count()).select_from(refresh).where(of))
-    newest_first = select(refresh).where(of).order_by(refresh.c.created_at.desc(), refresh.c.id.desc())
+    newest_first = _known().where(of).order_by(refresh.c.created_at.desc(), refresh.c.id.desc())
     rows = (await connection.execute(newest_first.limit(page.limit).offset(page.offset))).all()
     return list(rows), total or 0
 
@@ -60,7 +62,7 @@ async def page(connection: AsyncConnection, ingestion_id: UUID, page: Page) -> t
 async def done_since(connection: AsyncConnection, row: Row[Any]) -> list[Row[Any]]:
     """Refreshes of the same ingestion that were done after this one, oldest first."""
     rows = await connection.execute(
-        select(refresh)
+        _known()
         .where(
             refresh.c.ingestion_id == row.ingestion_id,
             refresh.c.from_generation >= row.to_generation,
@@ -150,3 +152,9 @@ async def runs_that_never_began(connection: AsyncConnection, ingestion_id: UUID,
         .order_by(run.c.dispatched_at.asc().nulls_first())
     )
     return list(rows.all())
+
+
+def _known() -> Select[Any]:
+    undo = refresh.alias("undo")
+    is_undone = exists().where(undo.c.undoes == refresh.c.id, undo.c.status == "success")
+    return select(refresh, is_undone.label("is_undone"))

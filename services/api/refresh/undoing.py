@@ -12,11 +12,8 @@ BEGINS_ANEW: Final[frozenset[RefreshMode]] = frozenset({"full", "new_only"})
 
 
 def undo_until(row: Any, kept_for: timedelta) -> datetime | None:
-    """When a refresh stops being undoable; None if there is nothing to undo."""
-    if row.status != "success" or row.mode not in BEGINS_ANEW or row.kept_as is None:
-        return None
-    until: datetime = row.ended_at + kept_for
-    return until
+    """When a refresh stops being undoable; None if there is nothing to undo, or nothing any more."""
+    return None if row.is_undone or not _kept_a_table(row) else _end(row, kept_for)
 
 
 def refuse_undo(row: Any, since: Sequence[Any], definition: Definition, *, now: datetime, kept_for: timedelta) -> None:
@@ -27,26 +24,24 @@ def refuse_undo(row: Any, since: Sequence[Any], definition: Definition, *, now: 
             ``destination_changed``.
     """
     path = f"/api/v1/ingestions/{row.ingestion_id}/refresh"
-    until = undo_until(row, kept_for)
-    if until is None:
+    if not _kept_a_table(row):
         raise _nothing(row, path)
-    undone = {later.undoes for later in since}
-    if row.id in undone:
+    if row.is_undone:
         raise Conflict(
             f"refresh {row.id} was undone already",
             code="undone_already",
             hint=f"POST {path}/full begins the table anew once more",
         )
-    newer = [later for later in since if later.mode in BEGINS_ANEW and later.id not in undone]
+    newer = [later for later in since if later.mode in BEGINS_ANEW and not later.is_undone]
     if newer:
         raise Conflict(
             f"the table was refreshed again since, by refresh {newer[-1].id}",
             code="refreshed_since",
             hint=f"undo the latest one first: POST {path}/{newer[-1].id}/undo",
         )
-    if now > until:
+    if now > _end(row, kept_for):
         raise Conflict(
-            f"refresh {row.id} could be undone until {until:%Y-%m-%d %H:%M:%S} UTC",
+            f"refresh {row.id} could be undone until {_end(row, kept_for):%Y-%m-%d %H:%M:%S} UTC",
             code="undo_too_late",
             hint=f"if its old table was not dropped since, it can still be read, as {row.kept_as}",
         )
@@ -57,6 +52,15 @@ def refuse_undo(row: Any, since: Sequence[Any], definition: Definition, *, now: 
             code="destination_changed",
             hint="PATCH the destination back to what it was, and undo then",
         )
+
+
+def _kept_a_table(row: Any) -> bool:
+    return row.status == "success" and row.mode in BEGINS_ANEW and row.kept_as is not None
+
+
+def _end(row: Any, kept_for: timedelta) -> datetime:
+    until: datetime = row.ended_at + kept_for
+    return until
 
 
 def _nothing(row: Any, path: str) -> Conflict:

@@ -89,6 +89,8 @@ async def test_an_undo_is_refused_with_its_reason(api: ApiUnderTest) -> None:
     await undo(api, created["id"], second.refresh_id)
     await api.refreshes.on_refreshed(envelope(done((await commands(api, created["id"]))[-1])))
     assert "undone_already" == await refusal(api, created["id"], second.refresh_id)
+    listed = (await api.client.get(f"{INGESTIONS}/{created['id']}/refresh")).json()
+    assert [False, False, True] == [r["undo_until"] is not None for r in listed]
     long_ago = update(refresh).where(refresh.c.id == command.refresh_id)
     await api.rows(long_ago.values(ended_at=refresh.c.created_at - KEPT_FOR - timedelta(seconds=1)))
     assert "undo_too_late" == await refusal(api, created["id"], command.refresh_id)

@@ -34,15 +34,14 @@ def refresh(id_: UUID = ONE, **changes: Any) -> Any:
         "mode": "full",
         "status": "success",
         "kept_as": "lake.demo.flights__g1_x",
-        "undoes": None,
+        "is_undone": False,
         "ended_at": DONE,
         "definition": definition().model_dump(mode="json", by_alias=True),
     }
     return SimpleNamespace(**{**row, **changes})
 
 
-def undo(of: UUID, id_: UUID = THREE) -> Any:
-    return refresh(id_, mode="undo", undoes=of)
+UNDO = refresh(UUID(int=4), mode="undo")
 
 
 def judge(row: Any, *since: Any, now: datetime = DONE, to: Definition | None = None) -> None:
@@ -54,7 +53,7 @@ def judge(row: Any, *since: Any, now: datetime = DONE, to: Definition | None = N
     [
         pytest.param(refresh(), (), id="the latest one"),
         pytest.param(refresh(mode="new_only"), (), id="of either kind"),
-        pytest.param(refresh(), (refresh(TWO), undo(TWO)), id="the one after it was undone"),
+        pytest.param(refresh(), (refresh(TWO, is_undone=True), UNDO), id="the one after it was undone"),
     ],
 )
 def test_it_can_be_undone(row: Any, since: tuple[Any, ...]) -> None:
@@ -66,11 +65,15 @@ def test_it_can_be_undone(row: Any, since: tuple[Any, ...]) -> None:
     [
         pytest.param(refresh(status="failed"), (), "nothing_to_undo", "lists the refreshes", id="it failed"),
         pytest.param(refresh(kept_as=None), (), "nothing_to_undo", "lists the refreshes", id="there was no table"),
-        pytest.param(undo(TWO), (), "nothing_to_undo", "lists the refreshes", id="an undo"),
-        pytest.param(refresh(), (undo(ONE),), "undone_already", "refresh/full", id="undone"),
+        pytest.param(UNDO, (), "nothing_to_undo", "lists the refreshes", id="an undo"),
+        pytest.param(refresh(is_undone=True), (UNDO,), "undone_already", "refresh/full", id="undone"),
         pytest.param(refresh(), (refresh(TWO),), "refreshed_since", f"{TWO}/undo", id="refreshed again"),
         pytest.param(
-            refresh(), (refresh(TWO), undo(TWO), refresh(THREE)), "refreshed_since", f"{THREE}/undo", id="anew"
+            refresh(),
+            (refresh(TWO, is_undone=True), UNDO, refresh(THREE)),
+            "refreshed_since",
+            f"{THREE}/undo",
+            id="anew",
         ),
     ],
 )
@@ -85,6 +88,7 @@ def test_it_cannot_be_undone(row: Any, since: tuple[Any, ...], code: str, hint: 
 def test_it_can_be_undone_for_as_long_as_was_promised() -> None:
     """And not a second longer; the refusal says where the old table is."""
     assert DONE + WEEK == undo_until(refresh(), WEEK)
+    assert undo_until(refresh(is_undone=True), WEEK) is None
     judge(refresh(), now=DONE + WEEK)
     with pytest.raises(Conflict) as refused:
         judge(refresh(), now=DONE + WEEK + timedelta(seconds=1))
