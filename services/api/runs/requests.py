@@ -11,7 +11,7 @@ from sqlalchemy import Row
 from sqlalchemy.ext.asyncio import AsyncConnection
 
 from libs.common.contracts.definition import Definition
-from libs.common.contracts.scope import Scope
+from libs.common.contracts.scope import ANY_AGE, Scope
 from libs.common.errors import Conflict
 from libs.common.failpoints import failpoint
 from libs.common.ids import new_run_id
@@ -95,7 +95,9 @@ class RunRequests:
         wanted = await self._ready(connection, caller, ingestion_id)
         failed = await repository.get(connection, ingestion_id, run_id)
         refuse_retry(failed, wanted.generation, is_anything_left=await repository.has_unloaded(connection, failed))
-        return await self._line_up(connection, caller, wanted, NewRun("retry", retry_of=run_id))
+        # What failed in a backfill may be older than what other runs read.
+        scope = None if failed.scope is None else ANY_AGE
+        return await self._line_up(connection, caller, wanted, NewRun("retry", failed.lane, scope, run_id))
 
     async def backfill(self, caller: Caller, ingestion_id: UUID, scope: Scope, once: Once | None) -> Answer:
         """202 with a run, in the lane of backfills, that reads what of the source the scope covers and the table lacks.

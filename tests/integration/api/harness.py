@@ -16,6 +16,9 @@ from libs.common.contracts.codec import Envelope, decode
 from libs.common.contracts.definition import Credentials
 from libs.common.contracts.events import Message, RunCompleted, RunFact, RunRequested, ScanStarted, Totals
 from libs.common.ids import EventId, TenantId
+from libs.common.ledger.model import FileVersion
+from libs.common.ledger.states import FileState
+from libs.common.ledger.tables import file
 from libs.common.secrets import SecretBox
 from libs.common.storage.control import outbox, secret
 from libs.common.storage.definitions import open_credentials
@@ -134,6 +137,24 @@ class ApiUnderTest:
         async with self.database.read() as connection:
             messages = [decode(value).message for value in await connection.scalars(query)]
         return [message for message in messages if isinstance(message, RunRequested)]
+
+    async def ledger_has(self, ingestion_id: str, f: FileVersion, state: FileState, run_id: str) -> None:
+        """A file version, as the run left it."""
+        await self.rows(
+            file.insert().values(
+                ingestion_id=UUID(ingestion_id),
+                generation=1,
+                key_digest=f.digest,
+                version_tag=f.version_tag,
+                bucket=f.bucket,
+                key=f.key,
+                etag=f.etag,
+                size_bytes=f.size_bytes,
+                last_modified=f.last_modified,
+                state=state,
+                run_id=UUID(run_id),
+            )
+        )
 
     async def rows(self, statement: Any) -> list[Any]:
         async with self.database.begin() as connection:

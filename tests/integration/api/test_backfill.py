@@ -7,11 +7,14 @@ import httpx
 import pytest
 from sqlalchemy import select
 
-from libs.common.contracts.scope import Scope
+from libs.common.contracts.events import RunCompleted, ScanStarted
+from libs.common.contracts.scope import ANY_AGE, Scope
 from libs.common.contracts.topics import BACKFILL_REQUESTS, RUN_REQUESTS
+from libs.common.ledger.model import FileVersion
+from libs.common.ledger.states import FileState
 from libs.common.storage.control import outbox
 from libs.common.storage.definitions import RunDefinitions
-from tests.integration.api.harness import INGESTIONS, ApiUnderTest
+from tests.integration.api.harness import INGESTIONS, START, ApiUnderTest, Story
 
 pytestmark = pytest.mark.asyncio
 
@@ -103,3 +106,18 @@ async def test_a_lost_request_is_sent_again_in_its_lane(api: ApiUnderTest) -> No
     async with api.database.read() as connection:
         sent = (await connection.scalars(select(outbox.c.topic).where(outbox.c.key == ingestion_id))).all()
     assert [BACKFILL_REQUESTS.name()] == list(sent)
+
+
+async def test_a_retry_of_a_backfill_is_in_its_lane_and_minds_no_age(api: ApiUnderTest) -> None:
+    """The definition leaves out the file that failed."""
+    ingestion_id = (await api.create())["id"]
+    run_id = (await backfill(api, ingestion_id, max_files=1)).json()["run_id"]
+    story = Story(ingestion_id, run_id)
+    await api.tell(story.fact(ScanStarted, attempt=1), story.fact(RunCompleted, outcome="partial"))
+    failed = FileVersion("landing", "flights/a", "v1", 1, START)
+    await api.ledger_has(ingestion_id, failed, FileState.FAILED, run_id)
+    await api.request_run(ingestion_id)
+    retried = (await api.client.post(f"{INGESTIONS}/{ingestion_id}/runs/{run_id}/retry")).json()
+    assert not retried["queued"]
+    order = await RunDefinitions(api.database, api.box).of(UUID(retried["run_id"]))
+    assert (ANY_AGE, run_id) == (order.scope, str(order.retry_of))

@@ -12,7 +12,6 @@ from libs.common.contracts.events import RunCompleted, ScanStarted, TableRefresh
 from libs.common.contracts.scope import Scope
 from libs.common.ledger.model import FileVersion
 from libs.common.ledger.states import FileState
-from libs.common.ledger.tables import file
 from libs.common.storage.control import run
 from libs.common.storage.definitions import RunDefinitions
 from libs.common.storage.plans import PlannedFiles, plan, plan_file
@@ -20,6 +19,7 @@ from tests.integration.api.harness import INGESTIONS, START, ApiUnderTest, Story
 
 pytestmark = pytest.mark.asyncio
 
+EARLIER = str(UUID(int=1))
 LONG_AGO = datetime(2020, 1, 1, tzinfo=UTC)
 
 
@@ -40,22 +40,12 @@ async def apply(api: ApiUnderTest, ingestion_id: str, plan_id: str) -> httpx.Res
     return await api.client.post(f"{INGESTIONS}/{ingestion_id}/run", json={"plan_id": plan_id})
 
 
-async def known(api: ApiUnderTest, ingestion_id: str, f: FileVersion, state: FileState) -> None:
-    """The ledger has this version."""
-    values = {
-        "ingestion_id": UUID(ingestion_id), "generation": 1, "key_digest": f.digest, "version_tag": f.version_tag,
-        "bucket": f.bucket, "key": f.key, "etag": f.etag, "size_bytes": f.size_bytes,
-        "last_modified": f.last_modified, "state": state, "run_id": UUID(int=1),
-    }  # fmt: skip
-    await api.rows(file.insert().values(values))
-
-
 async def test_a_plan_names_what_a_run_would_load(api: ApiUnderTest) -> None:
     """Loaded and failed files are skipped, what cannot be read is counted, what does not match is not there."""
     ingestion_id = (await api.create())["id"]
     new, loaded, failed, *_ = land(api, "a.json", "b.json", "c.json", "_d.json", "e.csv")
-    await known(api, ingestion_id, loaded, FileState.COMMITTED)
-    await known(api, ingestion_id, failed, FileState.FAILED)
+    await api.ledger_has(ingestion_id, loaded, FileState.COMMITTED, EARLIER)
+    await api.ledger_has(ingestion_id, failed, FileState.FAILED, EARLIER)
     shown = await planned(api, ingestion_id)
     assert (1, 10, 1) == tuple(shown["predicted"][name] for name in ("files", "size_bytes", "snapshots"))
     assert (2, 1) == (shown["files_skipped"], shown["files_refused"])

@@ -26,21 +26,7 @@ async def failed_run(api: ApiUnderTest, ingestion_id: str) -> str:
     found = {"files_discovered": 3, "files_failed": 1, "files_done": 2}
     await api.tell(story.fact(ScanStarted, attempt=1), story.fact(RunCompleted, grow=found, outcome="partial"))
     left = FileVersion("landing", "bad.json", "v1", 10, START)
-    await api.rows(
-        file.insert().values(
-            ingestion_id=UUID(ingestion_id),
-            generation=1,
-            key_digest=left.digest,
-            version_tag=left.version_tag,
-            bucket=left.bucket,
-            key=left.key,
-            etag=left.etag,
-            size_bytes=left.size_bytes,
-            last_modified=left.last_modified,
-            state=FileState.FAILED,
-            run_id=UUID(run_id),
-        )
-    )
+    await api.ledger_has(ingestion_id, left, FileState.FAILED, run_id)
     return run_id
 
 
