@@ -65,6 +65,18 @@ class PlanFile(_Answer):
     last_modified: datetime
 
 
+class ColumnAdded(_Answer):
+    name: str
+    type: str
+    first_file: str
+
+
+class SchemaChange(_Answer):
+    columns_added: tuple[ColumnAdded, ...]
+    files_looked_into: int
+    is_all: bool
+
+
 class NextSteps(_Answer):
     to_proceed: str
 
@@ -75,6 +87,7 @@ class Plan(_Answer):
     id: UUID
     kind: str
     predicted: Predicted
+    schema_change: SchemaChange
     first_files: tuple[PlanFile, ...]
     files_skipped: int
     files_refused: int

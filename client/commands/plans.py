@@ -60,6 +60,8 @@ def _show(made: Plan) -> None:
     )
     if (more := predicted.files - len(made.first_files[:_SHOWN])) > 0:
         say(f"and {more:,} more")
+    for column in made.schema_change.columns_added:
+        say(f"new column: {column.name} {column.type}, as in {column.first_file}")
     for note in made.notes:
         say(f"note: {note}")
     say(f"plan {made.id}; to go on: {made.next_steps.to_proceed}")

@@ -9,7 +9,7 @@ from sqlalchemy import Row
 
 from libs.common.contracts.definition import Credentials, Definition, Source
 from libs.common.contracts.scope import EVERYTHING, Scope
-from libs.common.errors import Invalid, Permanent, Temporary
+from libs.common.errors import AutoloaderError, Invalid, Permanent, Temporary
 from libs.common.ids import IngestionId
 from libs.common.ledger.known import known_versions
 from libs.common.ledger.model import FileVersion, KnownVersion
@@ -28,13 +28,20 @@ from services.api.idempotency import Answer, Once, at_most_once
 from services.api.ingestions import repository as ingestions
 from services.api.pages import Page
 from services.api.plans import repository
-from services.api.plans.schemas import PlanFile, PlanIn, PlanKind, PlanOut, PlanShown
+from services.api.plans.growth import schema_change
+from services.api.plans.schemas import PlanFile, PlanIn, PlanKind, PlanOut, PlanShown, SchemaChange
 from services.api.plans.survey import Survey, survey
 from services.api.plans.views import out
+from services.api.preview.bounds import Bounds
+from services.api.preview.listing import Spread
+from services.api.preview.reading import sampled
+from services.api.preview.sample import Sample
 from services.api.runs.places import placed_in
 
 LISTING_S_MAX = 20.0
 FIRST_FILES = 100
+_SAMPLE = Bounds(seconds=3, files=10, size_bytes=64 * 1024, lines=10_000)
+_NEW_TABLES = frozenset({"refresh_full", "refresh_new_only"})
 
 
 class Plans:
@@ -74,11 +81,15 @@ class Plans:
             of = await ingestions.get(connection, caller.tenant_id, ingestion_id)
             sealed = await ingestions.sealed_secret(connection, ingestion_id)
             past = await past_runs(connection, ingestion_id)
+            columns = await repository.columns(connection, ingestion_id, of.generation)
         self._clusters.url_of(of.definition["cluster_id"])
         source = Definition.model_validate(of.definition).source
         scope = EVERYTHING if asked.kind != "backfill" else _scope(source, asked)
-        found = await self._survey(of, source, open_credentials(self._box, ingestion_id, sealed), asked.kind, scope)
-        shown = self._shown(found, source, past)
+        access = open_credentials(self._box, ingestion_id, sealed)
+        found = await self._survey(of, source, access, asked.kind, scope)
+        sample = await self._sample(found.files, access)
+        change = schema_change(sample, len(found.files), () if asked.kind in _NEW_TABLES else columns)
+        shown = self._shown(found, source, past, sample, change)
         values = {
             "id": uuid4(),
             "ingestion_id": ingestion_id,
@@ -140,10 +151,24 @@ class Plans:
         except (Permanent, Temporary) as e:
             raise Invalid(e.message, code=e.code, hint=e.hint or "check source.credentials and the network") from e
 
-    def _shown(self, found: Survey, source: Source, past: Sequence[PastRun]) -> PlanShown:
+    async def _sample(self, files: Sequence[FileVersion], access: Credentials | None) -> Sample:
+        """Some lines of some files, from all over the plan. A store that fails now has nothing to show."""
+        spread = Spread(_SAMPLE.files)
+        for f in files:
+            if f.size_bytes:
+                spread.add(f)
+        try:
+            return await sampled(self._objects, spread.files, access, _SAMPLE, _SAMPLE.seconds)
+        except AutoloaderError:
+            return Sample()
+
+    def _shown(
+        self, found: Survey, source: Source, past: Sequence[PastRun], sample: Sample, change: SchemaChange
+    ) -> PlanShown:
         work = found.work(source)
         cost = estimate(work, self._speed, self._prices, past)
-        records = records_in(work.size_bytes, past)
+        from_past = records_in(work.size_bytes, past)
+        records = sample.records_in(work.size_bytes) if from_past is None else from_past
         return PlanShown(
             predicted=Predicted(
                 files=work.files,
@@ -153,10 +178,11 @@ class Plans:
                 duration_seconds=cost.seconds,
                 cost_usd=cost.usd,
             ),
+            schema_change=change,
             first_files=[PlanFile.of(f) for f in found.files[:FIRST_FILES]],
             files_skipped=found.skipped,
             files_refused=found.refused,
-            notes=[*found.warnings, *_notes(cost.based_on_runs, knows_records=records is not None)],
+            notes=[*found.warnings, *_notes(cost.based_on_runs, sample.files, knows_records=records is not None)],
         )
 
 
@@ -165,8 +191,9 @@ def _scope(source: Source, asked: PlanIn) -> Scope:
     return placed_in(source, part)
 
 
-def _notes(runs: int, *, knows_records: bool) -> list[str]:
-    basis = f"this ingestion's last {runs} runs" if runs > 1 else "this ingestion's last run"
-    if not knows_records:
-        return ["duration and cost are by the formula alone, and records are not known: no run has loaded anything yet"]
-    return [f"records, duration and cost are estimated by {basis}"]
+def _notes(runs: int, looked_into: int, *, knows_records: bool) -> list[str]:
+    if runs:
+        basis = f"this ingestion's last {runs} runs" if runs > 1 else "this ingestion's last run"
+        return [f"records, duration and cost are estimated by {basis}"]
+    records = f"by the first lines of {looked_into:,} files" if knows_records else "not known"
+    return [f"no run has loaded anything yet: duration and cost are by the formula alone, records are {records}"]

@@ -9,6 +9,7 @@ from sqlalchemy.ext.asyncio import AsyncConnection
 
 from libs.common.errors import NotFound
 from libs.common.ledger.model import FileVersion
+from libs.common.ledger.tables import schema_version
 from libs.common.storage.control import refresh, run
 from libs.common.storage.plans import KEPT, plan, plan_file
 
@@ -49,6 +50,17 @@ async def get(connection: AsyncConnection, ingestion_id: UUID, plan_id: UUID) ->
             f"POST /api/v1/ingestions/{ingestion_id}/plan makes a new one",
         )
     return row
+
+
+async def columns(connection: AsyncConnection, ingestion_id: UUID, generation: int) -> list[str]:
+    """The names of the table's columns, as the last batch left them; none if there is no table yet."""
+    newest = (
+        select(schema_version.c.columns)
+        .where(schema_version.c.ingestion_id == ingestion_id, schema_version.c.generation == generation)
+        .order_by(schema_version.c.version.desc())
+        .limit(1)
+    )
+    return [column["name"] for column in await connection.scalar(newest) or ()]
 
 
 async def predicted_by(connection: AsyncConnection, plan_id: UUID) -> Any:

@@ -34,6 +34,11 @@ _EXAMPLE: dict[str, Any] = {
         "duration_seconds": 0.82,
         "cost_usd": 0.0000253,
     },
+    "schema_change": {
+        "columns_added": [{"name": "tailnum", "type": "string", "first_file": "flights/2013-03.json"}],
+        "files_looked_into": 1,
+        "is_all": False,
+    },
     "first_files": [_EXAMPLE_FILE],
     "files_skipped": 2,
     "files_refused": 0,
@@ -75,6 +80,20 @@ class PlanFile(BaseModel):
         return cls(key=f.key, version=f.version_tag, size_bytes=f.size_bytes, last_modified=f.last_modified)
 
 
+class ColumnAdded(BaseModel):
+    name: str
+    type: str = Field(description="As SQL writes it.")
+    first_file: str = Field(description="A file that has it.")
+
+
+class SchemaChange(BaseModel):
+    """What the table's schema would become, as far as the first lines of some files show."""
+
+    columns_added: list[ColumnAdded]
+    files_looked_into: int
+    is_all: bool = Field(description="Whether every line of every file of the plan was looked at.")
+
+
 class PlanSteps(BaseModel):
     to_proceed: str
     to_cancel: str
@@ -84,6 +103,7 @@ class PlanShown(BaseModel):
     """What a plan says, without its ids and times."""
 
     predicted: Predicted
+    schema_change: SchemaChange
     first_files: list[PlanFile] = Field(description="The first 100; GET …/plans/{plan_id}/files has all.")
     files_skipped: int = Field(description="Matching files that are loaded, set aside, or in work already.")
     files_refused: int = Field(description="Matching files that cannot be read under their names; a run names them.")

@@ -2,11 +2,9 @@
 
 import asyncio
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Callable
 
 from libs.common.clock import utc_now
-from libs.common.contracts.definition import Credentials
-from libs.common.ledger.model import FileVersion
 from libs.common.objects.ports import ObjectStore
 from libs.common.storage.engine import Database
 from services.api.caller import Caller
@@ -14,14 +12,12 @@ from services.api.clusters.registry import Clusters
 from services.api.idempotency import Answer, Once, at_most_once
 from services.api.ingestions.schemas import IngestionIn
 from services.api.preview.bounds import Bounds
-from services.api.preview.lines import head_of
 from services.api.preview.listing import Listed
-from services.api.preview.sample import Sample
+from services.api.preview.reading import sampled
 from services.api.preview.schemas import Preview, preview_of
 from services.api.preview.warnings import warnings_of
 from services.api.sources import source_store, too_long
 
-_READS_AT_ONCE = 8
 _LISTING_SHARE, _READING_SHARE = 0.5, 0.25
 """Of the time: what a listing may take that has shown something, and what reading has in any case."""
 
@@ -65,7 +61,7 @@ async def look(sent: IngestionIn, open_store: Callable[[], ObjectStore], bounds:
         listed = await _listed(objects, sent, bounds)
         files = listed.to_read()
         left_s = max(bounds.seconds * _READING_SHARE, bounds.seconds - (time.monotonic() - began))
-        sample = await _sampled(objects, files, sent.credentials, bounds, left_s)
+        sample = await sampled(objects, files, sent.credentials, bounds, left_s)
     warnings = warnings_of(sent.source, listed, sample, len(files), str(bounds))
     return preview_of(listed, sample, warnings, time.monotonic() - began)
 
@@ -91,39 +87,3 @@ async def _listed(objects: ObjectStore, sent: IngestionIn, bounds: Bounds) -> Li
         if not pages:
             raise too_long(sent.source.path, bounds.seconds) from e
     return listed
-
-
-async def _sampled(
-    objects: ObjectStore, files: Sequence[FileVersion], access: Credentials | None, bounds: Bounds, left_s: float
-) -> Sample:
-    """What the heads of these files show: of as many as there is time for. A file that went, or changed, since it was
-    listed has nothing to show."""
-    sample = Sample()
-    gate = asyncio.Semaphore(_READS_AT_ONCE)
-
-    async def read(file: FileVersion) -> tuple[FileVersion, bytes | None]:
-        async with gate:
-            return file, await objects.first_bytes(file, bounds.size_bytes, access)
-
-    reading = [asyncio.create_task(read(file)) for file in files]
-    try:
-        if reading:
-            await asyncio.wait(reading, timeout=left_s, return_when=asyncio.FIRST_EXCEPTION)
-        # In the order of their keys, so that the same files show the same.
-        for file, body in [task.result() for task in reading if task.done()]:
-            # Parsing is work for the processor: in a thread, other requests are answered meanwhile.
-            await asyncio.to_thread(_add, sample, file, body, bounds)
-    finally:
-        for task in reading:
-            task.cancel()
-        await asyncio.gather(*reading, return_exceptions=True)
-    return sample
-
-
-def _add(sample: Sample, file: FileVersion, body: bytes | None, bounds: Bounds) -> None:
-    if body is None:
-        sample.lose(file.key)
-        return
-    is_all = len(body) >= file.size_bytes
-    head = head_of(file.key, body, is_all=is_all, lines_max=bounds.lines, size_bytes_max=bounds.size_bytes)
-    sample.add(file.key, head, len(body))

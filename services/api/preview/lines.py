@@ -22,6 +22,11 @@ class Head:
     problem: str | None = None
 
 
+def is_compressed(key: str) -> bool:
+    """Whether a key names a gzip file, for Spark as for us."""
+    return key.endswith(".gz")
+
+
 def head_of(key: str, body: bytes, *, is_all: bool, lines_max: int, size_bytes_max: int) -> Head:
     """The lines at the start of ``body``, the first bytes of an object; ``is_all``: there are no more bytes.
 
@@ -30,7 +35,7 @@ def head_of(key: str, body: bytes, *, is_all: bool, lines_max: int, size_bytes_m
     if key.endswith(_OTHER_CODECS):
         return Head(is_all=False, problem=f"a preview cannot look into {key.rsplit('.', 1)[-1]} files")
     problem = None
-    if key.endswith(".gz"):
+    if is_compressed(key):
         body, is_all, problem = _unzipped(body, is_all, size_bytes_max)
     *lines, rest = body.removeprefix(codecs.BOM_UTF8).replace(b"\r\n", b"\n").replace(b"\r", b"\n").split(b"\n")
     if is_all and rest:

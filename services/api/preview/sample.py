@@ -8,7 +8,7 @@ from typing import Any
 
 from libs.common.schema import Struct, distinct
 from services.api.preview.inference import Place, is_blank, line_of
-from services.api.preview.lines import Head
+from services.api.preview.lines import Head, is_compressed
 
 ROWS_MAX = 10
 PLACES_MAX = 5_000
@@ -36,7 +36,8 @@ class BadLines:
 
 @dataclass(slots=True)
 class Sample:
-    """Grows by one file at a time."""
+    """Grows by one file at a time. ``looked_at_bytes`` are the files' own bytes that the records came from; they are
+    not known (``is_measured``) where only a part of a compressed file came out."""
 
     places: Place = field(default_factory=Place)
     columns: dict[str, Column] = field(default_factory=dict)
@@ -48,12 +49,19 @@ class Sample:
     problems: dict[str, str] = field(default_factory=dict)
     gone: int = 0
     cut: bool = False
+    looked_at_bytes: int = 0
+    is_measured: bool = True
 
     def add(self, file: str, head: Head, size_bytes: int) -> None:
         """Takes in the first lines of a file, of which ``size_bytes`` were transferred."""
         self.files += 1
         self.bytes_read += size_bytes
         self.cut = self.cut or not head.is_all
+        if is_compressed(file):
+            self.looked_at_bytes += size_bytes
+            self.is_measured = self.is_measured and head.is_all
+        else:
+            self.looked_at_bytes += sum(len(line) + 1 for line in head.lines)
         if head.problem is not None:
             self.problems[file] = head.problem
         bad: BadLines | None = None
@@ -85,6 +93,12 @@ class Sample:
         found = distinct(self.places.struct)
         assert isinstance(found, Struct)
         return found
+
+    def records_in(self, size_bytes: int) -> int | None:
+        """How many records so many bytes of such files hold, about; None if the sample does not tell."""
+        if not self.records or not self.is_measured:
+            return None
+        return round(size_bytes * self.records / self.looked_at_bytes)
 
     def _record(self, file: str, record: dict[str, Any], seen: set[str]) -> None:
         self.records += 1

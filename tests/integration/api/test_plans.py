@@ -12,6 +12,7 @@ from libs.common.contracts.events import RunCompleted, ScanStarted, TableRefresh
 from libs.common.contracts.scope import Scope
 from libs.common.ledger.model import FileVersion
 from libs.common.ledger.states import FileState
+from libs.common.ledger.tables import schema_version
 from libs.common.storage.control import run
 from libs.common.storage.definitions import RunDefinitions
 from libs.common.storage.plans import PlannedFiles, plan, plan_file
@@ -50,12 +51,29 @@ async def test_a_plan_names_what_a_run_would_load(api: ApiUnderTest) -> None:
     assert (1, 10, 1) == tuple(shown["predicted"][name] for name in ("files", "size_bytes", "snapshots"))
     assert (2, 1) == (shown["files_skipped"], shown["files_refused"])
     assert None is shown["predicted"]["records"]
-    assert any("no run has loaded anything yet" in note for note in shown["notes"])
+    [note] = shown["notes"]
+    assert "no run has loaded anything yet" in note
+    assert "records are not known" in note
     [first] = shown["first_files"]
     assert (new.key, new.version_tag) == (first["key"], first["version"])
     full = await planned(api, ingestion_id, kind="refresh_full")
     assert 3 == full["predicted"]["files"]
     assert "/refresh/full" in full["next_steps"]["to_proceed"]
+
+
+async def test_the_first_lines_tell_what_the_schema_becomes(api: ApiUnderTest) -> None:
+    """And, as long as there is no run to go by, how many records there are."""
+    ingestion_id = (await api.create())["id"]
+    columns = [{"name": "id", "type": "bigint"}]
+    values = {"ingestion_id": UUID(ingestion_id), "generation": 1, "version": 1, "columns": columns}
+    await api.rows(schema_version.insert().values(**values, batch_id=UUID(int=1)))
+    api.objects.put("landing", "flights/a.json", b'{"id":1,"new":true}\n{"id":2}\n')
+    shown = await planned(api, ingestion_id)
+    added = {"name": "new", "type": "boolean", "first_file": "flights/a.json"}
+    assert {"columns_added": [added], "files_looked_into": 1, "is_all": True} == shown["schema_change"]
+    assert 2 == shown["predicted"]["records"]
+    anew = await planned(api, ingestion_id, kind="refresh_full")
+    assert ["id", "new"] == sorted(c["name"] for c in anew["schema_change"]["columns_added"])
 
 
 async def test_past_runs_tell_how_many_records_to_expect(api: ApiUnderTest) -> None:
