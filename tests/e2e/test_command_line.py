@@ -3,6 +3,7 @@
 import asyncio
 import json
 import os
+import re
 import sys
 from pathlib import Path
 from typing import Any, NamedTuple
@@ -118,3 +119,55 @@ class TestCommandLine:
         assert f"{table} stays" in (await autoloader("ingestion", "delete", name, "--yes")).out
         assert "no ingestion is named" in (await autoloader("ingestion", "show", name, code=2)).err
         await asyncio.to_thread(lambda: spark_session.sql(f"DROP TABLE IF EXISTS {table} PURGE").collect())
+
+    async def test_a_table_is_refreshed_taken_back_and_dropped(
+        self,
+        api_client: httpx.AsyncClient,
+        environment: Environment,
+        minio_client: Any,
+        minio_config: dict[str, str],
+        test_bucket: str,
+        spark_session: SparkSession,
+        test_cluster_id: str,
+        tmp_path: Path,
+    ) -> None:
+        """Somebody begins a table anew, regrets it, clears its history, and deletes the ingestion with its table.
+
+        Success criteria:
+        - after the undo nothing is left to load, and an audit finds bucket, ledger and table in agreement
+        - each command says what was done, and where the tables are that it set aside
+        """
+        autoloader = Terminal(environment.api_url)
+        name = generate_unique_table_name("regretted")
+        definition = tmp_path / "definition.json"
+        definition.write_text(json.dumps(standard_definition(test_cluster_id, test_bucket, minio_config, name, name)))
+        await upload_json_files(minio_client, test_bucket, 0, 2, records_per_file=RECORDS)
+        await autoloader("ingestion", "create", "-f", str(definition))
+        assert "success: 2 files" in (await autoloader("run", name, "--watch")).out
+
+        refreshed = await autoloader.json("refresh", name, "--no-auto-run", "--yes")
+        assert "success: 2 files" in (await autoloader("run", name, "--watch")).out
+        undone = await autoloader("undo-refresh", name, "--yes")
+        assert "success: table_restored (2 files count as loaded in it)" in undone.out
+        assert "success: 0 files" in (await autoloader("run", name, "--watch")).out
+        assert "agree" in (await autoloader("audit", name)).out
+        again = await autoloader("undo-refresh", name, refreshed["refresh_id"], "--yes", code=2)
+        assert "was undone already" in again.err
+
+        cleared = await autoloader("clear-history", name, "--yes")
+        assert "success: processed_files_cleared" in cleared.out
+        assert "twice" in cleared.out
+        done = await autoloader.json("refreshes", name)
+        assert ["clear_history", "undo", "full"] == [each["mode"] for each in done]
+        deleted = await autoloader("ingestion", "delete", name, "--drop-table", "--yes")
+        [dropped] = re.findall(r"success: table_dropped \(kept as (\S+)\)", deleted.out)
+        await verify_table_data(spark_session, dropped, expected_count=2 * RECORDS)
+        assert "no ingestion is named" in (await autoloader("ingestion", "show", name, code=2)).err
+        aside = [
+            operation["details"].removeprefix("kept as ")
+            for each in done
+            for operation in each["operations"]
+            if operation["operation"] == "table_dropped"
+        ]
+        statements = [f"DROP TABLE {table} PURGE" for table in (dropped, *aside)]
+        await asyncio.to_thread(lambda: [spark_session.sql(statement).collect() for statement in statements])
