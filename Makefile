@@ -12,7 +12,7 @@ SOURCES := libs services client devstack tests
 ARGS ?=
 
 .DEFAULT_GOAL := help
-.PHONY: help setup up down status services demo test faults soak model check fmt lint types imports verify docs lock clean
+.PHONY: help setup up down status services demo test faults soak fuzz model check fmt lint types imports verify docs lock clean
 
 help: ## Show this help
 	@awk -F ':.*## ' '/^[a-z]+:.*## /{printf "  \033[36m%-9s\033[0m %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -49,6 +49,9 @@ faults: setup ## The whole fault catalogue on real processes (NEGATIVE=1: prove 
 
 soak: setup ## Random faults of all kinds at once, then the oracle (MINUTES=30, SEED=; NEGATIVE=1: must find duplicates)
 	@MINUTES="$(MINUTES)" SEED="$(SEED)" NEGATIVE="$(NEGATIVE)" $(DEV) run -- $(PY) -m tests.soak
+
+fuzz: setup ## 2,000 and more made-up requests to a real API: no 5xx, nothing undocumented (ARGS="--seed=1" for schemathesis)
+	@$(DEV) run -- $(PY) -m tests.fuzz $(ARGS)
 
 model: setup ## 100,000 steps of made-up trouble over the services' code in memory (SEED=, STEPS=; NEGATIVE=1: must find what is broken)
 	@NEGATIVE="$(NEGATIVE)" SEED="$(SEED)" STEPS="$(STEPS)" $(PY) -m tests.model

@@ -26,13 +26,29 @@ def event_of(run: RunOut, seq: int) -> bytes:
     return f"id: {seq}\nevent: {name}\ndata: {run.model_dump_json()}\n\n".encode()
 
 
+_EVENT: dict[str, Any] = {
+    "type": "object",
+    "description": "One event of the stream.",
+    "properties": {
+        "id": {"type": "string", "pattern": "^[0-9]+$", "description": "The run's seq; it only grows."},
+        "event": {"enum": [PROGRESS, END]},
+        "data": {
+            "type": "string",
+            "contentMediaType": "application/json",
+            "contentSchema": {"$ref": "#/components/schemas/RunOut"},
+        },
+    },
+    "required": ["id", "event", "data"],
+}
+
+
 def described() -> dict[int | str, dict[str, Any]]:
     """The answers of the stream, for OpenAPI."""
     example = event_of(RunOut.model_validate(EXAMPLE_RUN), 7).decode()
     return {
         200: {
             "description": "Events, as they happen: `progress`, and one `end`. `data` is the run, as `GET` shows it.",
-            "content": {MEDIA_TYPE: {"schema": {"type": "string"}, "example": example}},
+            "content": {MEDIA_TYPE: {"schema": _EVENT, "example": example}},
         },
         204: {"description": "The run is over, and its `end` was the last event that the client got."},
     }

@@ -1,0 +1,66 @@
+"""What there is before the first made-up request: an ingestion that has loaded files, and one that has not."""
+
+import asyncio
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+
+from tests.support.installation import Installation
+from tests.support.landing import Landing, s3_client, spark_session
+
+KNOWN_VARIABLE = "FUZZ_KNOWN"
+"""Carries ``Known`` to the hooks, as JSON."""
+
+Known = list[dict[str, str]]
+"""Values of path parameters that belong together."""
+
+
+@asynccontextmanager
+async def seeded(autoloader: Installation) -> AsyncIterator[Known]:
+    """Files, tables and ids; files and tables are gone afterwards."""
+    spark = await asyncio.to_thread(spark_session)
+    try:
+        async with Landing(autoloader, s3_client(), spark) as loaded:
+            try:
+                yield [await _loaded(loaded), await _untouched(loaded)]
+            finally:
+                await asyncio.to_thread(_drop, loaded)
+    finally:
+        await asyncio.to_thread(spark.stop)
+
+
+async def _loaded(landing: Landing) -> dict[str, str]:
+    """Two good files and a broken one, so that there is something to list, to explain and to retry."""
+    await landing.put("1.json", range(10))
+    await landing.put("2.json", range(10, 20))
+    broken = f"{landing.name}/3.json"
+    landing.keys.add(broken)
+    await asyncio.to_thread(landing.s3.put_object, Bucket="autoloader-landing", Key=broken, Body=b"{")
+    run = await landing.run()
+    assert run["status"] == "partial", run
+    audit = await landing.autoloader.post(f"/{landing.ingestion_id}/audit")
+    rebuild = await landing.autoloader.post(f"/{landing.ingestion_id}/rebuild-ledger", confirm=True, dry_run=True)
+    return {
+        "ingestion_id": landing.ingestion_id,
+        "run_id": run["id"],
+        "audit_id": audit["audit_id"],
+        "rebuild_id": rebuild["rebuild_id"],
+        "cluster_id": "local",
+    }
+
+
+async def _untouched(landing: Landing) -> dict[str, str]:
+    """A draft, of which anything may still be changed."""
+    created = await landing.autoloader.post(
+        "",
+        name="draft",
+        cluster_id="local",
+        source={"path": "s3://autoloader-landing/nothing/"},
+        destination={"catalog": "test_catalog", "database": "landing", "table": f"{landing.name}_draft"},
+    )
+    return {"ingestion_id": created["id"]}
+
+
+def _drop(landing: Landing) -> None:
+    """Also what refreshes have set aside."""
+    for table in landing.spark.sql(f"SHOW TABLES IN test_catalog.landing LIKE '{landing.name}*'").collect():
+        landing.spark.sql(f"DROP TABLE IF EXISTS test_catalog.landing.`{table.tableName}` PURGE").collect()
