@@ -39,6 +39,7 @@ class Ingestion(_Answer):
     source: SourcePath
     destination: DestinationName
     definition_version: int = 1
+    warnings: tuple[str, ...] = ()
     created_at: datetime
 
 

@@ -22,7 +22,7 @@ def create(file: File, api: Api = DEFAULT_API_URL, as_json: Json = False) -> Non
     """Create an ingestion from a file."""
     with connected(api) as client:
         created = client.create_ingestion(definition_of(file))
-        print_json(created) if as_json else say(f"created {created.name}: {created.id}")
+        _tell(created, f"created {created.name}: {created.id}", as_json=as_json)
 
 
 @app.command("list")
@@ -54,7 +54,7 @@ def update(ingestion: Which, file: File, api: Api = DEFAULT_API_URL, as_json: Js
     """Replace the definition by a file's. A run that is under way keeps the one that it began with."""
     with connected(api) as client:
         changed = client.replace_ingestion(found(client, ingestion), definition_of(file))
-        print_json(changed) if as_json else say(f"{changed.name} is at version {changed.definition_version}")
+        _tell(changed, f"{changed.name} is at version {changed.definition_version}", as_json=as_json)
 
 
 @app.command()
@@ -95,6 +95,16 @@ def delete(
             say(f"deleted; the table {table} stays")
         else:
             report(told, as_json=False)
+
+
+def _tell(ingestion: Ingestion, done: str, *, as_json: bool) -> None:
+    """What was done, and what the API warns of."""
+    if as_json:
+        print_json(ingestion)
+        return
+    say(done)
+    for warning in ingestion.warnings:
+        say(f"warning: {warning}")
 
 
 def definition_of(file: Path) -> dict[str, Any]:

@@ -5,7 +5,7 @@ from typing import Any
 import httpx
 import pytest
 
-from tests.e2e.helpers import standard_definition
+from tests.e2e.helpers import generate_unique_table_name, standard_definition
 
 pytestmark = [pytest.mark.e2e, pytest.mark.requires_minio]
 
@@ -22,6 +22,10 @@ class TestRequestsThatAreRefused:
             pytest.param({"source": {"path": "/data"}}, ["/data", "s3://"], id="not an S3 path"),
             pytest.param({"format": {"type": "xml"}}, ["json"], id="unknown format"),
             pytest.param({"sauce": {}}, ["sauce"], id="unknown field"),
+            pytest.param({"source": {"path": "s3://landing//x/"}}, ["source.path", "empty folder"], id="empty folder"),
+            pytest.param({"source": {"file_pattern": "/*.json"}}, ["source.file_pattern"], id="hopeless pattern"),
+            pytest.param({"format": {"options": {"delimiter": ";"}}}, ["format.options.delimiter"], id="idle option"),
+            pytest.param({"schedule": {"timezone": "Mars/Olympus"}}, ["schedule.timezone"], id="unknown time zone"),
         ],
     )
     async def test_a_bad_definition_is_refused(
@@ -44,6 +48,24 @@ class TestRequestsThatAreRefused:
         assert response.status_code == 422, response.text
         for word in words:
             assert word in response.text, f"The answer should mention {word!r}: {response.text}"
+
+    async def test_a_table_with_two_writers_is_warned_of(
+        self, api_client: httpx.AsyncClient, minio_config: dict[str, str], test_cluster_id: str
+    ) -> None:
+        """Two ingestions of one folder into one table: allowed, and hardly meant.
+
+        Success criteria:
+        - the second is created, and its answer warns and names the first
+        """
+        name = generate_unique_table_name("shared")
+        definition = standard_definition(test_cluster_id, "landing", minio_config, name)
+        first = await api_client.post("/api/v1/ingestions", json=definition)
+
+        second = await api_client.post("/api/v1/ingestions", json=definition)
+
+        assert (first.json()["warnings"], second.status_code) == ([], 201)
+        [warning] = second.json()["warnings"]
+        assert first.json()["id"] in warning
 
     async def test_unknown_cluster(
         self, api_client: httpx.AsyncClient, minio_config: dict[str, str], test_cluster_id: str

@@ -29,6 +29,24 @@ class Pattern:
         return self._regex.fullmatch(below if self._whole_key else below.rsplit("/", 1)[-1]) is not None
 
 
+def outlines(pattern: str) -> list[str]:
+    """What the matches of a pattern look like, for each way through its braces: fixed characters stand where they
+    stand in the key (or the name), ``*`` and ``?`` for what is not fixed. Raises as ``Pattern`` does."""
+    crossing = "*/*" if "/" in pattern else "*"
+    return [
+        "".join(_outline(piece, crossing) for piece in pieces)
+        for pieces in _written_out(_TOKEN.findall(pattern), pattern)
+    ]
+
+
+def _outline(piece: str, crossing: str) -> str:
+    if piece == "**":
+        return crossing
+    if len(piece) > 1:
+        return "?" if piece.startswith("[") else piece[1:]
+    return piece
+
+
 @lru_cache(maxsize=256)
 def _compiled(pattern: str) -> re.Pattern[str]:
     alternatives = _written_out(_TOKEN.findall(pattern), pattern)

@@ -1,6 +1,6 @@
 """What happens to ingestions: gather, decide, act, in one transaction each."""
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import Any
 from uuid import UUID
 
@@ -22,6 +22,7 @@ from services.api.idempotency import Answer, Once, at_most_once
 from services.api.ingestions import repository
 from services.api.ingestions.changes import check_identity, patched
 from services.api.ingestions.schemas import Halt, IngestionIn, IngestionMetadata, IngestionOut, Paused, Resumed
+from services.api.ingestions.sense import Neighbour, warnings
 from services.api.pages import Page
 from services.api.runs import repository as runs
 
@@ -62,7 +63,8 @@ class Ingestions:
             )
         await audit.record(connection, caller, "ingestion.created", ingestion_id, details={"name": definition.name})
         row = await repository.get(connection, caller.tenant_id, ingestion_id)
-        return Answer(201, self._shown(row).model_dump(mode="json", by_alias=True))
+        [shown] = await self._shown(connection, caller, [row])
+        return Answer(201, shown.model_dump(mode="json", by_alias=True))
 
     async def get(self, caller: Caller, ingestion_id: UUID) -> IngestionOut:
         """
@@ -70,13 +72,14 @@ class Ingestions:
             NotFound: unknown, deleted, or another tenant's.
         """
         async with self._database.read() as connection:
-            return self._shown(await repository.get(connection, caller.tenant_id, ingestion_id))
+            row = await repository.get(connection, caller.tenant_id, ingestion_id)
+            return (await self._shown(connection, caller, [row]))[0]
 
     async def page(self, caller: Caller, page: Page) -> tuple[list[IngestionOut], int]:
         """One page, newest first, and the length of the whole list."""
         async with self._database.read() as connection:
             rows, total = await repository.page(connection, caller.tenant_id, page)
-        return [self._shown(row) for row in rows], total
+            return await self._shown(connection, caller, rows), total
 
     async def replace(self, caller: Caller, ingestion_id: UUID, sent: IngestionIn) -> IngestionOut:
         """The whole definition anew. Stored credentials stay when ``sent`` has none (PATCH can remove them).
@@ -88,10 +91,9 @@ class Ingestions:
         failpoint("api.before_tx")
         async with self._database.begin() as connection:
             row = await repository.lock(connection, caller.tenant_id, ingestion_id)
-            await self._store(connection, caller, row, sent, keep_credentials=True)
-            changed = await repository.get(connection, caller.tenant_id, ingestion_id)
+            shown = await self._store(connection, caller, row, sent, keep_credentials=True)
         failpoint("api.after_tx")
-        return self._shown(changed)
+        return shown
 
     async def patch(self, caller: Caller, ingestion_id: UUID, patch: Mapping[str, Any]) -> IngestionOut:
         """A JSON merge patch of the definition and the credentials.
@@ -106,14 +108,13 @@ class Ingestions:
             sealed = await repository.sealed_secret(connection, ingestion_id)
             sent = patched(row.definition, open_credentials(self._box, ingestion_id, sealed), patch)
             self._clusters.url_of(sent.cluster_id)
-            await self._store(connection, caller, row, sent, keep_credentials=False)
-            changed = await repository.get(connection, caller.tenant_id, ingestion_id)
+            shown = await self._store(connection, caller, row, sent, keep_credentials=False)
         failpoint("api.after_tx")
-        return self._shown(changed)
+        return shown
 
     async def _store(
         self, connection: AsyncConnection, caller: Caller, row: Row[Any], sent: IngestionIn, *, keep_credentials: bool
-    ) -> None:
+    ) -> IngestionOut:
         before, after = Definition.model_validate(row.definition), sent.definition()
         check_identity(before, after, is_bound=await repository.is_bound(connection, row.id, row.generation))
         await repository.update_definition(connection, row.id, after)
@@ -123,6 +124,8 @@ class Ingestions:
             await repository.remove_secret(connection, row.id)
         details = {"definition_version": row.definition_version + 1}
         await audit.record(connection, caller, "ingestion.updated", row.id, details=details)
+        changed = await repository.get(connection, caller.tenant_id, row.id)
+        return (await self._shown(connection, caller, [changed]))[0]
 
     async def pause(self, caller: Caller, ingestion_id: UUID, once: Once | None) -> Answer:
         """Nothing begins until somebody resumes: requests are refused, a queued run waits. A run that is active goes on
@@ -172,7 +175,11 @@ class Ingestions:
             await audit.record(connection, caller, "ingestion.resumed", ingestion_id, details=details)
         return Answer(200, Resumed(status="active" if is_paused else row.status).model_dump(mode="json"))
 
-    def _shown(self, row: Row[Any]) -> IngestionOut:
+    async def _shown(self, connection: AsyncConnection, caller: Caller, rows: Sequence[Row[Any]]) -> list[IngestionOut]:
+        neighbours = await repository.neighbours(connection, caller.tenant_id, rows)
+        return [self._worded(row, neighbours[row.id]) for row in rows]
+
+    def _worded(self, row: Row[Any], neighbours: Sequence[Neighbour]) -> IngestionOut:
         source = {**row.definition["source"], "credentials_set": row.credentials_set}
         halt = None
         if row.halt_code is not None:
@@ -193,6 +200,7 @@ class Ingestions:
                 ),
                 "definition_version": row.definition_version,
                 "generation": row.generation,
+                "warnings": warnings(Definition.model_validate(row.definition), neighbours),
                 "created_at": row.created_at,
                 "updated_at": row.updated_at,
                 "created_by": row.created_by,

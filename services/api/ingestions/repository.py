@@ -1,6 +1,6 @@
 """Rows of ingestions. Statements only; ``handlers.py`` decides."""
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from typing import Any
 from uuid import UUID
 
@@ -8,7 +8,7 @@ from sqlalchemy import Row, Select, and_, delete, exists, func, or_, select, tru
 from sqlalchemy.dialects.postgresql import insert
 from sqlalchemy.ext.asyncio import AsyncConnection
 
-from libs.common.contracts.definition import Definition
+from libs.common.contracts.definition import Definition, Source
 from libs.common.errors import Conflict, NotFound
 from libs.common.ids import TenantId
 from libs.common.ledger.states import BatchState
@@ -16,7 +16,10 @@ from libs.common.ledger.tables import batch, schema_version
 from libs.common.ledger.tables import ingestion as ledger_ingestion
 from libs.common.storage.control import ingestion, refresh, run, secret
 from services.api.caller import Caller
+from services.api.ingestions.sense import Neighbour
 from services.api.pages import Page
+
+_TABLE = ("catalog", "database", "table")
 
 
 def as_json(definition: Definition) -> dict[str, Any]:
@@ -126,6 +129,28 @@ async def page(connection: AsyncConnection, tenant_id: TenantId, page: Page) -> 
     newest_first = _shown(tenant_id).order_by(ingestion.c.created_at.desc(), ingestion.c.id.desc())
     rows = (await connection.execute(newest_first.limit(page.limit).offset(page.offset))).all()
     return rows, total or 0
+
+
+async def neighbours(
+    connection: AsyncConnection, tenant_id: TenantId, rows: Sequence[Row[Any]]
+) -> dict[UUID, list[Neighbour]]:
+    """For each of these ingestions, the tenant's others that write to its table. Case does not tell tables apart:
+    catalogs differ in that."""
+    tables = {row.id: _table_of(row.definition) for row in rows}
+    destination = ingestion.c.definition["destination"]
+    table = func.lower(func.concat_ws(".", *(destination[part].astext for part in _TABLE)))
+    query = select(ingestion.c.id, ingestion.c.definition, table.label("table")).where(
+        *_visible(tenant_id), table.in_(set(tables.values()))
+    )
+    writers = [
+        (found.table, Neighbour(found.id, found.definition["name"], Source.model_validate(found.definition["source"])))
+        for found in await connection.execute(query.order_by(ingestion.c.created_at))
+    ]
+    return {me: [each for name, each in writers if name == table and each.id != me] for me, table in tables.items()}
+
+
+def _table_of(definition: Mapping[str, Any]) -> str:
+    return ".".join(definition["destination"][part] for part in _TABLE).lower()
 
 
 async def is_bound(connection: AsyncConnection, ingestion_id: UUID, generation: int) -> bool:

@@ -1,13 +1,14 @@
 """What clients send and get about ingestions. The definition itself is ``contracts.definition``."""
 
 from datetime import datetime
-from typing import Any, Literal
+from typing import Any, Literal, Self
 from uuid import UUID
 
 from pydantic import BaseModel, ConfigDict, Field, field_validator, model_validator
 
 from libs.common.contracts.definition import Credentials, Definition, Source
 from libs.common.selection.pattern import Pattern
+from services.api.ingestions.sense import contradictions
 
 READ_ONLY = frozenset(
     {
@@ -18,6 +19,7 @@ READ_ONLY = frozenset(
         "metadata",
         "definition_version",
         "generation",
+        "warnings",
         "created_at",
         "updated_at",
         "created_by",
@@ -62,6 +64,7 @@ EXAMPLE_ANSWER: dict[str, Any] = {
     },
     "definition_version": 1,
     "generation": 1,
+    "warnings": [],
     "created_at": "2025-01-07T12:30:00Z",
     "updated_at": "2025-01-07T12:30:00Z",
     "created_by": "anonymous",
@@ -97,6 +100,12 @@ class IngestionIn(Definition):
     @classmethod
     def _drop_read_only(cls, sent: Any) -> Any:
         return {k: v for k, v in sent.items() if k not in READ_ONLY} if isinstance(sent, dict) else sent
+
+    @model_validator(mode="after")
+    def _can_be_meant(self) -> Self:
+        if problems := contradictions(self, self.credentials):
+            raise ValueError("; ".join(problems))
+        return self
 
     @property
     def credentials(self) -> Credentials | None:
@@ -152,6 +161,7 @@ class IngestionOut(Definition):
     metadata: IngestionMetadata
     definition_version: int = Field(description="Grows with every change.")
     generation: int
+    warnings: list[str] = Field(default=[], description="What is allowed, and seldom meant: a table with two writers.")
     created_at: datetime
     updated_at: datetime
     created_by: str

@@ -137,3 +137,43 @@ async def test_changes_leave_a_trail(api: ApiUnderTest) -> None:
         ("ingestion.deleted", True),
     ]
     assert {("tester", api.tenant_id)} == {(row.actor, row.tenant_id) for row in trail}
+
+
+async def test_two_writers_of_one_table_are_warned_of(api: ApiUnderTest, neighbour: ApiUnderTest) -> None:
+    """Each of the other, in every answer that shows them, however the table is spelt; what is gone warns of nothing,
+    and another tenant's is nobody's business."""
+    await neighbour.create()
+    first = await api.create(name="First")
+    assert [] == first["warnings"]
+    shouted = {"catalog": "lake", "database": "demo", "table": "FLIGHTS"}
+    second = await api.create(name="Second", destination=shouted)
+    elsewhere = await api.create(name="Third", destination={**shouted, "table": "trains"})
+    assert [] == elsewhere["warnings"]
+    [told] = second["warnings"]
+    assert first["id"] in told
+    assert "in the table twice" in told
+
+    shown = (await api.client.get(f"{INGESTIONS}/{first['id']}")).json()
+    assert second["id"] in shown["warnings"][0]
+    listed = {each["name"]: len(each["warnings"]) for each in (await api.client.get(INGESTIONS)).json()}
+    assert {"First": 1, "Second": 1, "Third": 0} == listed
+    put_back = await api.client.put(f"{INGESTIONS}/{first['id']}", json=shown)
+    assert shown["warnings"] == put_back.json()["warnings"]
+    moved = await api.client.patch(f"{INGESTIONS}/{second['id']}", json={"destination": {"table": "buses"}})
+    assert [] == moved.json()["warnings"]
+
+
+@pytest.mark.parametrize("method", ["POST", "PUT", "PATCH"])
+async def test_what_cannot_be_meant_is_refused_wherever_it_is_sent(api: ApiUnderTest, method: str) -> None:
+    """422, all of it at once, and nothing has changed."""
+    path = f"{INGESTIONS}/{(await api.create())['id']}"
+    before = (await api.client.get(path)).json()
+    change: dict[str, Any] = {"source": {"path": "s3://landing//x/", "file_pattern": "/*.json"}}
+    answer = await api.client.request(
+        method,
+        INGESTIONS if method == "POST" else path,
+        json=change if method == "PATCH" else definition(**change),
+    )
+    assert (422, "invalid_request") == (answer.status_code, answer.json()["code"])
+    assert all(field in answer.json()["hint"] for field in ("source.path", "source.file_pattern"))
+    assert before == (await api.client.get(path)).json()

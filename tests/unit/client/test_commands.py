@@ -130,6 +130,20 @@ def test_a_definition_comes_from_a_file(api: MadeUpApi, call: Call, tmp_path: Pa
     assert "Flights" == json.loads(api.asked[-1].content)["name"]
 
 
+def test_what_the_api_warns_of_is_passed_on(api: MadeUpApi, call: Call, tmp_path: Path) -> None:
+    """When a definition is sent; programs find it in the answer."""
+    file = tmp_path / "definition.json"
+    file.write_text("{}")
+    warned = {**ingestion(), "warnings": ["another writes to lake.demo.flights as well"]}
+    api.on("POST ", warned, status=201)
+    api.on(f"PUT /{ID}", warned)
+    for command in (("ingestion", "create"), ("ingestion", "update", ID)):
+        assert "warning: another writes" in call(*command, "-f", str(file)).stdout
+        assert ["another writes to lake.demo.flights as well"] == json.loads(
+            call(*command, "-f", str(file), "--json").stdout
+        )["warnings"]
+
+
 @pytest.mark.parametrize("content", [None, "- a\n- b\n", "a: [", "", "name: 2025-01-07\n"])
 def test_a_file_that_holds_no_definition_is_refused(call: Call, tmp_path: Path, content: str | None) -> None:
     """Before anything is sent; the file is named."""

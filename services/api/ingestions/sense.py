@@ -1,0 +1,155 @@
+"""What can be known to be wrong with a definition before it ever runs. Pure.
+
+Asked when somebody sends one, and not of those that are stored: a rule that is added later must not make an ingestion
+unreadable that has worked so far.
+"""
+
+from collections.abc import Iterator, Sequence
+from contextlib import suppress
+from dataclasses import dataclass
+from datetime import date
+from urllib.parse import urlsplit
+from uuid import UUID
+from zoneinfo import ZoneInfo
+
+from libs.common.contracts.definition import (
+    Credentials,
+    Definition,
+    Destination,
+    Format,
+    Quality,
+    Schedule,
+    Source,
+)
+from libs.common.selection.names import unreadable
+from libs.common.selection.pattern import outlines
+
+_COMPRESSIONS = ("none", "uncompressed", "gzip")
+
+
+def contradictions(sent: Definition, credentials: Credentials | None) -> list[str]:
+    """What cannot be meant: each names the field, and what to write instead."""
+    return [
+        *_of_name(sent.name),
+        *_of_source(sent.source),
+        *_of_credentials(credentials),
+        *_of_format(sent.format),
+        *_of_destination(sent.destination),
+        *_of_schedule(sent.schedule),
+        *_of_quality(sent.quality),
+    ]
+
+
+def _of_name(name: str) -> Iterator[str]:
+    if not name.strip():
+        yield "name is blank; write what people should call the ingestion"
+
+
+def _of_source(source: Source) -> Iterator[str]:
+    if ".." in source.bucket:
+        yield f"source.path names the bucket {source.bucket!r}, which no store can have: two dots in a row"
+    if "*" in source.prefix:
+        yield (
+            f"source.path {source.path!r} has a wildcard; name the folder there, "
+            "and write into source.file_pattern which of its files are wanted"
+        )
+    elif (reason := unreadable(f"{source.prefix}file")) is not None:
+        yield f"source.path {source.path!r} holds no file that can be read: {reason}"
+    reasons = [unreadable(outline) for outline in outlines(source.file_pattern)]
+    if all(reasons):
+        yield (
+            f"source.file_pattern {source.file_pattern!r} matches no file that can be read: {reasons[0]}; "
+            "it is held against what follows source.path, so write *.json or 2025/**/*.json"
+        )
+
+
+def _of_credentials(credentials: Credentials | None) -> Iterator[str]:
+    # The address itself is not repeated: it may hold a password.
+    if credentials is not None and credentials.endpoint_url and not _is_address(credentials.endpoint_url):
+        yield "source.credentials.endpoint_url must be a host and a port, as in http://host:9000, and nothing more"
+
+
+def _is_address(url: str) -> bool:
+    try:
+        parts = urlsplit(url)
+        return bool(parts.hostname) and not parts.query and not parts.fragment and parts.port != 0
+    except ValueError:  # of the port, or of an IPv6 host
+        return False
+
+
+def _of_format(sent: Format) -> Iterator[str]:
+    options = sent.options
+    if sent.type != "csv":
+        for name in ("header", "delimiter", "quote"):
+            if getattr(options, name) is not None:
+                yield f"format.options.{name} means nothing for {sent.type}; leave it out"
+    if options.compression is not None and options.compression.lower() not in _COMPRESSIONS:
+        yield (
+            f"format.options.compression {options.compression!r} cannot be read; write one of "
+            f"{', '.join(_COMPRESSIONS)}, or leave it out: names that end in .gz tell it as well"
+        )
+
+
+def _of_destination(destination: Destination) -> Iterator[str]:
+    if destination.partitioning.columns and not destination.partitioning.enabled:
+        yield _idle("destination.partitioning.columns", "destination.partitioning.enabled is false")
+    if destination.optimization.z_ordering_columns and not destination.optimization.z_ordering_enabled:
+        yield _idle("destination.optimization.z_ordering_columns", "z_ordering_enabled is false")
+
+
+def _of_schedule(schedule: Schedule) -> Iterator[str]:
+    if schedule.time is not None and schedule.frequency is None:
+        yield _idle("schedule.time", "schedule.frequency is null")
+    if schedule.backfill.start_date is not None and not schedule.backfill.enabled:
+        yield _idle("schedule.backfill.start_date", "schedule.backfill.enabled is false")
+    if schedule.backfill.start_date is not None and not _is_date(schedule.backfill.start_date):
+        yield "schedule.backfill.start_date must be a date, as in 2025-01-31"
+    if not _is_time_zone(schedule.timezone):
+        yield f"schedule.timezone {schedule.timezone!r} is no time zone; write one as in Europe/Berlin, or UTC"
+
+
+def _of_quality(quality: Quality) -> Iterator[str]:
+    if quality.alert_recipients and not quality.alerts_enabled:
+        yield _idle("quality.alert_recipients", "quality.alerts_enabled is false")
+
+
+def _idle(field: str, because: str) -> str:
+    return f"{field} has no effect, since {because}; leave it out"
+
+
+def _is_date(text: str) -> bool:
+    with suppress(ValueError):
+        return bool(date.fromisoformat(text))
+    return False
+
+
+def _is_time_zone(name: str) -> bool:
+    with suppress(KeyError, ValueError, OSError):  # unknown, no name at all, or a folder of names
+        return bool(ZoneInfo(name))
+    return False
+
+
+@dataclass(frozen=True, slots=True)
+class Neighbour:
+    """Another ingestion of the tenant that writes to the same table, however it is spelt."""
+
+    id: UUID
+    name: str
+    source: Source
+
+
+def warnings(definition: Definition, neighbours: Sequence[Neighbour]) -> list[str]:
+    """What is allowed, and is seldom meant."""
+    told = []
+    for each in neighbours:
+        who = f"ingestion {each.name!r} ({each.id}) writes to {definition.destination.identifier} as well"
+        if _overlap(definition.source, each.source):
+            told.append(f"{who}, and reads from {each.source.path}: files that both want are in the table twice")
+        else:
+            told.append(f"{who}: a refresh of one takes the rows of the other out of the table, too")
+    return told
+
+
+def _overlap(one: Source, other: Source) -> bool:
+    a, b = one.prefix, other.prefix
+    return one.bucket == other.bucket and (a.startswith(b) or b.startswith(a))

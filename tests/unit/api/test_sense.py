@@ -1,0 +1,121 @@
+"""What is refused before it ever runs, and what is only warned of."""
+
+from typing import Any
+from uuid import UUID
+
+import pytest
+from pydantic import ValidationError
+
+from libs.common.contracts.definition import Definition, Source
+from services.api.ingestions.changes import merge
+from services.api.ingestions.schemas import EXAMPLE, IngestionIn
+from services.api.ingestions.sense import Neighbour, warnings
+
+KEYS = {"aws_access_key_id": "AKIA", "aws_secret_access_key": "topsecret"}
+
+
+def sent(change: dict[str, Any]) -> IngestionIn:
+    return IngestionIn.model_validate(merge(EXAMPLE, change))
+
+
+@pytest.mark.parametrize(
+    ("change", "field", "remedy"),
+    [
+        ({"name": "  "}, "name", "what people should call"),
+        ({"source": {"path": "s3://landing//flights/"}}, "source.path", "empty folder name"),
+        ({"source": {"path": "s3://landing/a/../b/"}}, "source.path", "folder named '.' or '..'"),
+        ({"source": {"path": "s3://landing/2025/*.json"}}, "source.path", "source.file_pattern"),
+        ({"source": {"path": "s3://land..ing/"}}, "source.path", "two dots"),
+        ({"source": {"file_pattern": "/*.json"}}, "source.file_pattern", "**/*.json"),
+        ({"source": {"file_pattern": "flights/"}}, "source.file_pattern", "ends with a slash"),
+        (
+            {"source": {"file_pattern": "s3://landing/flights/*.json"}},
+            "source.file_pattern",
+            "what follows source.path",
+        ),
+        ({"source": {"file_pattern": "./*.json"}}, "source.file_pattern", "*.json"),
+        ({"source": {"file_pattern": "**/_*.json"}}, "source.file_pattern", "hidden files"),
+        ({"source": {"file_pattern": "{_a,.b}*.json"}}, "source.file_pattern", "hidden files"),
+        ({"source": {"credentials": {"endpoint_url": "http://minio:9000?a=b"}}}, "endpoint_url", "http://host:9000"),
+        ({"source": {"credentials": {"endpoint_url": "http://minio:99999"}}}, "endpoint_url", "http://host:9000"),
+        ({"source": {"credentials": {"endpoint_url": "http://:9000"}}}, "endpoint_url", "http://host:9000"),
+        ({"format": {"options": {"header": False}}}, "format.options.header", "leave it out"),
+        ({"format": {"options": {"delimiter": ";"}}}, "format.options.delimiter", "leave it out"),
+        ({"format": {"options": {"quote": "'"}}}, "format.options.quote", "leave it out"),
+        ({"format": {"options": {"compression": "lzo"}}}, "format.options.compression", "gzip"),
+        ({"destination": {"partitioning": {"columns": ["day"]}}}, "destination.partitioning.columns", "leave it out"),
+        (
+            {"destination": {"optimization": {"z_ordering_columns": ["id"]}}},
+            "destination.optimization.z_ordering_columns",
+            "leave it out",
+        ),
+        ({"schedule": {"time": "07:00"}}, "schedule.time", "schedule.frequency is null"),
+        ({"schedule": {"timezone": "Mars/Olympus"}}, "schedule.timezone", "Europe/Berlin"),
+        ({"schedule": {"timezone": "../../etc/passwd"}}, "schedule.timezone", "Europe/Berlin"),
+        ({"schedule": {"timezone": "Europe"}}, "schedule.timezone", "Europe/Berlin"),
+        ({"schedule": {"timezone": ""}}, "schedule.timezone", "Europe/Berlin"),
+        ({"schedule": {"backfill": {"start_date": "2025-01-01"}}}, "schedule.backfill.start_date", "enabled is false"),
+        ({"schedule": {"backfill": {"start_date": "soon"}}}, "schedule.backfill.start_date", "2025-01-31"),
+        ({"quality": {"alert_recipients": ["a@b.c"]}}, "quality.alert_recipients", "alerts_enabled is false"),
+    ],
+)
+def test_what_cannot_be_meant_is_refused(change: dict[str, Any], field: str, remedy: str) -> None:
+    """The message names the field, and what to write instead; no secret of the body is in it."""
+    with pytest.raises(ValidationError) as caught:
+        sent(change)
+    [error] = caught.value.errors()
+    assert field in error["msg"]
+    assert remedy in error["msg"]
+    assert "AKIA" not in error["msg"]
+
+
+@pytest.mark.parametrize(
+    "change",
+    [
+        {},
+        {"source": {"path": "s3a://landing/a?b#c/_old/"}},
+        {"source": {"path": "s3://landing"}},
+        {"source": {"file_pattern": "{_a,b}*.json"}},
+        {"source": {"file_pattern": "**/2025-??/[!_]*.json.gz"}},
+        {"source": {"credentials": {"endpoint_url": "https://[::1]:9000/"}}},
+        {"source": {"credentials": None}},
+        {"format": {"options": {"compression": "GZIP"}}},
+        {"schedule": {"timezone": "Europe/Berlin"}},
+    ],
+)
+def test_what_can_be_meant_is_accepted(change: dict[str, Any]) -> None:
+    """Odd as it may look."""
+    assert sent(change).definition()
+
+
+def test_all_that_is_wrong_is_told_at_once() -> None:
+    """Nobody wants to send a definition five times."""
+    with pytest.raises(ValidationError) as caught:
+        sent({"source": {"path": "s3://landing//x/", "file_pattern": "/a"}, "schedule": {"timezone": "nowhere"}})
+    told = str(caught.value)
+    assert all(field in told for field in ("source.path", "source.file_pattern", "schedule.timezone"))
+
+
+def test_what_is_stored_is_not_judged_again() -> None:
+    """An ingestion that has worked so far stays readable when a rule is added."""
+    stored = IngestionIn.model_validate(EXAMPLE).definition().model_dump(mode="json", by_alias=True)
+    stored["schedule"]["timezone"] = "Nowhere/Yet"
+    assert Definition.model_validate(stored)
+
+
+@pytest.mark.parametrize(
+    ("path", "said"),
+    [
+        ("s3://elsewhere/", "a refresh of one takes the rows of the other"),
+        ("s3://landing/flight/", "a refresh of one takes the rows of the other"),
+        ("s3://landing/flights/2025/", "are in the table twice"),
+        ("s3://landing", "are in the table twice"),
+    ],
+)
+def test_a_table_with_two_writers_is_warned_of(path: str, said: str) -> None:
+    """And more so if they read the same files."""
+    mine = IngestionIn.model_validate(EXAMPLE).definition()
+    [told] = warnings(mine, [Neighbour(UUID(int=7), "Other", Source(path=path))])
+    assert said in told
+    assert str(UUID(int=7)) in told
+    assert [] == warnings(mine, [])
