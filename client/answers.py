@@ -261,3 +261,27 @@ class Preview(_Answer):
 class Cluster(_Answer):
     id: str
     spark_connect_url: str
+
+
+class CatalogSeen(_Answer):
+    name: str
+    usable: bool
+    problem: str | None = None
+
+
+class ClusterSeen(_Answer):
+    spark_version: str
+    catalogs: tuple[CatalogSeen, ...] = ()
+
+
+class ConnectionTest(_Answer):
+    """What an executor found at a cluster; ``pending`` as long as none has said anything."""
+
+    test_id: UUID
+    cluster_id: str
+    spark_connect_url: str
+    status: str
+    message: str
+    report: ClusterSeen | None = None
+    problem: Problem | None = None
+    ask_again: str | None = None

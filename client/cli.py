@@ -4,6 +4,7 @@ import typer
 
 from client.commands.audits import audit, rebuild_ledger
 from client.commands.backfills import backfill
+from client.commands.clusters import app as clusters
 from client.commands.files import explain, files
 from client.commands.ingestions import app as ingestion
 from client.commands.plans import plan
@@ -18,6 +19,7 @@ app = typer.Typer(
     no_args_is_help=True, help="Keeps Apache Iceberg tables up to date with the files that land in object storage."
 )
 app.add_typer(ingestion, name="ingestion")
+app.add_typer(clusters, name="clusters")
 app.command()(preview)
 app.command()(run)
 app.command()(runs)

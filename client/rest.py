@@ -8,11 +8,25 @@ from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from types import TracebackType
 from typing import Any, Self
+from urllib.parse import quote
 from uuid import UUID, uuid4
 
 import httpx
 
-from client.answers import Accepted, Audit, Explanation, File, Ingestion, Plan, Preview, Rebuild, Refresh, Run
+from client.answers import (
+    Accepted,
+    Audit,
+    Cluster,
+    ConnectionTest,
+    Explanation,
+    File,
+    Ingestion,
+    Plan,
+    Preview,
+    Rebuild,
+    Refresh,
+    Run,
+)
 from client.sse import events_of
 from libs.common.errors import AutoloaderError
 
@@ -221,6 +235,16 @@ class AutoloaderClient:
         """No file counts as loaded any more; the table stays as it is."""
         path = f"/api/v1/ingestions/{ingestion_id}/processed-files"
         return Refresh.model_validate(self._call("DELETE", path, params={"confirm": True}, timeout=SLOW_S))
+
+    def clusters(self) -> list[Cluster]:
+        """The clusters that an ingestion may name (the first 100)."""
+        page = self._call("GET", "/api/v1/clusters", params={"limit": _PAGE})
+        return [Cluster.model_validate(each) for each in page]
+
+    def test_connection(self, cluster_id: str) -> ConnectionTest:
+        """Has an executor look at a cluster; waits for its word as long as the API does."""
+        path = f"/api/v1/clusters/{quote(cluster_id, safe='')}/test-connection"
+        return ConnectionTest.model_validate(self._call("POST", path, timeout=SLOW_S))
 
     def request_audit(self, ingestion_id: UUID) -> UUID:
         """The id of the audit that will happen."""

@@ -13,6 +13,7 @@ from libs.common.secrets import SecretBox
 from libs.common.service import Service
 from libs.common.storage.migrate import newest_revision
 from services.api.caller import Caller
+from services.api.clusters.handlers import ConnectionTests
 from services.api.clusters.registry import Clusters
 from services.api.costs.handlers import Costs
 from services.api.files.handlers import Files
@@ -81,6 +82,9 @@ def build_rest(settings: ApiSettings, backbone: Backbone, objects: ObjectStore, 
         costs=Costs(backbone.database, clusters, partial(_s3, settings), settings.speed(), settings.prices()),
         previews=Previews(backbone.database, clusters, partial(_s3, settings), settings.preview_bounds()),
         clusters=clusters,
+        connection_tests=ConnectionTests(
+            backbone.database, clusters, backbone.outbox, wait=timedelta(seconds=settings.cluster_test_wait_s)
+        ),
         checks={
             "postgres": database_check(backbone.database, newest_revision()),
             "kafka": partial(ping, settings.kafka_bootstrap),

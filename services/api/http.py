@@ -14,6 +14,7 @@ from libs.common.errors import Permanent
 from services.api import errors
 from services.api.caller import Caller
 from services.api.clusters import routes as clusters_routes
+from services.api.clusters.handlers import ConnectionTests
 from services.api.clusters.registry import Clusters
 from services.api.costs import routes as costs_routes
 from services.api.costs.handlers import Costs
@@ -63,6 +64,7 @@ def build_http(
     costs: Costs,
     previews: Previews,
     clusters: Clusters,
+    connection_tests: ConnectionTests,
     checks: Mapping[str, Check],
     caller: Caller,
 ) -> FastAPI:
@@ -85,7 +87,7 @@ def build_http(
     versioned.include_router(reconciliations_routes.router(reconciliations, caller))
     versioned.include_router(refresh_routes.router(refreshes, caller))
     versioned.include_router(files_routes.router(files, caller))
-    versioned.include_router(clusters_routes.router(clusters))
+    versioned.include_router(clusters_routes.router(clusters, connection_tests, caller))
     health = health_routes.router(checks)
     versioned.include_router(health)
     app.include_router(versioned)

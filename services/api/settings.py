@@ -35,6 +35,9 @@ class ApiSettings(CommonSettings):
         default=1024**2, ge=1, description="Bytes that a preview reads of each file, from its start, at most."
     )
     preview_lines: int = Field(default=1000, ge=1, description="Lines of each file that a preview looks at, at most.")
+    cluster_test_wait_s: float = Field(
+        default=15, ge=0, description="Seconds that the answer to a connection test waits for an executor's word."
+    )
     cost_cores: int = Field(default=2, ge=1, description="Cores of the Spark cluster, for estimates.")
     cost_mb_per_core_s: float = Field(
         default=12, gt=0, description="10^6 bytes of source files that a core loads in a second, for estimates."

@@ -6,6 +6,7 @@ from libs.common.aside import Aside
 from libs.common.backbone import Backbone, default_access
 from libs.common.contracts.topics import BACKFILL_BATCHES
 from libs.common.ledger.batches import BatchLedger
+from libs.common.ledger.cluster_checks import ClusterChecks
 from libs.common.ledger.rebuilds import LedgerRebuild
 from libs.common.ledger.reconciliations import Reconciliations
 from libs.common.ledger.refreshes import RefreshLedger
@@ -13,8 +14,10 @@ from libs.common.objects.s3 import S3Objects
 from libs.common.secrets import SecretBox
 from libs.common.service import Service
 from libs.common.storage.definitions import RunDefinitions
+from services.executor.adapters.spark_probe import SparkProbe
 from services.executor.adapters.spark_sessions import SparkSessions
 from services.executor.adapters.spark_table import SparkTables
+from services.executor.cluster_checks import Checks
 from services.executor.commit import CommitProtocol
 from services.executor.handlers import Batches, Patience
 from services.executor.rebuild import Rebuilds
@@ -22,7 +25,7 @@ from services.executor.reconciler import Reconciler
 from services.executor.refresh import Refreshes
 from services.executor.settings import ExecutorSettings
 from services.executor.subscriptions import subscriptions
-from services.executor.sweepers import batch_sweeper, reconciliation_sweeper, refresh_sweeper
+from services.executor.sweepers import batch_sweeper, check_sweeper, reconciliation_sweeper, refresh_sweeper
 from services.executor.table_lanes import TableLanes
 
 CONSUMER = "executor"
@@ -68,6 +71,8 @@ def build_service(settings: ExecutorSettings) -> Service:
         Rebuilds(requests, LedgerRebuild(backbone.database, requests)),
         heartbeat=lease / 3,
     )
+    cluster_checks = ClusterChecks(backbone.database, owner=settings.instance_id)
+    checks = Checks(cluster_checks, SparkProbe(sessions, settings.clusters))
 
     service = Service("executor")
     service.add_resource("objects", stop=objects.close)
@@ -76,12 +81,14 @@ def build_service(settings: ExecutorSettings) -> Service:
     of_batches = batch_sweeper(ledger, batches, interval=sweep_interval, at_once=settings.batches_at_once)
     of_refreshes = refresh_sweeper(refresh_ledger, refreshes, interval=sweep_interval)
     of_requests = reconciliation_sweeper(requests, reconciler, interval=sweep_interval)
+    of_checks = check_sweeper(cluster_checks, checks, interval=sweep_interval)
     service.add_task("batch sweeper", of_batches.run)
     service.add_task("refresh sweeper", of_refreshes.run)
     service.add_task("reconciliation sweeper", of_requests.run)
+    service.add_task("cluster check sweeper", of_checks.run)
     backbone.subscribe(
         service,
-        subscriptions(batches, refreshes, reconciler),
+        subscriptions(batches, refreshes, reconciler, checks),
         consumer=CONSUMER,
         concurrency=settings.batches_at_once,
         apart={BACKFILL_BATCHES: settings.backfill_batches_at_once},

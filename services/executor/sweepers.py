@@ -5,15 +5,17 @@ from uuid import UUID
 
 from libs.common.ids import BatchId, RefreshId
 from libs.common.ledger.batches import BatchLedger
+from libs.common.ledger.cluster_checks import ClusterChecks
 from libs.common.ledger.reconciliations import Reconciliations
 from libs.common.ledger.refreshes import RefreshLedger
 from libs.common.sweeper import Sweeper
+from services.executor.cluster_checks import Checks
 from services.executor.handlers import Batches
 from services.executor.reconciler import Reconciler
 from services.executor.refresh import Refreshes
 
 _AT_ONCE = 2
-"""Refreshes, and audits or rebuilds: rarer than batches, and each has Spark's attention for longer."""
+"""Of everything but batches: rarer, and each has Spark's attention for longer."""
 
 
 def batch_sweeper(ledger: BatchLedger, batches: Batches, *, interval: timedelta, at_once: int) -> Sweeper[BatchId]:
@@ -43,6 +45,16 @@ def reconciliation_sweeper(requests: Reconciliations, reconciler: Reconciler, *,
         lambda limit: requests.waiting(asked_before=interval, limit=limit),
         reconciler.work_on,
         kind="reconciliation",
+        interval=interval,
+        at_once=_AT_ONCE,
+    )
+
+
+def check_sweeper(requests: ClusterChecks, checks: Checks, *, interval: timedelta) -> Sweeper[UUID]:
+    return Sweeper(
+        lambda limit: requests.waiting(asked_before=interval, limit=limit),
+        checks.work_on,
+        kind="cluster check",
         interval=interval,
         at_once=_AT_ONCE,
     )

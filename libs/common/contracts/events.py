@@ -126,6 +126,19 @@ class RefreshTable(Message):
     undoes: UUID | None = Field(default=None, description="The refresh whose old table comes back; null unless undo.")
 
 
+# --- autoloader.cluster-commands --------------------------------------------------------------------------
+
+
+class CheckCluster(Message):
+    """See whether a cluster can be reached and used. The order waits under ``request_id``; a sweeper finds it if
+    this is lost."""
+
+    wire_type = "cluster.check"
+
+    request_id: UUID
+    cluster_id: str
+
+
 # --- autoloader.run-status --------------------------------------------------------------------------------
 
 
@@ -244,6 +257,6 @@ RUN_FACTS: tuple[type[RunFact], ...] = (
 )  # fmt: skip
 
 MESSAGES: tuple[type[Message], ...] = (
-    RunRequested, FileBatchPlanned, AuditIngestion, RebuildLedger, *RUN_FACTS,
+    RunRequested, FileBatchPlanned, AuditIngestion, RebuildLedger, CheckCluster, *RUN_FACTS,
     RefreshTable, TableRefreshed, TableRefreshFailed,
 )  # fmt: skip

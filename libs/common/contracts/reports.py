@@ -1,4 +1,5 @@
-"""What audits and rebuilds of a ledger report. Written by the executor, served by the API, printed by the client."""
+"""What audits, rebuilds of a ledger and checks of a cluster report. Written by the executor, served by the API, printed
+by the client."""
 
 from pydantic import BaseModel, ConfigDict, Field
 
@@ -60,3 +61,20 @@ class RebuildReport(_Report):
     files_taken_on_trust: int = Field(description="Files without proof that were declared loaded.")
     files_new: int = Field(description="Files of the bucket that the next run will load.")
     notes: tuple[str, ...] = ()
+
+
+class CatalogSeen(_Report):
+    """A catalog that the cluster's configuration names."""
+
+    name: str
+    usable: bool = Field(description="Its namespaces could be listed.")
+    problem: str | None = Field(default=None, description="Why not.")
+
+
+class ClusterReport(_Report):
+    """What an executor found at a cluster."""
+
+    spark_version: str
+    connect_ms: int = Field(description="Until a new session was there.")
+    statement_ms: int = Field(description="What a tiny statement took in it.")
+    catalogs: tuple[CatalogSeen, ...] = ()

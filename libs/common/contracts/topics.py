@@ -12,6 +12,7 @@ from datetime import timedelta
 from libs.common.contracts.events import (
     RUN_FACTS,
     AuditIngestion,
+    CheckCluster,
     FileBatchPlanned,
     Message,
     RebuildLedger,
@@ -106,6 +107,16 @@ TABLE_COMMANDS = Topic(
     partitions=6,
     retention=timedelta(days=7),
 )
+CLUSTER_COMMANDS = Topic(
+    suffix="cluster-commands.v1",
+    key="cluster_id",
+    why_that_key="any will do; apart from TABLE_COMMANDS, since a look at a cluster must not wait behind a refresh",
+    writers=("api",),
+    readers=("executor",),
+    messages=(CheckCluster,),
+    partitions=6,
+    retention=timedelta(days=7),
+)
 TABLE_STATUS = Topic(
     suffix="table-status.v1",
     key="ingestion_id",
@@ -128,8 +139,8 @@ S3_NOTIFICATIONS = Topic(
 )
 
 CATALOGUE: tuple[Topic, ...] = (
-    RUN_REQUESTS, FILE_BATCHES, BACKFILL_REQUESTS, BACKFILL_BATCHES, RUN_STATUS, TABLE_COMMANDS, TABLE_STATUS,
-    S3_NOTIFICATIONS,
+    RUN_REQUESTS, FILE_BATCHES, BACKFILL_REQUESTS, BACKFILL_BATCHES, RUN_STATUS, TABLE_COMMANDS, CLUSTER_COMMANDS,
+    TABLE_STATUS, S3_NOTIFICATIONS,
 )  # fmt: skip
 
 REQUESTS_OF: Mapping[Lane, Topic] = {"fresh": RUN_REQUESTS, "backfill": BACKFILL_REQUESTS}

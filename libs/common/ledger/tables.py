@@ -181,6 +181,18 @@ audit = Table(
     comment="Audits and rebuilds of the ledger: who works on them, and what they found.",
 )
 
+cluster_check = Table(
+    "cluster_check",
+    metadata,
+    Column("id", Uuid, primary_key=True, comment="control.cluster_check"),
+    Column("owner", Text, nullable=False, comment="the executor that looked"),
+    Column("report", JSONB, comment="contracts.reports"),
+    Column("problem", JSONB, comment="contracts.events.Problem"),
+    Column("ended_at", DateTime(timezone=True), nullable=False, server_default=func.clock_timestamp()),
+    schema=SCHEMA,
+    comment="What executors found at clusters. A row is written once.",
+)
+
 refresh = Table(
     "refresh",
     metadata,

@@ -163,6 +163,17 @@ reconciliation = Table(
     comment="Audits and ledger rebuilds that users asked for; ledger.audit says what became of each.",
 )
 
+cluster_check = Table(
+    "cluster_check",
+    metadata,
+    Column("id", Uuid, primary_key=True),
+    Column("tenant_id", Text, nullable=False),
+    Column("cluster_id", Text, nullable=False),
+    Column("created_at", DateTime(timezone=True), nullable=False, server_default=func.now(), index=True),
+    schema=SCHEMA,
+    comment="Connection tests that users asked for; ledger.cluster_check says what was found.",
+)
+
 outbox = Table(
     "outbox",
     metadata,

@@ -21,6 +21,7 @@ from libs.common.logs import get_logger
 from libs.common.storage.control import idempotency, inbox, ingestion, outbox, run
 from libs.common.storage.engine import Database
 from libs.common.storage.outbox import Outbox
+from services.api.clusters import repository as cluster_checks
 from services.api.plans import repository as plans
 from services.api.runs import repository
 from services.api.runs.projector import fold
@@ -159,9 +160,10 @@ class Sweeper:
         return started
 
     async def forget_old(self) -> None:
-        """Event ids and stored answers older than ``KEPT``, and plans that have expired."""
+        """Event ids, stored answers and connection tests older than ``KEPT``, and plans that have expired."""
         old = func.now() - cast(KEPT, Interval)
         async with self._database.begin() as connection:
             await connection.execute(delete(inbox).where(inbox.c.received_at < old))
             await connection.execute(delete(idempotency).where(idempotency.c.created_at < old))
+            await cluster_checks.forget(connection, before=old)
             await plans.forget_old(connection)

@@ -49,6 +49,7 @@ def translate(error: BaseException, *, url: str, table: str) -> AutoloaderError:
         return error
     condition = _condition(error)
     text = str(error)
+    url = without_token(url)
     if condition in _UNKNOWN_CATALOG:
         catalog = table.split(".", 1)[0]
         return Permanent(
@@ -90,10 +91,15 @@ def translate(error: BaseException, *, url: str, table: str) -> AutoloaderError:
 
 def unreachable(url: str) -> Temporary:
     return Temporary(
-        f"Spark Connect at {url} cannot be reached",
+        f"Spark Connect at {without_token(url)} cannot be reached",
         code="spark_unreachable",
         hint="start the cluster, or correct its address in AUTOLOADER_CLUSTERS; the next run picks up what is left",
     )
+
+
+def without_token(url: str) -> str:
+    """A Spark Connect URL without its parameters, which may hold a token."""
+    return re.sub(r"/?;.*$", "", url)
 
 
 def is_table_missing(error: BaseException) -> bool:

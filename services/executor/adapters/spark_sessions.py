@@ -150,6 +150,16 @@ class SparkSessions:
                 while (sister := self._take_idle(key)) is not None:
                     self._retire(sister, interrupt=False)
 
+    @asynccontextmanager
+    async def once(self, url: str) -> AsyncIterator[BatchSession]:
+        """A new session that nobody uses again. Raises as ``borrow``."""
+        await _knock(url)
+        spark = await self._open(SessionKey(url, "", None))
+        try:
+            yield BatchSession(spark, self._threads, self._call_timeout_s)
+        finally:
+            self._retire(spark, interrupt=True)
+
     async def close(self) -> None:
         """Stops the idle sessions, bounded in time; what does not answer is left to the server's own eviction."""
         idle = [one.spark for one in self._idle]

@@ -25,6 +25,7 @@ from libs.common.storage.definitions import open_credentials
 from libs.common.storage.engine import Database
 from libs.common.storage.outbox import Outbox
 from services.api.caller import Caller
+from services.api.clusters.handlers import ConnectionTests
 from services.api.clusters.registry import Clusters
 from services.api.costs.handlers import Costs
 from services.api.costs.model import Prices, Speed
@@ -227,6 +228,7 @@ async def api_under_test(
         costs=Costs(database, clusters, lambda: objects, Speed(), Prices()),
         previews=Previews(database, clusters, lambda: objects, Bounds()),
         clusters=clusters,
+        connection_tests=ConnectionTests(database, clusters, messages, wait=timedelta(seconds=0.5)),
         checks=checks or {},
         caller=Caller(TenantId(tenant_id), actor="tester"),
     )

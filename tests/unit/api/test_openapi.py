@@ -64,6 +64,8 @@ def test_it_is_openapi_3_1_with_the_paths_of_the_contract(described: dict[str, A
         f"POST {one}/runs/{{run_id}}/retry",
         "GET /api/v1/clusters",
         "GET /api/v1/clusters/{cluster_id}",
+        "GET /api/v1/clusters/{cluster_id}/connection-tests/{test_id}",
+        "POST /api/v1/clusters/{cluster_id}/test-connection",
         "GET /api/v1/health/live",
         "GET /api/v1/health/ready",
         "GET /api/v1/metrics",

@@ -189,6 +189,53 @@ def test_a_preview_is_shown_in_one_look(api: MadeUpApi, call: Call, tmp_path: Pa
     assert PREVIEW["schema"] == json.loads(call("preview", "-f", str(file), "--json").stdout)["schema"]
 
 
+def a_connection_test(status: str, **more: Any) -> dict[str, Any]:
+    return {
+        "test_id": ID,
+        "cluster_id": "local",
+        "spark_connect_url": "sc://localhost:15002",
+        "status": status,
+        "message": f"it is {status}",
+        **more,
+    }
+
+
+def test_clusters_are_listed(api: MadeUpApi, call: Call) -> None:
+    """With their addresses."""
+    api.on("GET /api/v1/clusters", [{"id": "local", "spark_connect_url": "sc://localhost:15002"}])
+    assert "sc://localhost:15002" in call("clusters", "list").stdout
+    assert "local" == json.loads(call("clusters", "list", "--json").stdout)[0]["id"]
+
+
+@pytest.mark.parametrize(
+    ("answer", "exit_code", "said"),
+    [
+        (
+            a_connection_test(
+                "success", report={"spark_version": "4.1.1", "catalogs": [{"name": "c", "usable": True}]}
+            ),
+            0,
+            "yes",
+        ),
+        (
+            a_connection_test(
+                "failed", problem={"error_type": "spark_unreachable", "message": "m", "hint": "start it"}
+            ),
+            1,
+            "start it",
+        ),
+        (a_connection_test("pending", ask_again="/api/v1/clusters/local/connection-tests/1"), 1, "ask again: GET /api"),
+    ],
+)
+def test_a_connection_test_ends_with_its_verdict(
+    api: MadeUpApi, call: Call, answer: dict[str, Any], exit_code: int, said: str
+) -> None:
+    """What was found, what to do, or where to ask again; cluster names may hold anything."""
+    api.on("POST /api/v1/clusters/a b/test-connection", answer)
+    tested = call("clusters", "test", "a b")
+    assert (exit_code, True, True) == (tested.exit_code, answer["message"] in tested.stdout, said in tested.stdout)
+
+
 def test_json_is_what_the_api_said(api: MadeUpApi, call: Call) -> None:
     """Also fields that this client does not know."""
     api.on("GET ", [ingestion()])

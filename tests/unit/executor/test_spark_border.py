@@ -57,11 +57,12 @@ class Unavailable(grpc.RpcError):  # type: ignore[misc]
     ],
 )
 def test_every_kind_of_trouble_has_its_word(error: BaseException, kind: type[AutoloaderError], code: str) -> None:
-    """One line, with a remedy, without a stack trace; what may pass is temporary."""
-    ours = translate(error, url=URL, table=TO.identifier)
+    """One line, with a remedy, without a stack trace or a token; what may pass is temporary."""
+    ours = translate(error, url=f"{URL}/;token=topsecret", table=TO.identifier)
     assert (kind, code) == (type(ours), ours.code)
     assert "\n" not in ours.message
     assert "at x.java" not in ours.message
+    assert "topsecret" not in ours.message
 
 
 READ_FAILED = (
