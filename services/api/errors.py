@@ -12,11 +12,13 @@ from fastapi import FastAPI, Request
 from fastapi.exceptions import RequestValidationError
 from fastapi.responses import JSONResponse
 from starlette.exceptions import HTTPException
+from starlette.routing import Match
 
 from libs.common.errors import AutoloaderError, Invalid, Permanent, Rejected, Temporary, Unavailable
 from services.api.requests import request_id
 
 RETRY_AFTER_S = 5
+_METHODS = ("GET", "POST", "PUT", "PATCH", "DELETE")
 _CODES = {400: "bad_request", 404: "not_found", 405: "method_not_allowed", 413: "too_large", 415: "unsupported_media"}
 _HINTS = {
     400: "send one JSON object, encoded in UTF-8",
@@ -90,10 +92,18 @@ async def _on_invalid(_: Request, error: Exception) -> JSONResponse:
     return invalid(cast("RequestValidationError", error).errors())
 
 
-async def _on_http(_: Request, exception: Exception) -> JSONResponse:
+async def _on_http(request: Request, exception: Exception) -> JSONResponse:
     error = cast("HTTPException", exception)
     code, hint = (
         _CODES.get(error.status_code, "http_error"),
         _HINTS.get(error.status_code, "GET /openapi.json describes every request"),
     )
-    return JSONResponse(body(error.detail, code=code, hint=hint), status_code=error.status_code, headers=error.headers)
+    headers = {"Allow": _allowed(request)} if error.status_code == 405 else error.headers
+    return JSONResponse(body(error.detail, code=code, hint=hint), status_code=error.status_code, headers=headers)
+
+
+def _allowed(request: Request) -> str:
+    """What the path can do, whichever routes it is spread over; the framework names the first one's methods only."""
+    routes = request.app.routes
+    asked = {method: {**request.scope, "method": method} for method in _METHODS}
+    return ", ".join(m for m, scope in asked.items() if any(r.matches(scope)[0] is Match.FULL for r in routes))

@@ -7,6 +7,7 @@ from collections.abc import AsyncIterator
 from typing import Any
 from uuid import UUID
 
+import httpx
 import pytest
 import pytest_asyncio
 from aiokafka import AIOKafkaConsumer
@@ -18,6 +19,7 @@ from libs.common.messaging.kafka import KafkaPublisher
 from tests.integration.api.harness import INGESTIONS, START, Story, definition
 from tests.integration.api.processes import ROOT, ApiProcess, api_process
 from tests.support.eventually import eventually
+from tests.support.sse import events
 from tests.support.topics import kafka_bootstrap, own_topics
 
 pytestmark = pytest.mark.asyncio
@@ -124,6 +126,26 @@ async def test_without_kafka_requests_are_kept(database_url: str, port: int) -> 
             ready.json()["checks"]["kafka"]["status"],
         )
         assert NOWHERE in ready.json()["detail"]
+
+
+async def test_a_stop_ends_what_is_told_of_runs(database_url: str, port: int) -> None:
+    """Streams end whole, and the process need not wait for them until its patience ends."""
+    environment = {"AUTOLOADER_DATABASE_URL": database_url, "AUTOLOADER_KAFKA_BOOTSTRAP": NOWHERE}
+    async with httpx.AsyncClient(base_url=f"http://127.0.0.1:{port}", trust_env=False) as client:
+        async with api_process(port, AUTOLOADER_TOPIC_PREFIX="never-made", **environment) as api:
+            ingestion_id = await created(api)
+            run_id = (await api.client.post(f"{INGESTIONS}/{ingestion_id}/run")).json()["run_id"]
+            told: set[str] = set()
+
+            async def listen() -> None:
+                async for event in events(client, f"{INGESTIONS}/{ingestion_id}/runs/{run_id}/events"):
+                    told.add(event.name)
+
+            listening = asyncio.create_task(listen())
+            await eventually(lambda: told, what="the run is told")
+        await asyncio.wait_for(listening, 5)  # raises if the stream was cut off
+    assert {"progress"} == told
+    assert not any("Cancel" in line for line in api.log), "the server had to cancel the stream"
 
 
 async def test_without_postgres_the_answer_is_503(port: int) -> None:

@@ -6,7 +6,7 @@ from typing import Any
 import httpx
 import pytest
 import pytest_asyncio
-from fastapi import FastAPI
+from fastapi import APIRouter, FastAPI
 from pydantic import BaseModel
 
 from libs.common.errors import (
@@ -55,6 +55,14 @@ async def client() -> AsyncIterator[httpx.AsyncClient]:
     async def body(sent: Body) -> int:
         return sent.secret
 
+    shared = APIRouter(prefix="/shared")
+
+    @shared.get("/{number}")
+    @shared.put("/{number}")
+    async def shared_path(number: int) -> int:
+        return number
+
+    app.include_router(shared)
     async with httpx.AsyncClient(transport=httpx.ASGITransport(app), base_url="http://test") as client:
         yield client
 
@@ -152,6 +160,12 @@ async def test_what_no_route_answers(client: httpx.AsyncClient, method: str, pat
     answer = await client.request(method, path)
     assert status == answer.status_code
     assert all(answer.json()[field] for field in ("detail", "code", "hint", "request_id"))
+
+
+async def test_a_wrong_method_is_answered_with_all_that_are_right(client: httpx.AsyncClient) -> None:
+    """Also where several routes share a path."""
+    answer = await client.delete("/shared/7")
+    assert (405, "GET, PUT") == (answer.status_code, answer.headers["Allow"])
 
 
 @pytest.mark.parametrize("given", ["a b", "ü", "x" * 129, 'a"b'])
