@@ -194,7 +194,7 @@ async def test_a_refresh_at_any_step_of_a_batch_lets_nothing_of_it_through(case:
 
 @pytest.mark.fault("F34", "an ingestion is deleted while an executor is frozen at exec.during_publish")
 async def test_nothing_of_a_deleted_ingestion_becomes_visible(case: Case) -> None:
-    """The executor froze right before its publish; another one burned its batch, and the ingestion is gone. The frozen
+    """The executor froze right before its publish; another one ended its batch, and the ingestion is gone. The frozen
     one wakes up, and the table, which stays, refuses it."""
     frozen, _ = await asyncio.gather(
         case.autoloader.start("executor", failpoint="exec.during_publish:1:stop"), case.autoloader.start("scanner")

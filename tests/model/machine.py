@@ -27,6 +27,7 @@ T = TypeVar("T")
 KEYS = st.sampled_from(["a.json", "b.json", "c.json", "d.json", "e.json"])
 SOMEBODY = st.integers(0, 5)
 MODES: st.SearchStrategy[RefreshMode] = st.sampled_from(["full", "new_only", "undo", "clear_history"])
+BEGINNINGS: st.SearchStrategy[RefreshMode] = st.sampled_from(["full", "new_only"])
 A_WHILE = st.integers(0, 40)
 """Places to stand at; a batch without trouble has about 40."""
 FAILPOINTS = (
@@ -53,7 +54,12 @@ FAILPOINTS = (
 )
 """Where processes of this world can be made to die. The API's two stand in the model's own API; all others in the
 services' code."""
-_PASSES = {RUN_REQUESTS.name(): "scan.", FILE_BATCHES.name(): "exec.", TABLE_COMMANDS.name(): "refresh."}
+ON_THE_WAY_BACK = [name for name in FAILPOINTS if name.startswith("undo.")]
+_PASSES = {
+    RUN_REQUESTS.name(): ("scan.",),
+    FILE_BATCHES.name(): ("exec.",),
+    TABLE_COMMANDS.name(): ("refresh.", "undo."),
+}
 CALLS = (
     "record", "stage", "staged", "publishing", "publish", "published", "stage_burn", "burned",
     "fence", "seize", "look", "rename", "reached", "create", "carry_history", "end",
@@ -257,6 +263,15 @@ class Autoloader(RuleBasedStateMachine):
         """A refresh, from the request to its run's end, while they are frozen."""
         self.world.request_refresh(mode)
         self.world.settle()
+
+    @rule(mode=BEGINNINGS, point=st.sampled_from(ON_THE_WAY_BACK))
+    def a_refresh_is_regretted(self, mode: RefreshMode, point: str) -> None:
+        """As soon as it is done. Whoever brings the old table back dies on the way."""
+        self.world.request_refresh(mode)
+        self.world.settle()
+        self.world.request_refresh("undo")
+        self.world.arm(point)
+        self.world.relay()
 
     @precondition(lambda self: self.world.keys_at_stake())
     @rule(which=SOMEBODY, is_gone=st.booleans())

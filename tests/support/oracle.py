@@ -67,6 +67,9 @@ class Refreshed:
     undoes: str | None = None
 
 
+_TABLE_STAYS = frozenset({"clear_history", "delete"})
+
+
 class Generations:
     """What became of each generation of a table: an undo brings one back, under a new number."""
 
@@ -78,9 +81,10 @@ class Generations:
             **{self.now(r.from_generation): r.kept_as for r in refreshes if r.kept_as and r.id not in came_back},
             latest: table,
         }
-        """Where the table of each is, by today's numbers. One whose history was cleared shares its successor's."""
+        """Where the table of each is, by today's numbers. One that was ended while its table stayed shares its
+        successor's."""
         for r in sorted(refreshes, key=lambda r: r.to_generation, reverse=True):
-            if r.mode == "clear_history":
+            if r.mode in _TABLE_STAYS:
                 self.tables[self.now(r.from_generation)] = self.tables[self.now(r.to_generation)]
 
     def belongs(self, planned: int, generation: int) -> bool:

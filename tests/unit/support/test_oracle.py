@@ -69,9 +69,10 @@ def test_a_table_that_an_undo_brought_back_has_a_new_number() -> None:
     )
 
 
-def test_a_new_history_begins_in_the_same_table() -> None:
+@pytest.mark.parametrize("mode", ["clear_history", "delete"])
+def test_a_generation_may_end_while_its_table_stays(mode: str) -> None:
     """Batches of before are still there; they are seen twice only if they are there twice."""
-    generations = Generations([Refreshed("c", "clear_history", 1, 2, None)], "t")
+    generations = Generations([Refreshed("c", mode, 1, 2, None)], "t")
     assert {1: "t", 2: "t"} == generations.tables
     both = {wap_id("a"): [50], wap_id("b", 2): [50]}
     assert [] == broken_in_tables(ME, {1: both, 2: both}, generations.belongs)
