@@ -7,7 +7,12 @@ import httpx
 import pytest
 
 from tests.e2e.belongings import assert_fit_for_clients
-from tests.e2e.helpers import generate_unique_table_name, run_to_end, standard_definition
+from tests.e2e.helpers import (
+    generate_unique_table_name,
+    run_to_end,
+    standard_definition,
+    wait_for_run_completion,
+)
 
 pytestmark = [pytest.mark.e2e, pytest.mark.requires_minio]
 
@@ -113,6 +118,8 @@ class TestLists:
 
         assert [run["id"] for run in first.json() + second.json()] == runs[::-1]
         assert "next" not in second.links
+        assert (await api_client.get(second.links["prev"]["url"])).json() == first.json()
+        assert (await api_client.get(second.links["first"]["url"])).json() == first.json()
 
     @pytest.mark.parametrize("query", [{"limit": 0}, {"limit": 101}, {"limit": "many"}, {"offset": -1}])
     async def test_a_page_that_cannot_be(self, api_client: httpx.AsyncClient, query: dict[str, Any]) -> None:
@@ -147,3 +154,22 @@ class TestIdempotency:
         assert other.status_code == 422
         assert other.json()["code"] == "idempotency_key_reused"
         assert "Idempotency-Key" in other.text
+
+    async def test_a_run_that_is_asked_for_twice_runs_once(
+        self, api_client: httpx.AsyncClient, definition: dict[str, Any]
+    ) -> None:
+        """The same key gets the same run, also when that run is over; it says that it said so before."""
+        definition["source"]["path"] = "s3://there-is-no-such-bucket-3f1a/data/"
+        path = f"{INGESTIONS}/{(await created(api_client, definition))['id']}"
+        key = {"Idempotency-Key": f"e2e-{uuid4()}"}
+
+        first = await api_client.post(f"{path}/run", headers=key)
+        await wait_for_run_completion(
+            api_client, path.rsplit("/", 1)[-1], first.json()["run_id"], 60, 0.2, expected_status="failed"
+        )
+        again = await api_client.post(f"{path}/run", headers=key)
+
+        assert (again.status_code, again.json()) == (202, first.json())
+        assert again.headers["Idempotency-Replayed"] == "true"
+        assert "Idempotency-Replayed" not in first.headers
+        assert (await api_client.get(f"{path}/runs")).headers["X-Total-Count"] == "1"

@@ -1,5 +1,6 @@
 """How the API says no, and what it says of itself."""
 
+import re
 from uuid import UUID
 
 import httpx
@@ -11,6 +12,25 @@ pytestmark = [pytest.mark.e2e, pytest.mark.requires_minio]
 
 INGESTIONS = "/api/v1/ingestions"
 NOBODY = UUID(int=7)  # well-formed, and nobody's id
+
+_DEFINITION = {
+    "name": "x",
+    "cluster_id": "local",
+    "source": {"path": "s3://landing/x/"},
+    "destination": {"catalog": "lake", "database": "x", "table": "x"},
+}
+_CONFIRMED = {"confirm": True}
+# What makes a request valid, by method and the last part of its path.
+_BODIES = {
+    ("PUT", "{ingestion_id}"): _DEFINITION,
+    ("PATCH", "{ingestion_id}"): {"name": "x"},
+    ("POST", "full"): _CONFIRMED,
+    ("POST", "new-only"): _CONFIRMED,
+    ("POST", "undo"): _CONFIRMED,
+    ("POST", "rebuild-ledger"): _CONFIRMED,
+    ("POST", "backfill"): {"prefix": "x/"},
+    ("POST", "plan"): {"kind": "run"},
+}
 
 
 class TestRefusals:
@@ -34,6 +54,25 @@ class TestRefusals:
         response = await api_client.request(method, path, json=body)
         assert response.status_code == 404, response.text
         _assert_explains_itself(response)
+
+    async def test_nothing_can_be_done_with_an_ingestion_that_is_not_there(self, api_client: httpx.AsyncClient) -> None:
+        """Every operation that the API describes on an ingestion is 404 for one that nobody has: with a code, a remedy,
+        and nothing begun."""
+        described = (await api_client.get("/openapi.json")).json()["paths"]
+        operations = [
+            (method.upper(), path)
+            for path, methods in described.items()
+            for method in methods
+            if path.startswith(f"{INGESTIONS}/{{ingestion_id}}")
+        ]
+        assert len(operations) > 20, "The API describes all that it can do"
+        for method, path in operations:
+            asked = re.sub(r"\{\w+\}", str(NOBODY), path)
+            body = _BODIES.get((method, path.rsplit("/", 1)[-1]))
+            query = {"key": "data/a.json", "confirm": "true"}
+            response = await api_client.request(method, asked, json=body, params=query)
+            assert response.status_code == 404, f"{method} {asked}: {response.status_code} {response.text}"
+            _assert_explains_itself(response)
 
     async def test_a_run_of_another_ingestion_is_404(
         self, api_client: httpx.AsyncClient, minio_config: dict[str, str], test_bucket: str, test_cluster_id: str
@@ -71,14 +110,16 @@ class TestOperations:
     """What a load balancer and a Prometheus ask."""
 
     async def test_health_names_each_dependency(self, api_client: httpx.AsyncClient) -> None:
-        """Ready says how Postgres and Kafka are, each by name; live only that the process answers."""
-        live = await api_client.get("/health/live")
-        assert live.status_code == 200
+        """Ready says how Postgres and Kafka are, each by name; live only that the process answers. At the root, where
+        probes look, and beside everything else."""
+        for place in ("", "/api/v1"):
+            live = await api_client.get(f"{place}/health/live")
+            assert (live.status_code, live.json()["status"]) == (200, "alive")
 
-        ready = await api_client.get("/health/ready")
-        assert ready.status_code == 200, ready.text
-        for dependency in ("postgres", "kafka"):
-            assert dependency in ready.text.lower(), ready.text
+            ready = await api_client.get(f"{place}/health/ready")
+            assert ready.status_code == 200, ready.text
+            checks = {name: check["status"] for name, check in ready.json()["checks"].items()}
+            assert checks == {"postgres": "ok", "kafka": "ok"}
 
     async def test_metrics_are_prometheus_text(self, api_client: httpx.AsyncClient) -> None:
         """/metrics has help, type and samples."""
