@@ -104,7 +104,7 @@ class Refreshes:
             async with self._tables.open_place(order) as place:
                 await place.look()
                 if claim.kept is not None:
-                    await refuse_if_gone(place, claim.kept)
+                    await refuse_if_gone(place, order.definition.destination, claim.kept)
             await self._ledger.fence(claim)
             failpoint("refresh.after_generation")
             phase = "fenced"
@@ -121,7 +121,7 @@ class Refreshes:
         if phase == "dropped":
             async with self._tables.open_place(order) as place:
                 if claim.kept is not None:
-                    await bring_back(place, order.definition.destination.table, claim, claim.kept)
+                    await bring_back(place, order.definition.destination, claim, claim.kept)
                 elif claim.mode in BEGINS_ANEW and (old := await place.look(aside)) is not None:
                     await place.create(old.schema, next_location(old.location, claim.to_generation))
             failpoint("refresh.after_create")

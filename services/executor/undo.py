@@ -7,6 +7,7 @@ undo over, or that had no answer, goes on from what stands there. Why the kept n
 before the table is back, stands in docs/explanation/refresh.md.
 """
 
+from libs.common.contracts.definition import Destination
 from libs.common.errors import AutoloaderError, Permanent, Temporary
 from libs.common.failpoints import failpoint
 from libs.common.ledger.model import KeptTable, RefreshClaim
@@ -14,7 +15,7 @@ from services.executor.domain.places import HOLDS_A_NAME, Step, between_name, is
 from services.executor.ports import TablePlace
 
 
-async def refuse_if_gone(place: TablePlace, kept: KeptTable) -> None:
+async def refuse_if_gone(place: TablePlace, to: Destination, kept: KeptTable) -> None:
     """
     Raises:
         Permanent: code ``kept_table_gone``.
@@ -23,17 +24,17 @@ async def refuse_if_gone(place: TablePlace, kept: KeptTable) -> None:
         raise Permanent(
             f"the table that the refresh kept as {kept.name} is not there any more",
             code="kept_table_gone",
-            hint="if its files are still there, register it under this name (system.register_table), and undo again",
+            hint=f"{_register(to, kept, kept.name)}; undo again then",
         )
 
 
-async def bring_back(place: TablePlace, table: str, claim: RefreshClaim, kept: KeptTable) -> None:
-    """Ends with the kept table under the destination's name, which is ``table``.
+async def bring_back(place: TablePlace, to: Destination, claim: RefreshClaim, kept: KeptTable) -> None:
+    """Ends with the kept table under the destination's name.
 
     Raises:
         Temporary, Permanent: it is not there yet; code ``kept_table_gone``, or the catalog's.
     """
-    between = between_name(table, claim)
+    between = between_name(to.table, claim)
     tried: Step | None = None
     failure: AutoloaderError | None = None
     while True:
@@ -45,13 +46,13 @@ async def bring_back(place: TablePlace, table: str, claim: RefreshClaim, kept: K
             raise failure
         tried, failure = step, None
         try:
-            await _take(step, place, claim, kept, table)
+            await _take(step, place, to, claim, kept)
         except (Temporary, Permanent) as e:
             failure = e
 
 
-async def _take(step: Step, place: TablePlace, claim: RefreshClaim, kept: KeptTable, table: str) -> None:
-    between = between_name(table, claim)
+async def _take(step: Step, place: TablePlace, to: Destination, claim: RefreshClaim, kept: KeptTable) -> None:
+    between = between_name(to.table, claim)
     match step:
         case Step.CLEAR_THE_WAY:
             await place.rename(kept.name, between)
@@ -60,12 +61,20 @@ async def _take(step: Step, place: TablePlace, claim: RefreshClaim, kept: KeptTa
             await place.create(HOLDS_A_NAME, None, kept.name)
             failpoint("undo.after_name_held")
         case Step.SET_ASIDE:
-            await place.rename(None, stray_name(table, claim))
+            await place.rename(None, stray_name(to.table, claim))
         case Step.TAKE_THE_PLACE:
             await place.rename(between, None)
         case Step.LOST:
             raise Permanent(
                 f"the table that the refresh kept as {kept.name} was taken away while it was on its way back",
                 code="kept_table_gone",
-                hint=f"if its files are there, register it (system.register_table) as {between}: the undo then goes on",
+                hint=f"{_register(to, kept, between)}; the undo then goes on by itself",
             )
+
+
+def _register(to: Destination, kept: KeptTable, name: str) -> str:
+    """How a table comes back that was dropped without its files."""
+    return (
+        f"if it was dropped without PURGE: CALL {to.catalog}.system.register_table(table => '{to.database}.{name}', "
+        f"metadata_file => '{kept.metadata_location}')"
+    )

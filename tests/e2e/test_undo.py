@@ -74,3 +74,44 @@ class TestUndo:
         held = refresh["operations"][0]["details"].removeprefix("kept as ")
         for name in (replaced, held):
             spark_session.sql(f"DROP TABLE {name} PURGE").collect()
+
+    async def test_an_old_table_that_was_dropped_is_registered_again(
+        self,
+        api_client: httpx.AsyncClient,
+        minio_config: dict[str, str],
+        test_bucket: str,
+        sample_json_files: list[JsonFile],
+        spark_session: SparkSession,
+        test_cluster_id: str,
+    ) -> None:
+        """Somebody tidied the catalog up, and dropped the old table, though not its files.
+
+        Success criteria:
+        - the undo fails, changes nothing, and says what to do
+        - what it says works: the second undo brings every row back
+        """
+        records = sum(file["records"] for file in sample_json_files)
+        ingestion = await create_standard_ingestion(
+            api_client, test_cluster_id, test_bucket, minio_config, generate_unique_table_name("tidied")
+        )
+        path, table = f"/api/v1/ingestions/{ingestion['id']}/refresh", get_table_identifier(ingestion)
+        await run_to_end(api_client, ingestion["id"])
+        refresh = (await api_client.post(f"{path}/full", json={"confirm": True, "auto_run": False})).json()
+        kept = refresh["operations"][0]["details"].removeprefix("kept as ")
+        spark_session.sql(f"DROP TABLE {kept}").collect()
+
+        failed = (await api_client.post(f"{path}/{refresh['refresh_id']}/undo")).json()
+
+        assert "partial_failure" == failed["status"]
+        assert [("table_dropped", "failed"), ("table_restored", "skipped")] == [
+            (operation["operation"], operation["status"]) for operation in failed["operations"]
+        ]
+        assert "kept_table_gone" == failed["operations"][0]["error_code"]
+        await verify_table_data(spark_session, table, 0)
+        spark_session.sql(failed["operations"][0]["details"].partition(": ")[2].partition(";")[0]).collect()
+        undone = (await api_client.post(f"{path}/{refresh['refresh_id']}/undo")).json()
+        assert ["success", "success"] == [operation["status"] for operation in undone["operations"]]
+        await verify_table_data(spark_session, table, records)
+        replaced = undone["operations"][0]["details"].removeprefix("kept as ")
+        for name in (replaced, kept):
+            spark_session.sql(f"DROP TABLE {name} PURGE").collect()

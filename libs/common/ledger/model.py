@@ -113,10 +113,12 @@ class ScanClaim:
 
 @dataclass(frozen=True, slots=True)
 class KeptTable:
-    """A table that a refresh set aside: its name now (without catalog and database), and whose generation it holds."""
+    """A table that a refresh set aside: its name now (without catalog and database), whose generation it holds, and its
+    latest metadata file then."""
 
     name: str
     generation: int
+    metadata_location: str | None = None
 
 
 @dataclass(frozen=True, slots=True)

@@ -311,7 +311,7 @@ async def _kept_by(connection: AsyncConnection, refresh_id: UUID | None) -> Kept
     if refresh_id is None:
         return None
     row = (await connection.execute(select(refresh).where(refresh.c.id == refresh_id))).one()
-    return KeptTable(row.kept_as.rsplit(".", 1)[-1], row.from_generation)
+    return KeptTable(row.kept_as.rsplit(".", 1)[-1], row.from_generation, row.metadata_location)
 
 
 async def _now(connection: AsyncConnection) -> Any:

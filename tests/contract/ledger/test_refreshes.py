@@ -143,7 +143,7 @@ async def test_an_undo_brings_the_history_of_the_old_table_back(world: World) ->
     await world.executor().burned(claims[1], BurnVerdict({f.digest: Fate(FileState.FAILED) for f in versions("bad")}))
     refresh = await begun(world, order)
     await world.refresher().fence(refresh)
-    await world.refresher().reached(refresh, "dropped", kept_as="lake.demo.t__g1_x")
+    await world.refresher().reached(refresh, "dropped", kept_as="lake.demo.t__g1_x", metadata_location="s3://m.json")
     await world.refresher().end(refresh)
     newer = replace(order.next_run(), generation=2)
     [third] = await scanned(world, newer, versions("loaded", "newer"))
@@ -158,7 +158,7 @@ async def test_an_undo_brings_the_history_of_the_old_table_back(world: World) ->
     await world.refresher().remember(asked)
     undo = await world.refresher().claim(RefreshId(asked.refresh_id))
     assert undo is not None
-    assert KeptTable("t__g1_x", 1) == undo.kept
+    assert KeptTable("t__g1_x", 1, "s3://m.json") == undo.kept
     await world.refresher().fence(undo)
     await world.refresher().carry_history(undo)
     await world.refresher().carry_history(undo)

@@ -180,7 +180,7 @@ class MemoryRefreshLedger:
             return None
         row = self._tables.refreshes[refresh_id]
         assert row.kept_as is not None
-        return KeptTable(row.kept_as.rsplit(".", 1)[-1], row.from_generation)
+        return KeptTable(row.kept_as.rsplit(".", 1)[-1], row.from_generation, row.metadata_location)
 
     def _renumber(self, ingestion_id: IngestionId, old: int, new: int) -> None:
         tables = self._tables
