@@ -15,17 +15,19 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 
 from libs.common.contracts.events import Problem
-from libs.common.errors import AutoloaderError, Permanent, Temporary
+from libs.common.errors import Permanent, Temporary
 from libs.common.failpoints import failpoint
 from libs.common.ledger.model import BatchClaim, BurnVerdict, Fate, FileVersion, PublishedBatch, Standing, tags
 from libs.common.ledger.states import BatchState, FileState
 from libs.common.objects.ports import ObjectStore
 from libs.common.schema import Struct, distinct
 from libs.common.storage.definitions import RunDefinition
+from services.executor import replacement
 from services.executor.domain import evidence
 from services.executor.domain.audit import Clean, Miscounted, Spoiled, Staged, audit, changed, unreadable
 from services.executor.domain.guard import contradiction, giving_up, unprovable
 from services.executor.domain.provenance import lacking_provenance, with_provenance
+from services.executor.domain.replacing import kept
 from services.executor.domain.schema_change import Addition, compare
 from services.executor.ports import FilesUnreadable, Ledger, Published, SourceChanged, Table
 from services.executor.table_lanes import TableLanes
@@ -33,6 +35,8 @@ from services.executor.table_lanes import TableLanes
 STAGES_MAX = 6
 """How often one attempt stages: once, again for each round of new fields, and some air."""
 PUBLISHES_MAX = 5
+REPLACES_MAX = 6
+"""How often one attempt stages a copy with replaced rows before it leaves the table to those who keep changing it."""
 DIAGNOSES_MAX = 20
 """Bad files of one batch whose first bad line is looked up; each costs two reads of that file."""
 
@@ -67,6 +71,8 @@ class CommitProtocol:
         files = await self._ledger.files(claim)
         try:
             schema = await self._prepare(claim, order, table, files)
+            if claim.replaces_rows:
+                await replacement.check(self._ledger, claim, table, files, schema)
             batch = await self._stage(claim, order, table, files, schema)
         except SourceChanged:
             fates = changed(files, await self._versions(order, files))
@@ -80,6 +86,8 @@ class CommitProtocol:
         failpoint("exec.after_stage")
         # Crash here: the staged snapshot is invisible and is never published; the next attempt stages its own.
         match audit(files, batch.staged, await self._versions(order, files), batch.clashes):
+            case Clean(rows_by_file=rows) if claim.replaces_rows:
+                await self._replace(claim, order, table, files, batch, rows)
             case Clean(rows_by_file=rows):
                 await self._ledger.staged(claim, rows)
                 failpoint("exec.after_audit")
@@ -123,7 +131,7 @@ class CommitProtocol:
         files = await self._ledger.files(claim)
         verdict = giving_up(files, problem)
         if table is None:
-            await self._ledger.burned(claim, verdict)
+            await self._end_burned(claim, verdict)
         else:
             await self._burn(claim, table, verdict)
 
@@ -136,7 +144,7 @@ class CommitProtocol:
         if (await self._ledger.standing(claim)).may_be_staged:
             await self._burn(claim, table, verdict)
         else:
-            await self._ledger.burned(claim, verdict)
+            await self._end_burned(claim, verdict)
 
     async def _prepare(
         self, claim: BatchClaim, order: RunDefinition, table: Table, files: Sequence[FileVersion]
@@ -168,16 +176,12 @@ class CommitProtocol:
         """Stages until the pass finds no field that the table lacks and could have."""
         await self._ledger.about_to_stage(claim)
         cause_key: str | None = None
-        properties = {
-            "autoloader.batch": str(claim.id),
-            "autoloader.run": str(claim.run_id),
-            "autoloader.ingestion": str(claim.ingestion_id),
-            "autoloader.generation": str(claim.generation),
-            evidence.FILES: evidence.written(files),
-        }
+        properties = _properties(claim, files)
+        # Rows that take the place of others are staged by themselves first: read, audited, and never published.
+        wap_id = claim.rows_wap_id if claim.replaces_rows else claim.wap_id
         for _ in range(STAGES_MAX):
             failpoint("exec.during_stage")
-            staged = await table.stage(files, schema, claim.wap_id, properties)
+            staged = await table.stage(files, schema, wap_id, properties)
             if not staged.unknown_fields or not order.definition.format.schema_rules.evolution_enabled:
                 return _StagedBatch(staged, schema, cause_key)
             carriers = [f for f in files if f.digest in staged.unknown_fields]
@@ -199,31 +203,68 @@ class CommitProtocol:
 
     async def _publish(self, claim: BatchClaim, order: RunDefinition, table: Table, batch: _StagedBatch) -> None:
         failpoint("exec.before_publish")
-        failure: AutoloaderError | None = None
         async with self._lanes.of(order.definition.destination.identifier):
             base = await self._agreed(claim, order, table)
             # Guarded: if the lease went to another executor, this raises and nothing is published from here.
             # Crash after it: the next claim reads back, and stages again if the publish never arrived.
             await self._ledger.publishing(claim, base)
             for attempt in range(PUBLISHES_MAX):
-                try:
-                    failpoint("exec.during_publish")
-                    await table.publish(batch.staged.snapshot_id)
-                except (Temporary, Permanent) as e:
-                    failure = e
-                # Whatever the answer was, the table has the last word.
-                found = await table.published(claim.wap_id)
+                failpoint("exec.during_publish")
+                found, refusal = await _send(table, batch.staged.snapshot_id, claim.wap_id)
                 if found is not None:
                     break
-                await asyncio.sleep(random.uniform(0, 0.2 * 2**attempt))
+                await _pause_after(attempt)
             else:
                 raise Temporary(
-                    f"the table did not take the batch: {failure.message if failure else 'no reason given'}",
+                    f"the table did not take the batch: {refusal}",
                     code="publish_refused",
                     hint="the batch is staged again",
                 )
         failpoint("exec.after_publish")
         # Crash here: visible in the table, unfinished in the ledger. The next claim reads back and finalises.
+        await self._finish(claim, table, found, BurnVerdict(), batch.cause_key)
+        failpoint("exec.after_finalise")
+
+    async def _replace(
+        self,
+        claim: BatchClaim,
+        order: RunDefinition,
+        table: Table,
+        files: Sequence[FileVersion],
+        batch: _StagedBatch,
+        rows_by_file: Mapping[bytes, int],
+    ) -> None:
+        """As ``_publish``, for rows that take the place of others: the copy is good for one state of the table, so it
+        is staged anew whenever somebody else commits."""
+        async with self._lanes.of(order.definition.destination.identifier):
+            for attempt in range(REPLACES_MAX):
+                copy = await replacement.stage_copy(
+                    self._ledger,
+                    claim,
+                    table,
+                    files,
+                    batch.staged.snapshot_id,
+                    rows_by_file,
+                    _properties(claim, files),
+                )
+                # Crash here: the copy is invisible. So it stays: the guard below comes after it, and whoever takes the
+                # batch over ends it with a commit of its own, after which no copy from before can be published.
+                if copy is not None and await self._agreed(claim, order, table) == copy.parent_id:
+                    await self._ledger.staged(claim, rows_by_file)
+                    failpoint("exec.after_audit")
+                    await self._ledger.publishing(claim, copy.parent_id)
+                    failpoint("exec.during_publish")
+                    found, _ = await _send(table, copy.snapshot_id, claim.wap_id)
+                    if found is not None:
+                        break
+                await _pause_after(attempt)
+            else:
+                raise Temporary(
+                    f"{table.name} changed each time while rows of it were about to be replaced",
+                    code="table_busy",
+                    hint="let the other writers finish, then ask for the reload again",
+                )
+        failpoint("exec.after_publish")
         await self._finish(claim, table, found, BurnVerdict(), batch.cause_key)
         failpoint("exec.after_finalise")
 
@@ -251,7 +292,7 @@ class CommitProtocol:
         found = await table.published(claim.wap_id)
         if found is None and await table.schema() is None:
             # Dropped under the batch, with whatever was staged in it: nothing of it can ever be published.
-            await self._ledger.burned(claim, verdict)
+            await self._end_burned(claim, verdict)
             return
         if found is None:
             if not await _can_tell(await self._ledger.standing(claim), table):
@@ -259,17 +300,10 @@ class CommitProtocol:
             snapshot_id = await table.stage_burn(
                 claim.wap_id, {"autoloader.batch": str(claim.id), "autoloader.burn": "true"}
             )
-            failure: AutoloaderError | None = None
-            try:
-                await table.publish(snapshot_id)
-            except (Temporary, Permanent) as e:
-                failure = e
-            found = await table.published(claim.wap_id)
+            found, refusal = await _send(table, snapshot_id, claim.wap_id)
             if found is None:
                 raise Temporary(
-                    f"the table did not take the burn: {failure.message if failure else 'no reason given'}",
-                    code="publish_refused",
-                    hint="it is tried again",
+                    f"the table did not take the burn: {refusal}", code="publish_refused", hint="it is tried again"
                 )
         await self._finish(claim, table, found, verdict)
 
@@ -278,13 +312,46 @@ class CommitProtocol:
     ) -> None:
         """Finalise: the ledger learns what the table holds, in one transaction with the event that tells of it."""
         if found.is_burn:
-            await self._ledger.burned(claim, verdict)
+            await self._end_burned(claim, verdict)
         else:
             # Also when this worker came to burn: a copy that was published before the burn has won.
             published = PublishedBatch(
-                found.snapshot_id, found.bytes_written, await table.columns(), cause_key, found.guarantee
+                found.snapshot_id,
+                found.bytes_written,
+                await table.columns(),
+                cause_key,
+                found.guarantee,
+                found.rows_removed,
             )
             await self._ledger.published(claim, published)
+
+    async def _end_burned(self, claim: BatchClaim, verdict: BurnVerdict) -> None:
+        await self._ledger.burned(claim, kept(verdict) if claim.replaces_rows else verdict)
+
+
+def _properties(claim: BatchClaim, files: Sequence[FileVersion]) -> dict[str, str]:
+    """What the batch's snapshot says of itself."""
+    return {
+        "autoloader.batch": str(claim.id),
+        "autoloader.run": str(claim.run_id),
+        "autoloader.ingestion": str(claim.ingestion_id),
+        "autoloader.generation": str(claim.generation),
+        evidence.FILES: evidence.written(files),
+    }
+
+
+async def _send(table: Table, snapshot_id: int, wap_id: str) -> tuple[Published | None, str]:
+    """Publishes, and reads back: whatever the answer was, the table has the last word. With the words of a refusal."""
+    refusal = "no reason given"
+    try:
+        await table.publish(snapshot_id)
+    except (Temporary, Permanent) as e:
+        refusal = e.message
+    return await table.published(wap_id), refusal
+
+
+async def _pause_after(attempt: int) -> None:
+    await asyncio.sleep(random.uniform(0, 0.2 * 2**attempt))
 
 
 async def _with_metadata_columns(table: Table, schema: Struct, order: RunDefinition) -> Struct:

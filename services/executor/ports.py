@@ -8,9 +8,19 @@ from typing import Protocol
 from libs.common.contracts.events import Guarantee, Problem
 from libs.common.errors import Temporary
 from libs.common.ids import IngestionId
-from libs.common.ledger.model import BatchClaim, BurnVerdict, Column, Doubts, FileVersion, PublishedBatch, Standing
+from libs.common.ledger.model import (
+    BatchClaim,
+    BurnVerdict,
+    Column,
+    Doubts,
+    FileVersion,
+    Loaded,
+    PublishedBatch,
+    Standing,
+)
 from libs.common.schema import Struct
 from services.executor.domain.audit import Staged
+from services.executor.domain.replacing import FileRows
 from services.executor.domain.schema_change import Addition
 
 
@@ -22,6 +32,15 @@ class Published:
     is_burn: bool
     bytes_written: int
     guarantee: Guarantee = "exactly_once"
+    rows_removed: int = 0
+
+
+@dataclass(frozen=True, slots=True)
+class Copy:
+    """A staged snapshot that can be published only while ``parent_id`` is current (``NO_SNAPSHOT``: while none is)."""
+
+    snapshot_id: int
+    parent_id: int
 
 
 @dataclass(frozen=True, slots=True)
@@ -57,6 +76,7 @@ class Ledger(Protocol):
 
     async def standing(self, claim: BatchClaim) -> Standing: ...
     async def files(self, claim: BatchClaim) -> tuple[FileVersion, ...]: ...
+    async def loaded(self, claim: BatchClaim) -> Mapping[bytes, Loaded]: ...
     async def has_published(self, ingestion_id: IngestionId, generation: int) -> bool: ...
     async def about_to_stage(self, claim: BatchClaim) -> None: ...
     async def staged(self, claim: BatchClaim, rows_by_file: Mapping[bytes, int]) -> None: ...
@@ -113,6 +133,23 @@ class Table(Protocol):
             SourceChanged: a file is gone, or is being replaced.
             FilesUnreadable: these can never be read; the others can.
             Temporary: ``schema_changed``: the table is not what ``schema`` says any more.
+        """
+        ...
+
+    async def file_rows(self, uris: Sequence[str], snapshot_id: int | None = None) -> FileRows:
+        """Counts rows by the file that they name, as of a snapshot (None: the current one), read back afresh. The table
+        has the column.
+        """
+        ...
+
+    async def stage_replacement(
+        self, rows_from: int, uris: Sequence[str], wap_id: str, properties: Mapping[str, str]
+    ) -> Copy:
+        """Stages the table as it is now, without the rows that name one of these files, and with those that the staged
+        snapshot ``rows_from`` added. Others may commit meanwhile: ``parent_id`` says on what it was staged.
+
+        Raises:
+            Permanent: ``cannot_replace``: the table refuses staging.
         """
         ...
 

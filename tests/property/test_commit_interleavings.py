@@ -18,7 +18,7 @@ from hypothesis import strategies as st
 from hypothesis.errors import NoSuchExample
 
 from libs.common.contracts.events import FileBatchCommitted, Problem, RunCompleted
-from libs.common.errors import Fenced, Temporary
+from libs.common.errors import Fenced, Permanent, Temporary
 from libs.common.ids import BatchId
 from libs.common.ledger.model import BatchClaim
 from libs.common.ledger.states import FINAL_BATCH_STATES, BatchState, FileState
@@ -89,11 +89,15 @@ class Story:
         self.world = World(table_type)
         self.executors: list[Executor] = []
 
-    async def tell(self, steps: list[tuple[str, int, int]]) -> None:
+    async def plan(self) -> None:
+        """What the run found, in its batches."""
         names = list(FILES)
         await self.world.plan_batches(
             {name: FILES[name] for name in names[:3]}, {name: FILES[name] for name in names[3:]}
         )
+
+    async def tell(self, steps: list[tuple[str, int, int]]) -> None:
+        await self.plan()
         try:
             for what, who, how_far in steps:
                 await self._do(what, who, how_far)
@@ -141,11 +145,14 @@ class Story:
             executor.around(self.world.executor), executor.around(self.world.objects), TableLanes()
         )
         with suppress(Fenced, Temporary):
-            if not gives_up:
-                await protocol.load(claim, self.world.order, table)
-                return
-            may_be_staged = (await executor.around(self.world.executor).standing(claim)).may_be_staged
             problem = Problem(error_type="given_up", message="somebody asked for it")
+            if not gives_up:
+                try:
+                    await protocol.load(claim, self.world.order, table)
+                    return
+                except Permanent as error:
+                    problem = Problem(error_type=error.code, message=error.message)
+            may_be_staged = (await executor.around(self.world.executor).standing(claim)).may_be_staged
             await protocol.give_up(claim, table if may_be_staged else None, problem)
 
     async def _the_end(self) -> None:
@@ -173,12 +180,12 @@ class Story:
         assert [facts[-1]] == [fact for fact in facts if isinstance(fact, RunCompleted)]
         assert len(committed) == facts[-1].totals.records_ingested
         assert len(committed) == sum(fact.records for fact in facts if isinstance(fact, FileBatchCommitted))
-        assert {b.id for b in world.ledger.batches.values() if b.state is BatchState.PUBLISHED} == self._in_the_table()
+        assert {b.id for b in world.ledger.batches.values() if b.state is BatchState.PUBLISHED} == self.in_the_table()
         assert FileState.BATCHED not in {row.state for row in world.ledger.files.values()}
 
-    def _in_the_table(self) -> set[BatchId]:
+    def in_the_table(self) -> set[BatchId]:
         table = self.world.warehouse.tables.get(TO.identifier)
-        current = [table.snapshots[number] for number in table.ancestry] if table else []
+        current = table.current() if table else []
         wap_ids = Counter(snapshot.wap_id for snapshot in current if snapshot.wap_id)
         assert all(times == 1 for times in wap_ids.values()), "a wap id is in the ancestry twice"
         data = {snapshot.wap_id for snapshot in current if snapshot.wap_id and not snapshot.is_burn}

@@ -40,6 +40,13 @@ def snapshots(*batches: list[FileVersion], ingestion: str = ME) -> list[Snapshot
     ]
 
 
+def replacing(found: list[Snapshot], old: FileVersion, new: FileVersion) -> Snapshot:
+    """One more, as r: the rows of ``old`` gave way to those of ``new``."""
+    last, wap_id = found[-1], f"al1:{ME}:1:r"
+    evidence = {"files": written([new]), "replaced": written([old])}
+    return Snapshot(last.id + 1, last.id, NOW, wap_id, False, 1, 1, rows_removed=1, **evidence)
+
+
 def told(found: list[Snapshot]) -> TableStory:
     return tell(found, found[-1].id if found else None)
 
@@ -137,3 +144,45 @@ def test_a_table_that_is_gone_proves_nothing() -> None:
     with pytest.raises(Permanent) as refused:
         check("t", {ME}, Rebuilding({ME}, [], TableStory(), 1), None)
     assert "table_missing" == refused.value.code
+
+
+OLD, NEW = file(1), replace(file(1), etag="f")
+
+
+@pytest.mark.parametrize("new", [OLD, NEW])
+def test_of_rows_that_were_replaced_the_later_batch_is_the_proof(new: FileVersion) -> None:
+    """Also of the same version; the others of the earlier batch are proved as before."""
+    found = snapshots([OLD, file(2)])
+    plan = Rebuilding({ME}, [], told([*found, replacing(found, OLD, new)]), 1)
+    assert (Verdict.PROVED, "r") == plan.look_at(new, ())
+    assert (Verdict.PROVED, "b0") == plan.look_at(file(2), ())
+    assert [("b0", 0), ("r", 1)] == [(b.id, b.rows_removed) for b in map(plan.batch_of, plan.restored)]
+
+
+@pytest.mark.parametrize("new", [OLD, NEW])
+def test_a_backup_from_before_a_reload_is_corrected(new: FileVersion) -> None:
+    """It calls the old version committed, whose rows are gone."""
+    found = snapshots([OLD])
+    rows = [BatchRow("b0", 1, BatchState.PUBLISHED, found[0].id, 1)]
+    plan = Rebuilding({ME}, rows, told([*found, replacing(found, OLD, new)]), 1)
+    known = [VersionRow(OLD.version_tag, FileState.COMMITTED, "b0")]
+    assert (Verdict.PROVED, "r") == plan.look_at(new, known)
+
+
+def test_a_reload_that_was_rolled_back_gives_the_old_version_its_proof_back() -> None:
+    """Its rows are in the table again. Taking the file for new would load it beside them."""
+    found = snapshots([OLD])
+    reload = replacing(found, OLD, NEW)
+    rows = [
+        BatchRow("b0", 1, BatchState.PUBLISHED, found[0].id, 1),
+        BatchRow("r", 1, BatchState.PUBLISHED, reload.id, 1, 1),
+    ]
+    plan = Rebuilding({ME}, rows, tell([*found, reload], found[0].id), 1)
+    assert frozenset({"r"}) == plan.withdrawn
+    withdrawn = [
+        VersionRow(OLD.version_tag, FileState.SUPERSEDED, "b0"),
+        VersionRow(NEW.version_tag, FileState.DISCOVERED, None),
+    ]
+    assert (Verdict.PROVED, "b0") == plan.look_at(OLD, withdrawn)
+    restored = [VersionRow(OLD.version_tag, FileState.COMMITTED, "b0"), withdrawn[1]]
+    assert (Verdict.KEPT, None) == plan.look_at(NEW, restored)

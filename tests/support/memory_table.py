@@ -7,6 +7,7 @@ import asyncio
 import gzip
 import json
 import zlib
+from collections import Counter
 from collections.abc import Mapping, Sequence
 
 from libs.common.contracts.definition import Destination
@@ -15,12 +16,14 @@ from libs.common.ids import IngestionId
 from libs.common.ledger.model import NO_SNAPSHOT, Column, FileVersion
 from libs.common.schema import Struct, sql
 from services.executor.domain.audit import FileRead, Staged
+from services.executor.domain.evidence import ROWS_REMOVED
 from services.executor.domain.provenance import data_of, is_ours
+from services.executor.domain.replacing import FileRows
 from services.executor.domain.schema_change import Addition, compare, lacking, with_additions
-from services.executor.ports import FilesUnreadable, History, Published, SourceChanged, TableFound
+from services.executor.ports import Copy, FilesUnreadable, History, Published, SourceChanged, TableFound
 from tests.support import memory_rows
 from tests.support.memory_objects import MemoryObjects
-from tests.support.memory_warehouse import Iceberg, Warehouse
+from tests.support.memory_warehouse import Iceberg, Warehouse, file_of
 
 
 class MemoryTable:
@@ -86,6 +89,22 @@ class MemoryTable:
         staged = self._table.write(wap_id, rows)
         return Staged(staged.id, len(rows), reads, unknown)
 
+    async def file_rows(self, uris: Sequence[str], snapshot_id: int | None = None) -> FileRows:
+        await asyncio.sleep(0)
+        table = self._table
+        at = snapshot_id if snapshot_id is not None else (table.ancestry[-1] if table.ancestry else NO_SNAPSHOT)
+        rows = table.rows(at) if at != NO_SNAPSHOT else []
+        named = Counter(file_of(row) for row in rows)
+        return FileRows(at, {uri: named[uri] for uri in uris if uri in named}, named[None], len(rows))
+
+    async def stage_replacement(
+        self, rows_from: int, uris: Sequence[str], wap_id: str, properties: Mapping[str, str]
+    ) -> Copy:
+        await asyncio.sleep(0)
+        rows = self._table.staged(rows_from).rows
+        staged = self._table.write(wap_id, rows, takes_out=frozenset(uris), properties=properties)
+        return Copy(staged.id, NO_SNAPSHOT if staged.parent is None else staged.parent)
+
     async def stage_burn(self, wap_id: str, properties: Mapping[str, str]) -> int:
         await asyncio.sleep(0)
         return self._table.write(wap_id, (), is_burn=True).id
@@ -98,7 +117,10 @@ class MemoryTable:
         await asyncio.sleep(0)
         table = self._warehouse.tables.get(self._to.identifier)
         found = table.under(wap_id) if table else None
-        return Published(found.id, found.is_burn, sum(map(len, found.rows))) if found else None
+        if found is None:
+            return None
+        removed = int(found.properties.get(ROWS_REMOVED, 0))
+        return Published(found.id, found.is_burn, sum(map(len, found.rows)), rows_removed=removed)
 
     async def history(self, ingestion_id: IngestionId) -> History:
         await asyncio.sleep(0)

@@ -4,13 +4,20 @@ A wap id enters a table's ancestry once: checked at the moment of the commit, li
 cannot take a name that another one has.
 """
 
-from collections.abc import Iterator, Sequence
+import json
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from itertools import count
 
 from libs.common.contracts.definition import Destination
 from libs.common.errors import Permanent, Temporary
 from libs.common.schema import Struct
+
+
+def file_of(row: str) -> str | None:
+    """The file that a row names."""
+    named: str | None = json.loads(row).get("_file_path")
+    return named
 
 
 @dataclass(frozen=True, slots=True)
@@ -21,6 +28,9 @@ class Snapshot:
     rows: tuple[str, ...]
     is_burn: bool = False
     is_picked: bool = False
+    takes_out: frozenset[str] = frozenset()
+    """Files whose earlier rows are not there any more."""
+    properties: Mapping[str, str] = field(default_factory=dict)
 
 
 @dataclass
@@ -34,17 +44,37 @@ class Iceberg:
     snapshots: dict[int, Snapshot] = field(default_factory=dict)
     ancestry: list[int] = field(default_factory=list)
 
-    def rows(self) -> list[str]:
-        return [row for snapshot in self.current() for row in snapshot.rows]
+    def rows(self, snapshot_id: int | None = None) -> list[str]:
+        """As of a snapshot, which need not be an ancestor of the current one."""
+        at = snapshot_id if snapshot_id is not None else (self.ancestry[-1] if self.ancestry else None)
+        lineage: list[Snapshot] = []
+        while at is not None and at in self.snapshots:
+            lineage.append(self.snapshots[at])
+            at = lineage[-1].parent
+        rows: list[str] = []
+        for snapshot in reversed(lineage):
+            rows = [row for row in rows if file_of(row) not in snapshot.takes_out] + list(snapshot.rows)
+        return rows
 
     def current(self) -> list[Snapshot]:
         """What a reader sees the sum of, oldest first."""
         return [self.snapshots[number] for number in self.ancestry]
 
-    def write(self, wap_id: str | None, rows: Sequence[str], *, is_burn: bool = False) -> Snapshot:
-        """A new snapshot on top of the current one, not current itself."""
+    def write(
+        self,
+        wap_id: str | None,
+        rows: Sequence[str],
+        *,
+        is_burn: bool = False,
+        takes_out: frozenset[str] = frozenset(),
+        properties: Mapping[str, str] | None = None,
+    ) -> Snapshot:
+        """A new snapshot on top of the current one, not current itself. It takes out only what is there."""
         parent = self.ancestry[-1] if self.ancestry else None
-        snapshot = Snapshot(next(self.numbers), parent, wap_id, tuple(rows), is_burn)
+        there = takes_out & {file_of(row) for row in self.rows()} if takes_out else takes_out
+        snapshot = Snapshot(
+            next(self.numbers), parent, wap_id, tuple(rows), is_burn, takes_out=there, properties=properties or {}
+        )
         self.snapshots[snapshot.id] = snapshot
         return snapshot
 
@@ -55,7 +85,7 @@ class Iceberg:
     def expire(self) -> None:
         """What ``expire_snapshots(now)`` does: only the current snapshot stays. Its rows, and all before it, too."""
         rows, kept = tuple(self.rows()), self.ancestry[-1:]
-        self.snapshots = {number: replace(self.snapshots[number], rows=rows) for number in kept}
+        self.snapshots = {number: replace(self.snapshots[number], rows=rows, takes_out=frozenset()) for number in kept}
         self.ancestry = kept
 
     def roll_back(self, snapshot_id: int | None) -> None:
@@ -76,12 +106,24 @@ class Iceberg:
         snapshot = self.staged(snapshot_id)
         if snapshot.wap_id is None:
             raise Temporary(f"snapshot {snapshot_id} was not staged", code="spark_failed")
+        is_on_top = snapshot.parent == (self.ancestry[-1] if self.ancestry else None)
+        if snapshot.takes_out:
+            # An overwrite is fast-forwarded or refused; its wap id is not looked at.
+            if not is_on_top:
+                raise Temporary(
+                    f"Cannot cherry-pick snapshot {snapshot_id}: not append, dynamic overwrite, or fast-forward",
+                    code="spark_failed",
+                )
+            self.ancestry.append(snapshot_id)
+            return
         if self.under(snapshot.wap_id) is not None:
             raise Temporary("duplicate request to cherry pick wap id", code="spark_failed")
-        if snapshot.parent == (self.ancestry[-1] if self.ancestry else None):
+        if is_on_top:
             self.ancestry.append(snapshot_id)
         else:
-            picked = self.write(snapshot.wap_id, snapshot.rows, is_burn=snapshot.is_burn)
+            picked = self.write(
+                snapshot.wap_id, snapshot.rows, is_burn=snapshot.is_burn, properties=snapshot.properties
+            )
             self.snapshots[picked.id] = replace(picked, is_picked=True)
             self.ancestry.append(picked.id)
 

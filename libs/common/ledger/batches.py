@@ -5,7 +5,7 @@ nothing is written and ``Fenced`` tells the executor to stop. The order of the c
 (services/executor/commit.py); what each state means after a crash stands in ``states.py``.
 """
 
-from collections.abc import Collection, Mapping, Sequence
+from collections.abc import Collection, Mapping
 from datetime import timedelta
 from typing import Any
 from uuid import UUID
@@ -16,6 +16,7 @@ from sqlalchemy.ext.asyncio import AsyncConnection
 from libs.common.contracts.events import FileBatchCommitted, FileBatchFailed, Problem, Totals
 from libs.common.errors import Fenced
 from libs.common.ids import BatchId, IngestionId, RunId, new_batch_id
+from libs.common.ledger import replacements
 from libs.common.ledger.cancellations import is_cancelled, stopped
 from libs.common.ledger.ingestions import halt, halt_of, hold_generation
 from libs.common.ledger.model import (
@@ -24,6 +25,7 @@ from libs.common.ledger.model import (
     Doubts,
     Fate,
     FileVersion,
+    Loaded,
     PlannedBatch,
     PublishedBatch,
     Standing,
@@ -87,6 +89,7 @@ class BatchLedger:
             generation=found.generation,
             token=row.token,
             attempt=row.attempts,
+            replaces_rows=found.replaces_rows,
         )
 
     async def claimable(self, *, planned_before: timedelta, limit: int) -> list[BatchId]:
@@ -120,12 +123,14 @@ class BatchLedger:
     async def files(self, claim: BatchClaim) -> tuple[FileVersion, ...]:
         """The batch's files, in the order of their keys' bytes. The same for every attempt (I3)."""
         async with self._database.read() as connection:
-            rows = await connection.execute(
-                select(file.c.bucket, file.c.key, file.c.etag, file.c.size_bytes, file.c.last_modified)
-                .where(file.c.batch_id == claim.id, file.c.state == FileState.BATCHED)
-                .order_by(file.c.key.collate("C"))
-            )
-            return tuple(FileVersion(r.bucket, r.key, r.etag, r.size_bytes, r.last_modified) for r in rows)
+            return await self._files(connection, claim)
+
+    async def loaded(self, claim: BatchClaim) -> dict[bytes, Loaded]:
+        """What the table should hold of the keys whose rows the batch replaces, by digest. Raises ``Fenced`` when the
+        claim is lost: who ended the batch has changed that."""
+        async with self._database.begin() as connection:
+            await self._move(connection, claim)
+            return await replacements.loaded(connection, claim)
 
     async def has_published(self, ingestion_id: IngestionId, generation: int) -> bool:
         """Whether this generation has rows in its table, as far as the ledger knows."""
@@ -161,6 +166,9 @@ class BatchLedger:
         """The staged snapshot passed its audit. Its counts are kept now: after a crash they cannot be read again."""
         async with self._database.begin() as connection:
             await self._move(connection, claim, state=BatchState.STAGED, row_count=sum(rows_by_file.values()))
+            if claim.replaces_rows:
+                await replacements.count_rows(connection, claim, rows_by_file)
+                return
             await connection.execute(
                 update(file)
                 .where(
@@ -217,7 +225,10 @@ class BatchLedger:
                 state=BatchState.PUBLISHED,
                 snapshot_id=found.snapshot_id,
                 bytes_written=found.bytes_written,
+                rows_removed=found.rows_removed,
             )
+            if claim.replaces_rows:
+                await replacements.commit(connection, claim)
             await connection.execute(
                 update(file)
                 .where(file.c.batch_id == claim.id, file.c.state == FileState.BATCHED)
@@ -267,7 +278,9 @@ class BatchLedger:
             if going_on and await is_cancelled(connection, claim.run_id):
                 verdict = stopped(verdict, going_on)
                 going_on = await self._apply(connection, claim, verdict)
-            new_batches = [PlannedBatch(new_batch_id(), part) for part in in_parts(going_on, verdict.parts)]
+            new_batches = [
+                PlannedBatch(new_batch_id(), part, claim.replaces_rows) for part in in_parts(going_on, verdict.parts)
+            ]
             for planned in new_batches:
                 await create_batch(
                     connection, self._outbox, claim, planned, taken_from=FileState.BATCHED, replaces=claim.id
@@ -327,7 +340,10 @@ class BatchLedger:
     ) -> tuple[FileVersion, ...]:
         """Moves the files that have a fate; returns those that have none. A file that fails for no reason of its own
         keeps the batch's: it tells the next scan that this one was given up."""
-        if verdict.fates:
+        fates = [_fate_row(digest, fate, verdict.problem) for digest, fate in verdict.fates.items()]
+        if fates and claim.replaces_rows:
+            await replacements.apply(connection, claim, fates)
+        elif fates:
             await connection.execute(
                 update(file)
                 .where(
@@ -343,15 +359,19 @@ class BatchLedger:
                     error_message=bindparam("words"),
                     updated_at=func.now(),
                 ),
-                [_fate_row(digest, fate, verdict.problem) for digest, fate in verdict.fates.items()],
+                fates,
             )
-        rows: Sequence[Any] = (
-            await connection.execute(
-                select(file.c.bucket, file.c.key, file.c.etag, file.c.size_bytes, file.c.last_modified)
-                .where(file.c.batch_id == claim.id, file.c.state == FileState.BATCHED)
-                .order_by(file.c.key.collate("C"))
-            )
-        ).all()
+        return await self._files(connection, claim)
+
+    async def _files(self, connection: AsyncConnection, claim: BatchClaim) -> tuple[FileVersion, ...]:
+        """What is in the batch, in the order of the keys' bytes."""
+        if claim.replaces_rows:
+            return await replacements.files_of(connection, claim.id)
+        rows = await connection.execute(
+            select(file.c.bucket, file.c.key, file.c.etag, file.c.size_bytes, file.c.last_modified)
+            .where(file.c.batch_id == claim.id, file.c.state == FileState.BATCHED)
+            .order_by(file.c.key.collate("C"))
+        )
         return tuple(FileVersion(r.bucket, r.key, r.etag, r.size_bytes, r.last_modified) for r in rows)
 
 

@@ -18,6 +18,7 @@ from libs.common.contracts.events import FileBatchFailed, FileBatchPlanned, Prob
 from libs.common.contracts.topics import FILE_BATCHES
 from libs.common.ids import IngestionId, RunId
 from libs.common.ledger.model import BurnVerdict, Fate, FileVersion
+from libs.common.ledger.replacements import let_go
 from libs.common.ledger.run_log import Header, RunLog, begin_run
 from libs.common.ledger.states import FINAL_BATCH_STATES, BatchState, FileState, ScanState
 from libs.common.ledger.tables import batch, file, scan
@@ -113,6 +114,7 @@ async def _let_burn(connection: AsyncConnection, outbox: Outbox, rows: Sequence[
 
 
 async def _burn(connection: AsyncConnection, batch_ids: Sequence[UUID]) -> None:
+    await let_go(connection, batch_ids, CANCELLED)
     await connection.execute(
         update(batch)
         .where(batch.c.id == func.any(list(batch_ids)))

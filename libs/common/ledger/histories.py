@@ -13,7 +13,7 @@ from sqlalchemy.ext.asyncio import AsyncConnection
 
 from libs.common.ledger.model import RefreshClaim
 from libs.common.ledger.states import LOADED_FILE_STATES, FileState
-from libs.common.ledger.tables import batch, file, schema_version
+from libs.common.ledger.tables import batch, file, replacement, schema_version
 
 FILES_AT_ONCE = 20_000
 Position = tuple[bytes, str]
@@ -67,7 +67,7 @@ async def _renumber(
     new = {"generation": claim.to_generation}
     await connection.execute(update(file).where(*of, *_between(after, last)).values(new))
     if last is None:
-        for table in (batch, schema_version):
+        for table in (replacement, batch, schema_version):
             is_old = and_(table.c.ingestion_id == claim.ingestion_id, table.c.generation == old)
             await connection.execute(update(table).where(is_old).values(new))
     return last

@@ -65,6 +65,23 @@ class KnownVersion:
 
 
 @dataclass(frozen=True, slots=True)
+class Reload:
+    """What a run does, or did, to have a loaded key loaded again. ``state``: *batched* while it is on its way,
+    *committed* when its rows are in the table, or why they are not."""
+
+    run_id: RunId
+    state: FileState
+
+
+@dataclass(frozen=True, slots=True)
+class Loaded:
+    """What the table holds of a key. ``rows`` is None where nobody counted them: the ledger was rebuilt."""
+
+    file: FileVersion
+    rows: int | None
+
+
+@dataclass(frozen=True, slots=True)
 class Refusal:
     """A file that cannot be loaded as it is, and why."""
 
@@ -74,10 +91,12 @@ class Refusal:
 
 @dataclass(frozen=True, slots=True)
 class PlannedBatch:
-    """A batch that is about to be written into the ledger."""
+    """A batch that is about to be written into the ledger. ``replaces_rows``: its keys are loaded already, and its
+    publish takes the rows of their earlier versions out of the table (``replacements.py``)."""
 
     id: BatchId
     files: tuple[FileVersion, ...]
+    replaces_rows: bool = False
 
     @property
     def size_bytes(self) -> int:
@@ -151,11 +170,17 @@ class BatchClaim:
     generation: int
     token: int
     attempt: int
+    replaces_rows: bool = False
 
     @property
     def wap_id(self) -> str:
         """The name under which this batch can be published once: see docs/explanation/exactly-once.md."""
         return f"al1:{self.ingestion_id}:{self.generation}:{self.id}"
+
+    @property
+    def rows_wap_id(self) -> str:
+        """The name under which the rows of a batch that replaces others are staged. It is never published."""
+        return f"rows:{self.wap_id}"
 
 
 @dataclass(frozen=True, slots=True)
@@ -196,13 +221,15 @@ class Column:
 
 @dataclass(frozen=True, slots=True)
 class PublishedBatch:
-    """What the table holds of a batch, read back from it. ``columns`` is the table's schema at that time."""
+    """What the table holds of a batch, read back from it. ``columns`` is the table's schema at that time,
+    ``rows_removed`` what its publish took out."""
 
     snapshot_id: int
     bytes_written: int
     columns: tuple[Column, ...]
     cause_key: str | None = None
     guarantee: Guarantee = "exactly_once"
+    rows_removed: int = 0
 
 
 @dataclass(frozen=True, slots=True)
@@ -251,6 +278,7 @@ class BatchRow:
     state: BatchState
     snapshot_id: int | None
     rows: int
+    rows_removed: int = 0
 
 
 @dataclass(frozen=True, slots=True)
@@ -272,3 +300,4 @@ class RestoredBatch:
     rows: int
     bytes_written: int
     files: int
+    rows_removed: int = 0

@@ -8,6 +8,7 @@ from libs.common.contracts.scope import Lane
 from libs.common.contracts.topics import BATCHES_OF
 from libs.common.errors import Fenced
 from libs.common.ids import BatchId
+from libs.common.ledger import replacements
 from libs.common.ledger.ingestions import hold_generation
 from libs.common.ledger.model import BatchClaim, PlannedBatch, ScanClaim
 from libs.common.ledger.states import BatchState, FileState
@@ -25,7 +26,8 @@ async def create_batch(
     taken_from: FileState,
     replaces: BatchId | None = None,
 ) -> None:
-    """Writes a batch, moves its files into it, and enqueues the message that wakes an executor.
+    """Writes a batch, moves its files into it, and enqueues the message that wakes an executor. The files of one that
+    replaces rows stay where they are, committed, until it is published.
 
     Raises:
         Fenced: a file is not where the plan says; somebody else moved it. Or a refresh has begun another generation.
@@ -43,20 +45,15 @@ async def create_batch(
             size_bytes=planned.size_bytes,
             replaces=replaces,
             lane=lane,
+            replaces_rows=planned.replaces_rows,
         )
     )
-    moved = await connection.execute(
-        update(file)
-        .where(
-            file.c.ingestion_id == claim.ingestion_id,
-            file.c.generation == claim.generation,
-            file.c.state == taken_from,
-            file.c.key_digest == func.any([f.digest for f in planned.files]),
-        )
-        .values(state=FileState.BATCHED, batch_id=planned.id, run_id=claim.run_id, updated_at=func.now())
-    )
-    if moved.rowcount != len(planned.files):
-        raise Fenced(f"a file of batch {planned.id}")
+    if not planned.replaces_rows:
+        await _move_files(connection, claim, planned, taken_from)
+    elif replaces is None:
+        await replacements.plan(connection, claim, planned)
+    else:
+        await replacements.carry_on(connection, planned, replaces)
     await outbox.enqueue(
         connection,
         BATCHES_OF[lane],
@@ -69,3 +66,20 @@ async def create_batch(
             size_bytes=planned.size_bytes,
         ),
     )
+
+
+async def _move_files(
+    connection: AsyncConnection, claim: ScanClaim | BatchClaim, planned: PlannedBatch, taken_from: FileState
+) -> None:
+    moved = await connection.execute(
+        update(file)
+        .where(
+            file.c.ingestion_id == claim.ingestion_id,
+            file.c.generation == claim.generation,
+            file.c.state == taken_from,
+            file.c.key_digest == func.any([f.digest for f in planned.files]),
+        )
+        .values(state=FileState.BATCHED, batch_id=planned.id, run_id=claim.run_id, updated_at=func.now())
+    )
+    if moved.rowcount != len(planned.files):
+        raise Fenced(f"a file of batch {planned.id}")

@@ -77,6 +77,7 @@ class LedgerRebuild:
             "state": BatchState.PUBLISHED,
             "snapshot_id": b.snapshot_id,
             "row_count": b.rows,
+            "rows_removed": b.rows_removed,
             "bytes_written": b.bytes_written,
         }
         row = insert(batch).values(
@@ -121,14 +122,14 @@ class LedgerRebuild:
             await self._requests.hold(connection, claim)
             digests = [f.digest for f, _ in files]
             versions = [(f.digest, f.version_tag) for f, _ in files]
-            # A key has one live version: one that only waited makes room.
+            # A key has one live version: one that only waited makes room, and so does one whose rows were replaced.
             await connection.execute(
                 update(file)
                 .where(
                     file.c.ingestion_id == claim.ingestion_id,
                     file.c.generation == claim.generation,
                     file.c.key_digest == func.any(digests),
-                    file.c.state == FileState.DISCOVERED,
+                    file.c.state.in_((FileState.DISCOVERED, *LOADED_FILE_STATES)),
                     tuple_(file.c.key_digest, file.c.version_tag).not_in(versions),
                 )
                 .values(state=FileState.SUPERSEDED, updated_at=func.now())

@@ -119,11 +119,14 @@ class Reconciliations:
 
     async def batches(self, ingestion_id: IngestionId) -> tuple[BatchRow, ...]:
         """The batches of all generations."""
-        query = select(batch.c.id, batch.c.generation, batch.c.state, batch.c.snapshot_id, batch.c.row_count)
+        query = select(
+            batch.c.id, batch.c.generation, batch.c.state, batch.c.snapshot_id, batch.c.row_count, batch.c.rows_removed
+        )
         async with self._database.read() as connection:
             rows = await connection.execute(query.where(batch.c.ingestion_id == ingestion_id))
             return tuple(
-                BatchRow(str(r.id), r.generation, BatchState(r.state), r.snapshot_id, r.row_count or 0) for r in rows
+                BatchRow(str(r.id), r.generation, BatchState(r.state), r.snapshot_id, r.row_count or 0, r.rows_removed)
+                for r in rows
             )
 
     async def files_committed(self, ingestion_id: IngestionId, generation: int) -> int:

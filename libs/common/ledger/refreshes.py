@@ -206,6 +206,7 @@ class RefreshLedger:
             generation=row.generation,
             token=row.token,
             attempt=row.attempts,
+            replaces_rows=row.replaces_rows,
         )
 
     async def reached(self, claim: RefreshClaim, phase: RefreshPhase, **found: Any) -> None:

@@ -19,9 +19,10 @@ from libs.common.contracts.events import (
 )
 from libs.common.errors import Fenced
 from libs.common.ids import IngestionId, RunId
+from libs.common.ledger import replacements
 from libs.common.ledger.ingestions import halt_of, hold_generation
 from libs.common.ledger.known import known_versions
-from libs.common.ledger.model import Fate, FileVersion, KnownVersion, Page, ScanClaim, gone
+from libs.common.ledger.model import Fate, FileVersion, KnownVersion, Page, Reload, ScanClaim, gone
 from libs.common.ledger.planned import create_batch
 from libs.common.ledger.run_log import PROBLEMS_IN_AN_EVENT_MAX, RunLog, begin_run
 from libs.common.ledger.states import LIVE_FILE_STATES, FileState, ScanState
@@ -92,6 +93,14 @@ class ScanLedger:
         async with self._database.read() as connection:
             files, size_bytes = (await connection.execute(query)).one()
         return int(files), int(size_bytes)
+
+    async def reloads(self, claim: ScanClaim, files: Sequence[FileVersion]) -> dict[bytes, Reload]:
+        """Of keys that are loaded: which are being loaded again, by any run, and which this run did already. A batch
+        that would replace one of them is refused (``Fenced``)."""
+        if not files:
+            return {}
+        async with self._database.read() as connection:
+            return await replacements.reloads(connection, claim, [f.digest for f in files])
 
     async def record(self, claim: ScanClaim, page: Page) -> None:
         """Writes a page: its files, its full batches, and the events that tell of them.
@@ -222,8 +231,9 @@ class ScanLedger:
         )
         for planned in page.batches:
             await create_batch(connection, self._outbox, claim, planned, taken_from=FileState.DISCOVERED)
+        reloaded = sum(len(planned.files) for planned in page.batches if planned.replaces_rows)
         return Totals(
-            files_discovered=len(page.taken) + len(page.refused) - counted_before,
+            files_discovered=len(page.taken) + len(page.refused) + reloaded - counted_before,
             files_failed=len(page.refused),
             files_skipped=page.files_skipped,
             batches_planned=len(page.batches),

@@ -99,6 +99,20 @@ batch = Table(
     Column("last_error", Text),
     Column("created_at", DateTime(timezone=True), nullable=False, server_default=func.now()),
     Column("updated_at", DateTime(timezone=True), nullable=False, server_default=func.now()),
+    Column(
+        "replaces_rows",
+        Boolean,
+        nullable=False,
+        server_default=text("false"),
+        comment="its files are in ledger.replacement: their rows are in the table, and others take their place",
+    ),
+    Column(
+        "rows_removed",
+        BigInteger,
+        nullable=False,
+        server_default="0",
+        comment="rows of earlier batches that its publish took out of the table",
+    ),
     Index("ix_batch_run_id", "run_id"),
     Index(
         "ix_batch_unfinished",
@@ -106,6 +120,40 @@ batch = Table(
         postgresql_where=text("state NOT IN ('published', 'burned')"),
     ),
     schema=SCHEMA,
+)
+
+replacement = Table(
+    "replacement",
+    metadata,
+    Column("batch_id", Uuid, ForeignKey("ledger.batch.id"), primary_key=True),
+    Column("key_digest", LargeBinary, primary_key=True, comment="sha256(bucket NUL key)"),
+    Column("ingestion_id", Uuid, nullable=False),
+    Column("generation", Integer, nullable=False),
+    Column("run_id", Uuid, nullable=False),
+    Column("version_tag", Text, nullable=False, comment="the version whose rows shall be in the table"),
+    Column("bucket", Text, nullable=False),
+    Column("key", Text, nullable=False),
+    Column("etag", Text, nullable=False),
+    Column("size_bytes", BigInteger, nullable=False),
+    Column("last_modified", DateTime(timezone=True), nullable=False),
+    Column("state", Text, nullable=False, comment="batched, or how it ended: see libs/common/ledger/states"),
+    Column("row_count", BigInteger),
+    Column("error_type", Text),
+    Column("error_message", Text),
+    Column("updated_at", DateTime(timezone=True), nullable=False, server_default=func.now()),
+    # I1 for reloads: a key's rows are replaced by one batch at a time.
+    Index(
+        "uq_replacement_live_key",
+        "ingestion_id",
+        "generation",
+        "key_digest",
+        unique=True,
+        postgresql_where=text("state = 'batched'"),
+    ),
+    Index("ix_replacement_run_id", "run_id", "key_digest"),
+    schema=SCHEMA,
+    comment="File versions on their way into the table in the place of rows that are there. ledger.file knows the "
+    "rows that are there until the batch is published.",
 )
 
 batch_attempt = Table(

@@ -5,7 +5,8 @@ from collections.abc import Sequence
 from libs.common.contracts.definition import Destination
 from libs.common.ids import IngestionId
 from libs.common.schema import Struct, quoted, sql
-from services.executor.domain.evidence import FILES
+from services.executor.domain.evidence import FILES, REPLACED, ROWS, ROWS_REMOVED
+from services.executor.domain.provenance import FILE_PATH
 from services.executor.domain.schema_change import Addition
 
 WAP_ENABLED = "write.wap.enabled"
@@ -13,6 +14,8 @@ WAP_ID_KEPT = "autoloader.wap-id"
 """Our own copy of the wap id, in the summary of each snapshot that we write."""
 BURN = "autoloader.burn"
 """Marks a staged snapshot as a burn."""
+REPLACES = "autoloader:replaces"
+"""The column of a view that names files whose rows go (see ``replace_rows``)."""
 
 # Of a snapshot ``s`` and its source ``o`` (see ``_with_sources``).
 _WAP_ID = f"coalesce(s.summary['published-wap-id'], s.summary['wap.id'], s.summary['{WAP_ID_KEPT}'])"
@@ -89,7 +92,7 @@ def cherry_pick(to: Destination, snapshot_id: int) -> str:
 def staged_snapshot(to: Destination, stage_id: str) -> str:
     """The snapshot that one particular stage call made."""
     return (
-        f"SELECT snapshot_id, summary FROM {to.identifier}.snapshots "
+        f"SELECT snapshot_id, parent_id, summary FROM {to.identifier}.snapshots "
         f"WHERE summary['autoloader.stage'] = {literal(stage_id)}"
     )
 
@@ -119,6 +122,11 @@ def _with_sources(to: Destination) -> str:
     )
 
 
+def _either(name: str) -> str:
+    """A property of ours, of the snapshot itself or of its source."""
+    return f"coalesce(s.summary['{name}'], o.summary['{name}'])"
+
+
 def history(to: Destination, ingestion_id: IngestionId) -> str:
     """The current snapshot (without ``wap_id``), and the ingestion's snapshots: is it an ancestor, is it a burn?"""
     return (
@@ -137,12 +145,44 @@ def all_snapshots(to: Destination) -> str:
     return (
         f"SELECT s.snapshot_id, s.parent_id, unix_micros(s.committed_at) AS committed_us, {_WAP_ID} AS wap_id, "
         f"{_IS_BURN} AS is_burn, "
-        f"CAST(coalesce(s.summary['added-records'], '0') AS BIGINT) AS row_count, "
+        f"CAST(coalesce({_either(ROWS)}, s.summary['added-records'], '0') AS BIGINT) AS row_count, "
+        f"CAST(coalesce({_either(ROWS_REMOVED)}, '0') AS BIGINT) AS rows_removed, "
         f"CAST(coalesce(s.summary['added-files-size'], '0') AS BIGINT) AS size_bytes, "
-        f"coalesce(s.summary['autoloader.run'], o.summary['autoloader.run']) AS run_id, "
-        f"coalesce(s.summary['{FILES}'], o.summary['{FILES}']) AS files "
+        f"{_either('autoloader.run')} AS run_id, {_either(FILES)} AS files, {_either(REPLACED)} AS replaced "
         f"FROM {_with_sources(to)}"
     )
+
+
+def rows_of_files(to: Destination, uris: Sequence[str], as_of: int | None = None) -> str:
+    """Now, or as of a snapshot: how many rows name each of these files, and (null) none at all."""
+    wanted = ", ".join(map(literal, uris))
+    return (
+        f"SELECT {FILE_PATH} AS uri, count(*) AS row_count FROM {_at(to, as_of)} "
+        f"WHERE {FILE_PATH} IS NULL OR {FILE_PATH} IN ({wanted}) GROUP BY 1"
+    )
+
+
+def count_rows(to: Destination, as_of: int | None = None) -> str:
+    return f"SELECT count(*) AS row_count FROM {_at(to, as_of)}"
+
+
+def _at(to: Destination, snapshot_id: int | None) -> str:
+    return to.identifier if snapshot_id is None else f"{to.identifier} VERSION AS OF {snapshot_id}"
+
+
+def replace_rows(to: Destination, view: str, columns: Sequence[str]) -> str:
+    """Takes out the rows that name a file which ``view`` lists under ``REPLACES``, and puts in those of its rows that
+    list none: one snapshot. Equality on the one column lets Spark rewrite only the data files that hold such rows."""
+    names, values = (", ".join(f"{prefix}{quoted(c)}" for c in columns) for prefix in ("", "new."))
+    return (
+        f"MERGE INTO {to.identifier} AS old USING {view} AS new ON old.{FILE_PATH} = new.{quoted(REPLACES)} "
+        f"WHEN MATCHED THEN DELETE "
+        f"WHEN NOT MATCHED AND new.{quoted(REPLACES)} IS NULL THEN INSERT ({names}) VALUES ({values})"
+    )
+
+
+def parent_of(to: Destination, snapshot_id: int) -> str:
+    return f"SELECT parent_id FROM {to.identifier}.snapshots WHERE snapshot_id = {snapshot_id}"
 
 
 def current_snapshot(to: Destination) -> str:

@@ -30,14 +30,17 @@ from services.executor.adapters.spark_errors import (
 from services.executor.adapters.spark_sessions import BatchSession, SessionKey, SparkSessions
 from services.executor.adapters.spark_table_place import SparkTablePlace
 from services.executor.domain.audit import Staged
+from services.executor.domain.evidence import ROWS_REMOVED
+from services.executor.domain.replacing import FileRows
 from services.executor.domain.schema_change import Addition, lacking
 from services.executor.domain.story import Snapshot, TableStory, tell
-from services.executor.ports import FilesUnreadable, History, Published, Table, TablePlace
+from services.executor.ports import Copy, FilesUnreadable, History, Published, Table, TablePlace
 
 T = TypeVar("T")
 _log = get_logger(__name__)
 
 _WAP_ID = "spark.wap.id"
+_SNAPSHOT_PROPERTY = "spark.sql.iceberg.snapshot-property."
 # A single partition of this size holds a whole file, so a line's position in it is its number in the file.
 _WHOLE_FILE_BYTES = 2**31 - 1
 _ONE_PARTITION = {
@@ -46,6 +49,7 @@ _ONE_PARTITION = {
 }
 _GUARANTEE = "autoloader.guarantee"
 _ADDS_MAX = 5
+_LOOKS_MAX = 5
 _CHECKED_MAX = 200
 """Compressed files that are read one by one after one of them turned out broken."""
 
@@ -197,6 +201,46 @@ class SparkTable:
 
         return await self._read(files, work)
 
+    async def file_rows(self, uris: Sequence[str], snapshot_id: int | None = None) -> FileRows:
+        def work() -> FileRows:
+            if snapshot_id is not None:
+                self._sql(iceberg_sql.refresh(self._to))
+                return self._count(snapshot_id, uris, as_of=snapshot_id)
+            for _ in range(_LOOKS_MAX):
+                # A snapshot is read with the columns of its time, so the current one is read without its number, and
+                # is known by it when nothing was committed between two looks.
+                current = self._current()
+                self._sql(iceberg_sql.refresh(self._to))
+                found = self._count(current, uris)
+                if current == self._current():
+                    return found
+            raise Temporary(f"{self.name} changes faster than it can be counted", code="table_busy")
+
+        return await self._run(work)
+
+    async def stage_replacement(
+        self, rows_from: int, uris: Sequence[str], wap_id: str, properties: Mapping[str, str]
+    ) -> Copy:
+        def work() -> Copy:
+            if not self._can_stage:
+                raise Permanent(
+                    f"{self.name} refuses staging, so rows cannot be replaced in it in one commit",
+                    code="cannot_replace",
+                    hint=f"let Autoloader set {iceberg_sql.WAP_ENABLED} on the table",
+                )
+            stage_id = str(uuid4())
+            new = self._added_by(rows_from)
+            view = f"autoloader_{uuid4().hex}"
+            staging.replacing(self._spark, new, uris, iceberg_sql.REPLACES).createOrReplaceTempView(view)
+            try:
+                self._merge_staged(iceberg_sql.replace_rows(self._to, view, new.columns), wap_id, properties, stage_id)
+            finally:
+                self._spark.catalog.dropTempView(view)
+            staged = self._staged_by(stage_id)
+            return Copy(int(staged["snapshot_id"]), _id_of(staged["parent_id"]))
+
+        return await self._run(work)
+
     async def stage_burn(self, wap_id: str, properties: Mapping[str, str]) -> int:
         def work() -> int:
             stage_id = str(uuid4())
@@ -235,16 +279,15 @@ class SparkTable:
 
         def work() -> TableStory | None:
             try:
-                self._sql(iceberg_sql.refresh(self._to))  # and nothing else: who only asks changes no property
+                current = self._current()  # who only asks changes no property
             except Exception as e:
                 if is_table_missing(e):
                     return None
                 raise
-            current = self._spark.sql(iceberg_sql.current_snapshot(self._to)).collect()
             snapshots = self._spark.sql(iceberg_sql.all_snapshots(self._to)).collect()
             return tell(
                 map(_snapshot, snapshots),
-                int(current[0]["snapshot_id"]) if current else None,
+                None if current == NO_SNAPSHOT else current,
                 data_files=int(self._spark.sql(iceberg_sql.count_data_files(self._to)).collect()[0]["files"]),
                 data_files_twice=tuple(
                     row["file_path"] for row in self._spark.sql(iceberg_sql.data_files_twice(self._to)).collect()
@@ -332,6 +375,7 @@ class SparkTable:
             is_burn=_is_burn(summary, found[0]["source"]),
             bytes_written=int(summary.get("added-files-size", 0)),
             guarantee="effectively_once" if _GUARANTEE in summary else "exactly_once",
+            rows_removed=int((found[0]["source"] or summary).get(ROWS_REMOVED, 0)),
         )
 
     def _put_off(self, rows: DataFrame, wap_id: str, properties: Mapping[str, str], stage_id: str) -> int:
@@ -361,14 +405,55 @@ class SparkTable:
             writer = writer.option(f"snapshot-property.{name}", value)
         writer.append()
 
+    def _merge_staged(self, statement: str, wap_id: str, properties: Mapping[str, str], stage_id: str) -> None:
+        """A statement that changes rows takes its snapshot's properties from the session."""
+        told = {**properties, "autoloader.stage": stage_id, iceberg_sql.WAP_ID_KEPT: wap_id}
+        conf = {_WAP_ID: wap_id, **{f"{_SNAPSHOT_PROPERTY}{name}": value for name, value in told.items()}}
+        try:
+            for name, value in conf.items():
+                self._spark.conf.set(name, value)
+            self._sql(statement)
+        finally:
+            for name in conf:
+                self._spark.conf.unset(name)
+
+    def _count(self, snapshot_id: int, uris: Sequence[str], as_of: int | None = None) -> FileRows:
+        named = self._spark.sql(iceberg_sql.rows_of_files(self._to, uris, as_of)).collect()
+        counts = {row["uri"]: int(row["row_count"]) for row in named}
+        return FileRows(
+            snapshot_id,
+            {uri: count for uri, count in counts.items() if uri is not None},
+            nameless=counts.get(None, 0),
+            total=int(self._spark.sql(iceberg_sql.count_rows(self._to, as_of)).collect()[0]["row_count"]),
+        )
+
+    def _current(self) -> int:
+        self._sql(iceberg_sql.refresh(self._to))
+        found = self._spark.sql(iceberg_sql.current_snapshot(self._to)).collect()
+        return int(found[0]["snapshot_id"]) if found else NO_SNAPSHOT
+
+    def _added_by(self, snapshot_id: int) -> DataFrame:
+        """The rows that a staged snapshot adds to its parent."""
+        self._sql(iceberg_sql.refresh(self._to))
+        [row] = self._spark.sql(iceberg_sql.parent_of(self._to, snapshot_id)).collect()
+        reader = self._spark.read
+        if row["parent_id"] is None:
+            return reader.option("snapshot-id", snapshot_id).table(self._to.identifier)
+        since = reader.option("start-snapshot-id", row["parent_id"]).option("end-snapshot-id", snapshot_id)
+        return since.table(self._to.identifier)
+
     def _staged_snapshot(self, stage_id: str) -> tuple[int, int]:
+        staged = self._staged_by(stage_id)
+        return int(staged["snapshot_id"]), int(staged["summary"].get("added-records", 0))
+
+    def _staged_by(self, stage_id: str) -> Row:
         self._sql(iceberg_sql.refresh(self._to))
         # Spark Connect may have run the write twice (a reattach after a server restart): then there are two equal
         # copies, and either will do.
         found = self._spark.sql(iceberg_sql.staged_snapshot(self._to, stage_id)).collect()
         if not found:
             raise Temporary(f"the staged snapshot was removed from {self._to.identifier}", code="stage_lost")
-        return int(found[0]["snapshot_id"]), int(found[0]["summary"].get("added-records", 0))
+        return found[0]
 
     def _sql(self, statement: str) -> None:
         self._spark.sql(statement).collect()
@@ -421,10 +506,16 @@ def _snapshot(row: Row) -> Snapshot:
         wap_id=row["wap_id"],
         is_burn=bool(row["is_burn"]),
         rows=int(row["row_count"]),
+        rows_removed=int(row["rows_removed"]),
         size_bytes=int(row["size_bytes"]),
         run_id=row["run_id"],
         files=row["files"],
+        replaced=row["replaced"],
     )
+
+
+def _id_of(snapshot_id: int | None) -> int:
+    return NO_SNAPSHOT if snapshot_id is None else int(snapshot_id)
 
 
 def _suffix(file: FileVersion) -> str:

@@ -119,6 +119,15 @@ def rows_of(parsed: DataFrame, schema: Struct, run_id: str) -> DataFrame:
     )
 
 
+def replacing(spark: SparkSession, new: DataFrame, uris: Sequence[str], marker: str) -> DataFrame:
+    """The new rows, and one row more for each file whose rows they replace: its URI in the column ``marker``, which is
+    null in all others."""
+    gone = F.explode(F.from_json(F.lit(json.dumps(list(uris))), "array<string>"))
+    return new.withColumn(marker, F.lit(None).cast("string")).unionByName(
+        spark.range(1).select(gone.alias(marker)), allowMissingColumns=True
+    )
+
+
 def reads(observed: Mapping[str, Any], files: Sequence[FileVersion]) -> dict[bytes, FileRead]:
     """Per file digest, what the pass saw of it. Files without a line are absent."""
     lines, rows, bad = (_by_file(observed[name]) for name in ("lines", "rows", "bad"))

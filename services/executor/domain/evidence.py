@@ -13,6 +13,12 @@ from libs.common.ledger.model import FileVersion
 FILES = "autoloader.files"
 """The snapshot property that holds the evidence."""
 
+REPLACED = "autoloader.replaced"
+"""Of a snapshot that replaced rows: the file versions whose rows it took out, in the same form."""
+ROWS = "autoloader.rows"
+ROWS_REMOVED = "autoloader.rows-removed"
+"""And how many rows of its files it put in, and took out: Iceberg's own numbers also count rows that only moved."""
+
 _BITS = 64
 
 

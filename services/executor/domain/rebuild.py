@@ -58,19 +58,22 @@ class Rebuilding:
             and (b.generation == generation or b.snapshot_id in story.snapshots)
         )
         self._named = NamedFiles(self.held)
+        self._replacing = frozenset(b.batch_id for b in self.restored if b.replaces_rows)
         self._horizon = _horizon(self.held, story)
 
     def look_at(self, f: FileVersion, versions: Sequence[VersionRow]) -> tuple[Verdict, str | None]:
         """The verdict, and the batch that proves it. ``versions`` is all that the ledger has of the key."""
         mine = next((v for v in versions if v.version_tag == f.version_tag), None)
+        if (found := self._named.batch_of(f)) is not None and found.batch_id in self._replacing:
+            return Verdict.PROVED, found.batch_id  # whatever version of the key the ledger has from before
         is_loaded = any(
             v.state is FileState.BASELINE or (v.state is FileState.COMMITTED and v.batch_id not in self.withdrawn)
             for v in versions
         )
         if is_loaded:
             return Verdict.KEPT, None
-        if (batch := self._named.batch_of(f)) is not None:
-            return Verdict.PROVED, batch.batch_id
+        if found is not None:
+            return Verdict.PROVED, found.batch_id
         if mine is not None and mine.state not in _OPEN and mine.state is not FileState.COMMITTED:
             return Verdict.KEPT, None
         was_withdrawn = mine is not None and mine.state is FileState.COMMITTED
@@ -87,6 +90,7 @@ class Rebuilding:
             rows=batch.rows,
             bytes_written=batch.size_bytes,
             files=len(batch.files or ()),
+            rows_removed=batch.rows_removed,
         )
 
 

@@ -141,6 +141,9 @@ class Comparison:
                 self._orphaned.add(b.batch_id, f"in the table (snapshot {b.snapshot_id}), burned in the ledger")
             elif known.state is not BatchState.PUBLISHED:
                 self._notes["batches are in the table and about to be recorded"] += 1
+            elif known.rows_removed != b.rows_removed:
+                words = f"replaced {known.rows_removed:,} rows in the ledger, {b.rows_removed:,} in the table"
+                self._miscounted.add(b.batch_id, words)
             elif known.rows != b.rows:
                 self._miscounted.add(b.batch_id, f"{known.rows:,} rows in the ledger, {b.rows:,} in the table")
 
@@ -193,10 +196,8 @@ class Comparison:
         published = self._published()
         return Sides(
             bucket=Side(files=self._files),
-            ledger=Side(
-                batches=len(published), files=self._ledger.files_committed, rows=sum(b.rows for b in published)
-            ),
-            table=Side(batches=len(self._data), files=len(self._named), rows=sum(b.rows for b in self._data.values())),
+            ledger=Side(batches=len(published), files=self._ledger.files_committed, rows=_rows_left(published)),
+            table=Side(batches=len(self._data), files=len(self._named), rows=_rows_left(self._data.values())),
         )
 
     def _told_notes(self) -> tuple[str, ...]:
@@ -206,6 +207,11 @@ class Comparison:
         if (mute := sum(b.files is None for b in self._data.values())) > 0:
             notes.append(f"{mute:,} batches of the table do not name their files")
         return tuple(notes)
+
+
+def _rows_left(batches: Iterable[BatchRow | TableBatch]) -> int:
+    """Their rows, without those that later ones of them replaced."""
+    return sum(b.rows - b.rows_removed for b in batches)
 
 
 def settled(before: Sequence[BatchRow], after: Sequence[BatchRow]) -> tuple[BatchRow, ...]:

@@ -1,7 +1,7 @@
 """What a table's snapshots tell: which batches its rows came from, and how far back one can see."""
 
 from collections.abc import Iterable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import datetime
 
 from services.executor.domain import evidence
@@ -9,8 +9,8 @@ from services.executor.domain import evidence
 
 @dataclass(frozen=True, slots=True)
 class Snapshot:
-    """One snapshot, as the table lists it. ``wap_id``, ``files`` and ``run_id`` are its own, or its source's if it was
-    picked; None where nobody wrote them, or where they were expired."""
+    """One snapshot, as the table lists it. ``wap_id``, ``files``, ``replaced`` and ``run_id`` are its own, or its
+    source's if it was picked; None where nobody wrote them, or where they were expired."""
 
     id: int
     parent_id: int | None
@@ -21,11 +21,14 @@ class Snapshot:
     size_bytes: int
     run_id: str | None = None
     files: str | None = None
+    rows_removed: int = 0
+    replaced: str | None = None
 
 
 @dataclass(frozen=True, slots=True)
 class TableBatch:
-    """A batch that entered the table. ``files`` are the numbers of its file versions, None if nothing names them."""
+    """A batch that entered the table. ``files`` are the numbers of its file versions whose rows are still there, None
+    if nothing names them; ``rows_removed``: rows of earlier batches that it replaced."""
 
     batch_id: str
     ingestion_id: str
@@ -37,6 +40,8 @@ class TableBatch:
     size_bytes: int
     run_id: str | None
     files: tuple[int, ...] | None
+    rows_removed: int = 0
+    replaces_rows: bool = False
 
 
 @dataclass(frozen=True, slots=True)
@@ -63,7 +68,10 @@ def tell(
         ancestry.append(by_id[at])
         at = by_id[at].parent_id
     ancestry.reverse()
-    batches = [found for s in ancestry if (found := _batch_of(s)) is not None]
+    batches: list[TableBatch] = []
+    for s in ancestry:
+        if (found := _batch_of(s)) is not None:
+            batches = [*_without(batches, found.ingestion_id, _numbers(s.replaced)), found]
     return TableStory(
         batches=tuple(batches),
         snapshots=frozenset(by_id),
@@ -98,7 +106,22 @@ def _batch_of(snapshot: Snapshot) -> TableBatch | None:
         size_bytes=snapshot.size_bytes,
         run_id=snapshot.run_id,
         files=_numbers(snapshot.files),
+        rows_removed=snapshot.rows_removed,
+        replaces_rows=snapshot.replaced is not None,
     )
+
+
+def _without(batches: list[TableBatch], ingestion_id: str, replaced: tuple[int, ...] | None) -> list[TableBatch]:
+    """The batches, of which an ingestion's have lost the rows of some file versions to a later one."""
+    if not replaced:
+        return batches
+    gone = frozenset(replaced)
+    return [
+        replace(b, files=tuple(n for n in b.files if n not in gone))
+        if b.files is not None and b.ingestion_id == ingestion_id
+        else b
+        for b in batches
+    ]
 
 
 def _numbers(text: str | None) -> tuple[int, ...] | None:

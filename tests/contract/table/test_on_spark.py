@@ -11,6 +11,7 @@ from libs.common.errors import AutoloaderError, Permanent
 from libs.common.schema import Field, Struct
 from services.executor.adapters.spark_sessions import SessionKey
 from services.executor.domain.audit import FileRead
+from services.executor.domain.provenance import MARK
 from services.executor.domain.schema_change import Addition, compare
 from tests.contract.table.conftest import ACCESS, URL
 from tests.contract.table.worlds import ID, Spark, SparkWorld, a_wap_id, burn, lines, load, read_of, rows, stage
@@ -211,3 +212,25 @@ async def test_a_table_of_two_thousand_columns_is_staged(on_spark: SparkWorld) -
     file = on_spark.put("a.json", lines({"id": 1, **dict.fromkeys(names, 7), "new": 1}))
     staged = await stage(on_spark.one, [file], schema)
     assert (1, {file.digest: frozenset({"new"})}) == (staged.added_records, staged.unknown_fields)
+
+
+async def test_rows_are_replaced_in_a_partitioned_table_that_merges_on_read(on_spark: SparkWorld) -> None:
+    """A table of the user's, with position deletes instead of rewritten files. The session keeps no trace of it."""
+    await on_spark.sql("CREATE NAMESPACE IF NOT EXISTS test_catalog.contract")
+    await on_spark.sql(
+        f"CREATE TABLE {on_spark.to.identifier} (id bigint, _file_path string COMMENT '{MARK}the file') USING iceberg "
+        "PARTITIONED BY (bucket(4, id)) TBLPROPERTIES ('write.merge.mode'='merge-on-read')"
+    )
+    schema = await on_spark.one.schema()
+    assert schema is not None
+    a, b = on_spark.put("a'\\.json", rows(range(8))), on_spark.put("b.json", rows(range(10, 18)))
+    first = await stage(on_spark.one, [a, b], schema)
+    await on_spark.one.publish(first.snapshot_id)
+    before = on_spark.spark.sessions[0].conf.getAll
+    new = on_spark.put("a'\\.json", rows(range(20, 23)))
+    staged = await stage(on_spark.one, [new], schema, "rows:w")
+    copy = await on_spark.one.stage_replacement(staged.snapshot_id, [new.uri], a_wap_id(), {})
+    assert {new.uri: 3} == (await on_spark.one.file_rows([new.uri], copy.snapshot_id)).by_uri
+    await on_spark.one.publish(copy.snapshot_id)
+    assert [*range(10, 18), *range(20, 23)] == await on_spark.ids()
+    assert before == on_spark.spark.sessions[0].conf.getAll

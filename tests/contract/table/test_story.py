@@ -4,7 +4,8 @@ import pytest
 
 from libs.common.ids import new_batch_id, new_ingestion_id
 from services.executor.adapters.spark_table import SparkTable
-from services.executor.domain.evidence import FILES, number_of, written
+from services.executor.domain.evidence import FILES, REPLACED, ROWS, ROWS_REMOVED, number_of, written
+from services.executor.domain.provenance import with_provenance
 from services.executor.domain.story import TableStory
 from tests.contract.table.worlds import ID, SparkWorld, burn, rows
 
@@ -71,3 +72,23 @@ async def test_a_history_that_was_expired_is_cut(on_spark: SparkWorld) -> None:
     )
     story = await story_of(on_spark)
     assert (True, (), [1, 2]) == (story.is_cut, story.batches, await on_spark.ids())
+
+
+async def test_a_batch_that_replaced_rows_tells_of_them(on_spark: SparkWorld) -> None:
+    """How many it brought and took away, not how many moved with them; and the earlier batch has lost the file."""
+    schema = await on_spark.one.create(with_provenance(ID, ("_file_path",)))
+    ingestion, one, two = new_ingestion_id(), str(new_batch_id()), str(new_batch_id())
+    a, b = on_spark.put("a.json", rows([1, 2])), on_spark.put("b.json", rows([3]))
+    told = {FILES: written([a, b]), "autoloader.run": "r"}
+    first = await on_spark.one.stage([a, b], schema, f"al1:{ingestion}:1:{one}", told)
+    await on_spark.one.publish(first.snapshot_id)
+    new = on_spark.put("a.json", rows([1, 2, 4]))
+    wap_id = f"al1:{ingestion}:1:{two}"
+    told = {FILES: written([new]), "autoloader.run": "r"}
+    staged = await on_spark.one.stage([new], schema, f"rows:{wap_id}", told)
+    told |= {ROWS: "3", ROWS_REMOVED: "2", REPLACED: written([a])}
+    copy = await on_spark.one.stage_replacement(staged.snapshot_id, [new.uri], wap_id, told)
+    await on_spark.one.publish(copy.snapshot_id)
+    expected = [(one, 3, 0, (number_of(b),), False), (two, 3, 2, (number_of(new),), True)]
+    batches = (await story_of(on_spark)).batches
+    assert expected == [(x.batch_id, x.rows, x.rows_removed, x.files, x.replaces_rows) for x in batches]

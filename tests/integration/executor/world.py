@@ -3,6 +3,7 @@ as the real ones."""
 
 import json
 from collections import Counter
+from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime, timedelta
 
@@ -16,6 +17,7 @@ from services.executor.commit import CommitProtocol
 from services.executor.table_lanes import TableLanes
 from tests.support.crash import CrashPoint
 from tests.support.memory_ledger import MemoryLedger
+from tests.support.memory_ledger.cancellations import cancel_run
 from tests.support.memory_objects import MemoryObjects
 from tests.support.memory_table import MemoryTable
 from tests.support.memory_warehouse import Snapshot, Warehouse
@@ -80,6 +82,27 @@ class World:
         files = tuple(f for batch in planned for f in batch.files)
         await scanner.complete(scan, Page(taken=files, batches=tuple(planned)), ())
         return [batch.id for batch in planned]
+
+    async def reload(self, *, beside: Mapping[str, bytes] | None = None, **bodies: bytes) -> BatchId:
+        """Another run found these files, which are loaded already, and is to replace their rows: one batch. Those that
+        it found ``beside`` them are new, and in another one."""
+        self.run_id = new_run_id()
+        again, new = (
+            tuple(self.objects.put(BUCKET, f"data/{name}.json", body) for name, body in found.items())
+            for found in (bodies, beside or {})
+        )
+        planned = PlannedBatch(new_batch_id(), again, replaces_rows=True)
+        others = [PlannedBatch(new_batch_id(), new)] if new else []
+        scanner = self.ledger.scanner()
+        scan = await scanner.claim(self.run_id, self.ingestion_id, 1)
+        assert scan is not None
+        await scanner.complete(scan, Page(taken=new, batches=(planned, *others)), ())
+        return planned.id
+
+    async def cancel(self) -> None:
+        """Somebody cancels the run."""
+        async with self.ledger.transaction():
+            assert cancel_run(self.ledger, self.run_id, self.ingestion_id, 1)
 
     def table(self) -> MemoryTable:
         return self.table_type(self.warehouse, TO, self.objects)

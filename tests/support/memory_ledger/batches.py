@@ -14,6 +14,7 @@ from libs.common.ledger.model import (
     BurnVerdict,
     Doubts,
     FileVersion,
+    Loaded,
     PlannedBatch,
     PublishedBatch,
     Standing,
@@ -21,6 +22,7 @@ from libs.common.ledger.model import (
 )
 from libs.common.ledger.run_log import PROBLEMS_IN_AN_EVENT_MAX
 from libs.common.ledger.states import FINAL_BATCH_STATES, BatchState, FileState
+from tests.support.memory_ledger import replacements
 from tests.support.memory_ledger.tables import BatchRow, FileId, SchemaVersion, Tables
 
 
@@ -46,7 +48,9 @@ class MemoryBatchLedger:
                 **self._fresh(),
             )
             self._tables.batches[batch_id] = row
-        return BatchClaim(row.id, row.run_id, row.ingestion_id, row.generation, row.token, row.attempts)
+        return BatchClaim(
+            row.id, row.run_id, row.ingestion_id, row.generation, row.token, row.attempts, row.replaces_rows
+        )
 
     async def claimable(self, *, planned_before: timedelta, limit: int) -> list[BatchId]:
         async with self._tables.transaction():
@@ -66,7 +70,14 @@ class MemoryBatchLedger:
 
     async def files(self, claim: BatchClaim) -> tuple[FileVersion, ...]:
         async with self._tables.transaction():
+            if claim.replaces_rows:
+                return replacements.files_of(self._tables, claim.id)
             return tuple(sorted((self._tables.files[at].version for at in self._batched(claim)), key=lambda f: f.key))
+
+    async def loaded(self, claim: BatchClaim) -> dict[bytes, Loaded]:
+        async with self._tables.transaction():
+            self._move(claim)
+            return replacements.loaded(self._tables, claim)
 
     async def has_published(self, ingestion_id: IngestionId, generation: int) -> bool:
         async with self._tables.transaction():
@@ -90,6 +101,7 @@ class MemoryBatchLedger:
     async def staged(self, claim: BatchClaim, rows_by_file: Mapping[bytes, int]) -> None:
         async with self._tables.transaction():
             self._move(claim, state=BatchState.STAGED, row_count=sum(rows_by_file.values()))
+            replacements.count_rows(self._tables, claim, rows_by_file)
             for at in self._batched(claim):
                 if (rows := rows_by_file.get(at[2])) is not None:
                     self._tables.files[at] = replace(self._tables.files[at], row_count=rows)
@@ -117,7 +129,10 @@ class MemoryBatchLedger:
 
     async def published(self, claim: BatchClaim, found: PublishedBatch) -> None:
         async with self._tables.transaction():
-            row = self._move(claim, state=BatchState.PUBLISHED, snapshot_id=found.snapshot_id)
+            row = self._move(
+                claim, state=BatchState.PUBLISHED, snapshot_id=found.snapshot_id, rows_removed=found.rows_removed
+            )
+            replacements.commit(self._tables, claim)
             for at in self._batched(claim):
                 self._tables.files[at] = replace(self._tables.files[at], state=FileState.COMMITTED)
             records = row.row_count or 0
@@ -150,7 +165,7 @@ class MemoryBatchLedger:
         async with self._tables.transaction():
             error = verdict.problem.message if verdict.problem else None
             self._move(claim, state=BatchState.BURNED, last_error=error)
-            going_on: list[FileVersion] = []
+            going_on = replacements.apply(self._tables, claim, verdict)
             for at in self._batched(claim):
                 row, fate = self._tables.files[at], verdict.fates.get(at[2])
                 if fate is None:
@@ -162,7 +177,10 @@ class MemoryBatchLedger:
                 verdict, going_on = stopped(verdict, going_on), []
                 self._tables.let_wait(claim.id, verdict.problem)
             going_on.sort(key=lambda f: f.key)
-            new_batches = [PlannedBatch(new_batch_id(), part) for part in in_parts(tuple(going_on), verdict.parts)]
+            new_batches = [
+                PlannedBatch(new_batch_id(), part, claim.replaces_rows)
+                for part in in_parts(tuple(going_on), verdict.parts)
+            ]
             for planned in new_batches:
                 self._tables.create_batch(claim, planned, taken_from=FileState.BATCHED, replaces=claim.id)
             problems = [f.problem for f in verdict.fates.values() if f.problem is not None]

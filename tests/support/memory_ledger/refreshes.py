@@ -112,7 +112,9 @@ class MemoryRefreshLedger:
                 updated_at=self._tables.clock(),
             )
             self._tables.batches[row.id] = row
-        return BatchClaim(row.id, row.run_id, row.ingestion_id, row.generation, row.token, row.attempts)
+        return BatchClaim(
+            row.id, row.run_id, row.ingestion_id, row.generation, row.token, row.attempts, row.replaces_rows
+        )
 
     async def reached(self, claim: RefreshClaim, phase: RefreshPhase, **found: Any) -> None:
         async with self._tables.transaction():
@@ -189,6 +191,10 @@ class MemoryRefreshLedger:
         tables.batches = {
             id_: replace(row, generation=new) if is_old((row.ingestion_id, row.generation)) else row
             for id_, row in tables.batches.items()
+        }
+        tables.replacements = {
+            at: replace(row, of=(ingestion_id, new)) if is_old(row.of) else row
+            for at, row in tables.replacements.items()
         }
         versions = tables.schema_versions
         tables.schema_versions = {(at[0], new) if is_old(at) else at: row for at, row in versions.items()}

@@ -7,9 +7,10 @@ from datetime import datetime, timedelta
 from libs.common.contracts.events import Problem, ScanCompleted, ScanFailed, ScanProgress, ScanStarted, Totals
 from libs.common.errors import Fenced
 from libs.common.ids import IngestionId, RunId
-from libs.common.ledger.model import FileVersion, KnownVersion, Page, ScanClaim, gone
+from libs.common.ledger.model import FileVersion, KnownVersion, Page, Reload, ScanClaim, gone
 from libs.common.ledger.run_log import PROBLEMS_IN_AN_EVENT_MAX
 from libs.common.ledger.states import LIVE_FILE_STATES, FileState, ScanState
+from tests.support.memory_ledger import replacements
 from tests.support.memory_ledger.tables import FileRow, ScanRow, Tables
 
 
@@ -60,6 +61,10 @@ class MemoryScanLedger:
                 and row.state is not FileState.DISCOVERED
             ]
         return len(sizes), sum(sizes)
+
+    async def reloads(self, claim: ScanClaim, files: Sequence[FileVersion]) -> dict[bytes, Reload]:
+        async with self._tables.transaction():
+            return replacements.reloads(self._tables, claim, files)
 
     async def record(self, claim: ScanClaim, page: Page) -> None:
         async with self._tables.transaction():
@@ -143,8 +148,9 @@ class MemoryScanLedger:
             self._put(claim, FileRow(refusal.file, FileState.FAILED, claim.run_id, problem=refusal.problem))
         for planned in page.batches:
             self._tables.create_batch(claim, planned, taken_from=FileState.DISCOVERED)
+        reloaded = sum(len(planned.files) for planned in page.batches if planned.replaces_rows)
         return Totals(
-            files_discovered=len(page.taken) + len(page.refused) - counted_before,
+            files_discovered=len(page.taken) + len(page.refused) + reloaded - counted_before,
             files_failed=len(page.refused),
             files_skipped=page.files_skipped,
             batches_planned=len(page.batches),

@@ -23,6 +23,8 @@ from libs.common.ledger.model import BatchClaim, Column, FileVersion, KeptTable,
 from libs.common.ledger.run_log import Header, add, is_over
 from libs.common.ledger.states import LIVE_FILE_STATES, BatchState, FileState, ScanState
 from libs.common.lifecycle.run import outcome
+from tests.support.memory_ledger import replacements
+from tests.support.memory_ledger.replacements import ReplacementRow
 
 LEASE = timedelta(seconds=30)
 
@@ -59,6 +61,8 @@ class BatchRow:
     row_count: int | None = None
     publish_base: int | None = None
     replaces: BatchId | None = None
+    replaces_rows: bool = False
+    rows_removed: int = 0
     last_error: str | None = None
 
 
@@ -139,6 +143,7 @@ class Tables:
         self.away = False
         self.files: dict[FileId, FileRow] = {}
         self.batches: dict[BatchId, BatchRow] = {}
+        self.replacements: dict[tuple[BatchId, bytes], ReplacementRow] = {}
         self.runs: dict[RunId, RunRow] = {}
         self.scans: dict[RunId, ScanRow] = {}
         self.refreshes: dict[RefreshId, RefreshRow] = {}
@@ -161,6 +166,7 @@ class Tables:
         runs, refreshes = self.runs.copy(), self.refreshes.copy()
         schema_versions, events = self.schema_versions.copy(), self.events.copy()
         generations, halts = self.generations.copy(), self.halts.copy()
+        replacements = self.replacements.copy()
         try:
             yield
         except BaseException:
@@ -168,6 +174,7 @@ class Tables:
             self.runs, self.refreshes = runs, refreshes
             self.schema_versions, self.events = schema_versions, events
             self.generations, self.halts = generations, halts
+            self.replacements = replacements
             raise
 
     # --- what the parts share: the SQL of ingestions.py, planned.py and run_log.py, by other means ------------
@@ -216,14 +223,14 @@ class Tables:
             size_bytes=planned.size_bytes,
             updated_at=self.clock(),
             replaces=replaces,
+            replaces_rows=planned.replaces_rows,
         )
-        moved = {at for f in planned.files if (at := self.live(claim, f.digest)) and self.files[at].state == taken_from}
-        if len(moved) != len(planned.files):
-            raise Fenced(f"a file of batch {planned.id}")
-        for at in moved:
-            self.files[at] = replace(
-                self.files[at], state=FileState.BATCHED, batch_id=planned.id, run_id=claim.run_id, problem=None
-            )
+        if not planned.replaces_rows:
+            self._move_files(claim, planned, taken_from)
+        elif replaces is None:
+            replacements.plan(self, claim, planned)
+        else:
+            replacements.carry_on(self, planned, replaces)
         self.events.append(
             FileBatchPlanned(
                 batch_id=planned.id,
@@ -235,6 +242,15 @@ class Tables:
             )
         )
 
+    def _move_files(self, claim: ScanClaim | BatchClaim, planned: PlannedBatch, taken_from: FileState) -> None:
+        moved = {at for f in planned.files if (at := self.live(claim, f.digest)) and self.files[at].state == taken_from}
+        if len(moved) != len(planned.files):
+            raise Fenced(f"a file of batch {planned.id}")
+        for at in moved:
+            self.files[at] = replace(
+                self.files[at], state=FileState.BATCHED, batch_id=planned.id, run_id=claim.run_id, problem=None
+            )
+
     def let_wait(self, batch_id: BatchId, problem: Problem | None) -> None:
         """The files that are left in a batch wait for another run."""
         for at, row in self.files.items():
@@ -242,6 +258,7 @@ class Tables:
                 self.files[at] = replace(
                     row, state=FileState.DISCOVERED, batch_id=None, row_count=None, problem=problem
                 )
+        replacements.let_go(self, batch_id, problem)
 
     def log(
         self,
