@@ -37,14 +37,18 @@ async def _loaded(landing: Landing) -> dict[str, str]:
     await asyncio.to_thread(landing.s3.put_object, Bucket="autoloader-landing", Key=broken, Body=b"{")
     run = await landing.run()
     assert run["status"] == "partial", run
-    audit = await landing.autoloader.post(f"/{landing.ingestion_id}/audit")
-    rebuild = await landing.autoloader.post(f"/{landing.ingestion_id}/rebuild-ledger", confirm=True, dry_run=True)
+    await landing.put("4.json", range(20, 30))
+    post, mine = landing.autoloader.post, f"/{landing.ingestion_id}"
+    tested = await landing.autoloader.client.post("/api/v1/clusters/local/test-connection")
     return {
         "ingestion_id": landing.ingestion_id,
         "run_id": run["id"],
-        "audit_id": audit["audit_id"],
-        "rebuild_id": rebuild["rebuild_id"],
+        "audit_id": (await post(f"{mine}/audit"))["audit_id"],
+        "rebuild_id": (await post(f"{mine}/rebuild-ledger", confirm=True, dry_run=True))["rebuild_id"],
+        "plan_id": (await post(f"{mine}/plan", kind="run"))["id"],
+        "refresh_id": (await post(f"{mine}/refresh/full", confirm=True))["refresh_id"],
         "cluster_id": "local",
+        "test_id": tested.json()["test_id"],
     }
 
 
