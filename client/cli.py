@@ -10,6 +10,7 @@ from client.commands.ingestions import app as ingestion
 from client.commands.plans import plan
 from client.commands.previews import preview
 from client.commands.refreshes import clear_history, refresh, refreshes, undo_refresh
+from client.commands.reloads import reload
 from client.commands.runs import cancel, retry, run, runs
 from client.dead_letters.command import app as dead_letters
 from client.demo.command import demo
@@ -25,6 +26,7 @@ app.command()(run)
 app.command()(runs)
 app.command()(backfill)
 app.command()(plan)
+app.command()(reload)
 app.command()(cancel)
 app.command()(retry)
 app.command()(files)

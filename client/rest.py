@@ -180,6 +180,11 @@ class AutoloaderClient:
             self._call("POST", f"/api/v1/ingestions/{ingestion_id}/backfill", json=dict(part))
         )
 
+    def reload(self, ingestion_id: UUID, which: Mapping[str, Any]) -> Accepted:
+        """A run that loads files again: the body of ``POST …/files/reload``."""
+        path = f"/api/v1/ingestions/{ingestion_id}/files/reload"
+        return Accepted.model_validate(self._call("POST", path, json=dict(which)))
+
     def retry_run(self, ingestion_id: UUID, run_id: UUID) -> Accepted:
         """A new run of what that one could not load."""
         return Accepted.model_validate(self._call("POST", f"/api/v1/ingestions/{ingestion_id}/runs/{run_id}/retry"))

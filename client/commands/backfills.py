@@ -67,7 +67,7 @@ def part_of(
         "key_regex": regex,
         "modified_from": _utc(since),
         "modified_until": _utc(until),
-        "keys": None if manifest is None else _keys_in(manifest),
+        "keys": None if manifest is None else keys_in(manifest),
         "max_files": max_files,
         "max_bytes": max_bytes,
     }
@@ -78,8 +78,9 @@ def _utc(at: datetime | None) -> str | None:
     return None if at is None else at.replace(tzinfo=UTC).isoformat()
 
 
-def _keys_in(manifest: Path) -> list[str]:
-    """
+def keys_in(manifest: Path) -> list[str]:
+    """The keys that a file names, one a line.
+
     Raises:
         Permanent: codes ``unreadable_file``, ``no_keys``.
     """

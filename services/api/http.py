@@ -86,7 +86,7 @@ def build_http(
     versioned.include_router(plans_routes.router(plans, caller))
     versioned.include_router(reconciliations_routes.router(reconciliations, caller))
     versioned.include_router(refresh_routes.router(refreshes, caller))
-    versioned.include_router(files_routes.router(files, caller))
+    versioned.include_router(files_routes.router(files, run_requests, caller))
     versioned.include_router(clusters_routes.router(clusters, connection_tests, caller))
     health = health_routes.router(checks)
     versioned.include_router(health)

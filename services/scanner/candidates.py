@@ -1,4 +1,5 @@
-"""Where the files of a run are looked for: in a listing of the source, under keys that were named, or in a plan.
+"""Where the files of a run are looked for: in a listing of the source, under keys that were named, among those that
+failed, or in a plan.
 
 All give pages of file versions as they are now. Whether a run wants them, and whether they are new, is decided
 elsewhere (``libs/common/selection``).
@@ -35,6 +36,8 @@ class Candidates:
         """
         if order.scope.plan_id is not None:
             return self._planned(claim, order, order.scope.plan_id)
+        if order.scope.failed:
+            return self._failed(claim, order)
         if order.scope.keys is not None:
             return self._named(order, order.scope.keys, wanted)
         return self._objects.pages(order.definition.source.bucket, wanted.prefix, order.credentials)
@@ -47,6 +50,15 @@ class Candidates:
             some = [key for key in keys[start : start + _KEYS_AT_ONCE] if wanted.is_named(key)]
             found = await self._objects.versions(order.definition.source.bucket, some, order.credentials)
             yield [f for f in found.values() if f is not None]
+
+    async def _failed(self, claim: ScanClaim, order: RunDefinition) -> AsyncIterator[Sequence[FileVersion]]:
+        """What the ledger knows as failed or missing, as it is now: a source of a million files is not listed for
+        three."""
+        after: str | None = None
+        while keys := await self._ledger.failed_keys(claim, after=after, limit=_KEYS_AT_ONCE):
+            found = await self._objects.versions(order.definition.source.bucket, keys, order.credentials)
+            yield [f for f in found.values() if f is not None]
+            after = keys[-1]
 
     async def _planned(
         self, claim: ScanClaim, order: RunDefinition, plan_id: UUID

@@ -21,7 +21,7 @@ from libs.common.ledger.model import FileVersion, Page, ScanClaim
 from libs.common.ledger.scans import ScanLedger
 from libs.common.logs import get_logger
 from libs.common.selection.caps import Cap, limited
-from libs.common.selection.select import select
+from libs.common.selection.select import Again, select
 from libs.common.selection.wanted import Wanted
 from libs.common.storage.definitions import RunDefinition, RunDefinitions
 from services.scanner.candidates import Candidates
@@ -121,19 +121,21 @@ class Scans:
 
     async def _list(self, claim: ScanClaim, order: RunDefinition) -> _Seen:
         source = order.definition.source
-        planner = BatchPlanner(Limits(source.max_files_per_trigger, source.max_bytes_per_trigger))
+        limits = Limits(source.max_files_per_trigger, source.max_bytes_per_trigger)
+        planner, replacing = BatchPlanner(limits), BatchPlanner(limits, replaces_rows=True)
         seen, cap = _Seen(), Cap.of(order.scope)
         if claim.attempt > 1:
             cap.count(*await self._ledger.taken(claim))
         async for files in self._wanted(claim, order, seen):
             known = await self._ledger.known(claim, files)
-            found = limited(select(files, known, claim.run_id, retry_of=order.retry_of), cap)
+            again = await self._again(claim, order, files)
+            found = limited(select(files, known, claim.run_id, retry_of=order.retry_of, again=again), cap)
             seen.skipped += found.skipped
             page = Page(
                 taken=found.taken,
                 superseded=found.superseded,
                 refused=found.refused,
-                batches=planner.add((*found.resumed, *found.taken)),
+                batches=(*planner.add((*found.resumed, *found.taken)), *replacing.add(found.reloaded)),
                 files_skipped=seen.skipped,
             )
             failpoint("scan.mid_listing")
@@ -143,9 +145,15 @@ class Scans:
             if cap.is_reached and claim.attempt == 1:
                 break  # a later attempt lists on: what an earlier one took and this one does not see is told as gone
         failpoint("scan.before_done")
-        last = Page(batches=planner.rest(), files_skipped=seen.skipped)
+        last = Page(batches=(*planner.rest(), *replacing.rest()), files_skipped=seen.skipped)
         await self._ledger.complete(claim, last, (*_warnings(order, seen), *cap.warnings()))
         return seen
+
+    async def _again(self, claim: ScanClaim, order: RunDefinition, files: Sequence[FileVersion]) -> Again | None:
+        """What a reload has to know of a page; None for any other run."""
+        if not order.scope.again:
+            return None
+        return Again(await self._ledger.reloads(claim, files), order.scope.failed)
 
     async def _wanted(
         self, claim: ScanClaim, order: RunDefinition, seen: _Seen

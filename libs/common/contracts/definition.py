@@ -15,6 +15,8 @@ _BUCKET = re.compile(r"[a-z0-9][a-z0-9.-]{1,61}[a-z0-9]")
 _IDENTIFIER = re.compile(r"[A-Za-z_][A-Za-z0-9_]{0,127}")
 
 MetadataColumn = Literal["_file_path", "_file_version", "_loaded_at", "_run_id"]
+FILE_PATH: MetadataColumn = "_file_path"
+"""The one without which the rows of a file cannot be told from others."""
 """A column that says where a row came from, beside the data's own."""
 
 

@@ -29,6 +29,8 @@ class Scope(BaseModel):
     keys: tuple[str, ...] | None = Field(default=None, description="Only these keys; they are looked up, not listed.")
     max_files: int | None = Field(default=None, ge=1, description="Files that the run takes, at most.")
     max_bytes: int | None = Field(default=None, ge=1, description="Bytes that the run takes, at most.")
+    again: bool = Field(default=False, description="What is loaded is loaded again, in the place of its rows.")
+    failed: bool = Field(default=False, description="Only files that could not be loaded.")
     plan_id: UUID | None = Field(default=None, description="Only the file versions of this plan: all, or none.")
     is_backfill: bool = Field(
         default=False,

@@ -4,7 +4,7 @@ from collections.abc import Sequence
 from datetime import timedelta
 from typing import Any
 
-from sqlalchemy import ColumnElement, and_, func, or_, select, union_all, update
+from sqlalchemy import ColumnElement, and_, func, or_, select, text, union_all, update
 from sqlalchemy.dialects.postgresql import insert
 from sqlalchemy.exc import IntegrityError
 from sqlalchemy.ext.asyncio import AsyncConnection
@@ -101,6 +101,24 @@ class ScanLedger:
             return {}
         async with self._database.read() as connection:
             return await replacements.reloads(connection, claim, [f.digest for f in files])
+
+    async def failed_keys(self, claim: ScanClaim, *, after: str | None, limit: int) -> list[str]:
+        """Keys with a version that failed or went missing, in the order of their bytes, from behind ``after`` on."""
+        query = (
+            select(file.c.key.collate("C").label("key"))
+            .distinct()
+            .where(
+                file.c.ingestion_id == claim.ingestion_id,
+                file.c.generation == claim.generation,
+                file.c.state.in_([FileState.FAILED, FileState.MISSING]),
+            )
+            .order_by(text("key"))
+            .limit(limit)
+        )
+        if after is not None:
+            query = query.where(file.c.key.collate("C") > after)
+        async with self._database.read() as connection:
+            return list(await connection.scalars(query))
 
     async def record(self, claim: ScanClaim, page: Page) -> None:
         """Writes a page: its files, its full batches, and the events that tell of them.

@@ -8,9 +8,12 @@ from fastapi import APIRouter, Query, Request, Response
 from libs.common.ledger.states import FileState
 from services.api import pages
 from services.api.caller import Caller
-from services.api.docs import PageQuery, errors_for, listed
+from services.api.docs import OnceHeader, PageQuery, errors_for, listed
 from services.api.files.handlers import Files
-from services.api.files.schemas import Explanation, FileOut
+from services.api.files.schemas import Explanation, FileOut, ReloadIn
+from services.api.runs.requests import RunRequests
+from services.api.runs.routes import accepted
+from services.api.runs.schemas import RunAccepted
 
 StateQuery = Annotated[FileState | None, Query(description="Only files in this state.")]
 PrefixQuery = Annotated[str | None, Query(max_length=1024, description="Only keys that start with this.")]
@@ -26,7 +29,7 @@ KeyQuery = Annotated[
 ]
 
 
-def router(files: Files, caller: Caller) -> APIRouter:
+def router(files: Files, requests: RunRequests, caller: Caller) -> APIRouter:
     routes = APIRouter(prefix="/ingestions/{ingestion_id}/files", tags=["files"])
 
     @routes.get(
@@ -47,6 +50,19 @@ def router(files: Files, caller: Caller) -> APIRouter:
         shown, total = await files.page(caller, ingestion_id, page, state=state, prefix=prefix, run_id=run_id)
         pages.announce(response, request, page, total)
         return shown
+
+    @routes.post(
+        "/reload",
+        status_code=202,
+        response_model=RunAccepted,
+        summary="Load files again",
+        description="A run, in the lane of backfills, that reads these files as they are now. What is loaded of them "
+        "is replaced: the old rows go and the new ones come in one commit. That needs `_file_path` among the table's "
+        "`metadata_columns`. What failed, or was never seen, is loaded as by any run.",
+        responses=errors_for(400, 404, 409, 413, 422),
+    )
+    async def reload_files(ingestion_id: UUID, asked: ReloadIn, once: OnceHeader) -> Response:
+        return accepted(await requests.reload(caller, ingestion_id, asked.scope(), once), ingestion_id)
 
     @routes.get(
         "/explain",

@@ -2,12 +2,14 @@
 
 from datetime import datetime
 from enum import StrEnum
-from typing import Any
+from typing import Any, Literal
 from uuid import UUID
 
-from pydantic import BaseModel, ConfigDict, Field
+from pydantic import BaseModel, ConfigDict, Field, field_validator, model_validator
 
+from libs.common.contracts.scope import KEYS_MAX, Scope
 from libs.common.ledger.states import FileState
+from services.api.runs.schemas import Key, without_nul
 
 _EXAMPLE_FILE: dict[str, Any] = {
     "uri": "s3://landing/flights/2013-03.json",
@@ -50,6 +52,35 @@ class FileOut(BaseModel):
     error: str | None = Field(description="Why it was not loaded.")
     first_seen_at: datetime
     changed_at: datetime
+
+
+class ReloadIn(BaseModel):
+    """Which files are loaded again: one of the three."""
+
+    model_config = ConfigDict(extra="forbid", json_schema_extra={"example": {"keys": ["flights/2013-03.json"]}})
+
+    keys: tuple[Key, ...] | None = Field(
+        default=None, min_length=1, max_length=KEYS_MAX, description="These, below the bucket or as s3://bucket/key."
+    )
+    prefix: str | None = Field(
+        default=None, min_length=1, max_length=1024, description="Those that begin so, below the bucket or as s3://…"
+    )
+    failed: Literal[True] | None = Field(default=None, description="All that could not be loaded.")
+
+    @field_validator("prefix")
+    @classmethod
+    def _is_text(cls, prefix: str | None) -> str | None:
+        return None if prefix is None else without_nul(prefix)
+
+    @model_validator(mode="after")
+    def _is_one_of_them(self) -> "ReloadIn":
+        if sum(each is not None for each in (self.keys, self.prefix, self.failed)) != 1:
+            raise ValueError("give one of keys, prefix and failed")
+        return self
+
+    def scope(self) -> Scope:
+        """A reload minds no age."""
+        return Scope(keys=self.keys, prefix=self.prefix, failed=bool(self.failed), again=True, is_backfill=True)
 
 
 class Verdict(StrEnum):

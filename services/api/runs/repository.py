@@ -14,7 +14,8 @@ from libs.common.contracts.events import Problem, RunRequested, Totals
 from libs.common.contracts.scope import LANES, Lane, Scope
 from libs.common.contracts.topics import REQUESTS_OF
 from libs.common.errors import NotFound
-from libs.common.ledger.states import FileState
+from libs.common.ledger.model import digest_of
+from libs.common.ledger.states import LOADED_FILE_STATES, FileState
 from libs.common.ledger.tables import file
 from libs.common.lifecycle.run import FINAL, Run, RunStatus
 from libs.common.storage.control import ingestion, run, run_error
@@ -86,6 +87,20 @@ async def has_unloaded(connection: AsyncConnection, of: Row[Any]) -> bool:
         file.c.state.in_([FileState.FAILED, FileState.MISSING, FileState.DISCOVERED]),
     )
     return bool(await connection.scalar(select(left)))
+
+
+async def has_loaded(connection: AsyncConnection, of: Row[Any], bucket: str, scope: Scope) -> bool:
+    """Whether a file that the scope names is loaded. One that names only what failed names none."""
+    loaded = exists().where(
+        file.c.ingestion_id == of.id, file.c.generation == of.generation, file.c.state.in_(LOADED_FILE_STATES)
+    )
+    if scope.failed:
+        return False
+    if scope.keys is not None:
+        loaded = loaded.where(file.c.key_digest == func.any([digest_of(bucket, key) for key in scope.keys]))
+    if scope.prefix is not None:
+        loaded = loaded.where(file.c.key.startswith(scope.prefix, autoescape=True))
+    return bool(await connection.scalar(select(loaded)))
 
 
 def unknown(ingestion_id: UUID, run_id: UUID) -> NotFound:

@@ -10,7 +10,7 @@ from uuid import UUID
 from sqlalchemy import Row
 from sqlalchemy.ext.asyncio import AsyncConnection
 
-from libs.common.contracts.definition import Definition
+from libs.common.contracts.definition import FILE_PATH, Definition
 from libs.common.contracts.scope import ANY_AGE, Scope
 from libs.common.errors import Conflict
 from libs.common.failpoints import failpoint
@@ -123,6 +123,24 @@ class RunRequests:
         await refreshes.refuse_while_under_way(connection, ingestion_id)
         return wanted
 
+    async def reload(self, caller: Caller, ingestion_id: UUID, scope: Scope, once: Once | None) -> Answer:
+        """202 with a run, in the lane of backfills, that loads the files of the scope again.
+
+        Raises:
+            NotFound, Conflict, Invalid: as ``backfill``; Conflict ``file_column_missing`` if one of them is loaded, and
+                rows do not say which file they came from.
+        """
+        return await self._once(caller, once, lambda c: self._reload(c, caller, ingestion_id, scope))
+
+    async def _reload(self, connection: AsyncConnection, caller: Caller, ingestion_id: UUID, scope: Scope) -> Answer:
+        wanted = await self._ready(connection, caller, ingestion_id)
+        definition = Definition.model_validate(wanted.definition)
+        placed = placed_in(definition.source, scope)
+        says_the_file = FILE_PATH in definition.destination.metadata_columns
+        if not says_the_file and await repository.has_loaded(connection, wanted, definition.source.bucket, placed):
+            raise _file_column_missing(definition)
+        return await self._line_up(connection, caller, wanted, NewRun("manual", lane="backfill", scope=placed))
+
     async def _line_up(self, connection: AsyncConnection, caller: Caller, of: Row[Any], new: NewRun) -> Answer:
         """Stores a run that does something of its own, so that it cannot join one that waits."""
         active, queued = await repository.unfinished(connection, of.id, new.lane)
@@ -157,6 +175,16 @@ def _run_queued(ingestion_id: UUID, run_id: UUID, why: str) -> Conflict:
         f"run {run_id} {why}, and one run waits at most",
         code="run_queued",
         hint=f"try again when it has begun, or POST /api/v1/ingestions/{ingestion_id}/runs/{run_id}/cancel",
+    )
+
+
+def _file_column_missing(definition: Definition) -> Conflict:
+    return Conflict(
+        f"some of these files are loaded, and the rows of {definition.destination.identifier} do not say which file "
+        "they came from, so they cannot be replaced",
+        code="file_column_missing",
+        hint=f"add {FILE_PATH} to destination.metadata_columns; what was loaded before needs a POST …/refresh/full. "
+        'Files that failed can be loaded again without it: {"failed": true}',
     )
 
 

@@ -31,7 +31,7 @@ def router(runs: Runs, requests: RunRequests, live: LiveRuns, caller: Caller) ->
     )
     async def request_run(ingestion_id: UUID, once: OnceHeader, asked: RunIn | None = None) -> Response:
         plan_id = None if asked is None else asked.plan_id
-        return _accepted(await requests.request(caller, ingestion_id, once, plan_id=plan_id), ingestion_id)
+        return accepted(await requests.request(caller, ingestion_id, once, plan_id=plan_id), ingestion_id)
 
     @routes.post(
         "/backfill",
@@ -45,7 +45,7 @@ def router(runs: Runs, requests: RunRequests, live: LiveRuns, caller: Caller) ->
         responses=errors_for(400, 404, 409, 413, 422),
     )
     async def request_backfill(ingestion_id: UUID, asked: BackfillIn, once: OnceHeader) -> Response:
-        return _accepted(await requests.backfill(caller, ingestion_id, asked.scope(), once), ingestion_id)
+        return accepted(await requests.backfill(caller, ingestion_id, asked.scope(), once), ingestion_id)
 
     @routes.get(
         "/runs",
@@ -98,7 +98,7 @@ def router(runs: Runs, requests: RunRequests, live: LiveRuns, caller: Caller) ->
         responses=errors_for(404, 409, 413, 422),
     )
     async def retry_run(ingestion_id: UUID, run_id: UUID, once: OnceHeader) -> Response:
-        return _accepted(await requests.retry(caller, ingestion_id, run_id, once), ingestion_id)
+        return accepted(await requests.retry(caller, ingestion_id, run_id, once), ingestion_id)
 
     @routes.post(
         "/runs/{run_id}/cancel",
@@ -116,5 +116,6 @@ def router(runs: Runs, requests: RunRequests, live: LiveRuns, caller: Caller) ->
     return routes
 
 
-def _accepted(answer: Answer, ingestion_id: UUID) -> Response:
+def accepted(answer: Answer, ingestion_id: UUID) -> Response:
+    """The answer to a request for a run, with the address at which to follow it."""
     return answer.response({"Location": f"/api/v1/ingestions/{ingestion_id}/runs/{answer.body['run_id']}"})

@@ -21,8 +21,12 @@ class BatchPlanner:
     A key is in the open batch once: when a listing names it again, the later version takes the earlier one's place.
     """
 
-    def __init__(self, limits: Limits, new_id: Callable[[], BatchId] = new_batch_id) -> None:
+    def __init__(
+        self, limits: Limits, new_id: Callable[[], BatchId] = new_batch_id, *, replaces_rows: bool = False
+    ) -> None:
+        """``replaces_rows``: its batches take the place of what is loaded of their files (``PlannedBatch``)."""
         self._limits = limits
+        self._replaces_rows = replaces_rows
         self._new_id = new_id
         self._open: dict[bytes, FileVersion] = {}
         self._open_bytes = 0
@@ -47,6 +51,6 @@ class BatchPlanner:
         return (self._close(),) if self._open else ()
 
     def _close(self) -> PlannedBatch:
-        batch = PlannedBatch(self._new_id(), tuple(self._open.values()))
+        batch = PlannedBatch(self._new_id(), tuple(self._open.values()), self._replaces_rows)
         self._open, self._open_bytes = {}, 0
         return batch

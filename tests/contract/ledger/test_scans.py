@@ -216,6 +216,41 @@ async def test_generations_and_ingestions_know_nothing_of_each_other(world: Worl
         await world.scanner().record(claim, Page(taken=versions("a")))
 
 
+async def test_keys_that_failed_are_told_in_pages(world: World) -> None:
+    """Each once, in the order of their bytes, and none of another ingestion."""
+    mine, other = [await claimed(world, new_order()) for _ in range(2)]
+    refused = tuple(Refusal(f, ODD) for f in versions("b", "a", "ä", "Z"))
+    await world.scanner().record(mine, Page(taken=versions("fine"), refused=refused))
+    await world.scanner().record(other, Page(refused=(Refusal(version("c"), ODD),)))
+    first = await world.scanner().failed_keys(mine, after=None, limit=3)
+    rest = await world.scanner().failed_keys(mine, after=first[-1], limit=3)
+    assert (["Z", "a", "b"], ["ä"]) == (first, rest)
+
+
+async def test_what_a_run_has_taken_is_counted(world: World) -> None:
+    """In batches or set aside; not what waits for a batch, and not what other runs took."""
+    order = new_order()
+    claim = await claimed(world, order)
+    a, b, c = versions("a", "b", "c")
+    await world.scanner().record(claim, Page(taken=(a, b), refused=(Refusal(c, ODD),), batches=(batch_of(a),)))
+    assert (2, 20) == await world.scanner().taken(claim)
+    assert (0, 0) == await world.scanner().taken(await claimed(world, new_order()))
+
+
+async def test_what_another_run_has_found_and_lists_on_is_held(world: World) -> None:
+    """It is about to be in one of its batches. Once that run has listed everything, it is free."""
+    order = new_order()
+    first, second = await claimed(world, order), await claimed(world, order.next_run())
+    a = version("a")
+    await world.scanner().record(first, Page(taken=(a,)))
+    [seen] = (await world.scanner().known(second, (a,)))[a.digest]
+    [own] = (await world.scanner().known(first, (a,)))[a.digest]
+    assert (True, False) == (seen.held, own.held)
+    await world.scanner().break_off(first, GONE)
+    [later] = (await world.scanner().known(second, (a,)))[a.digest]
+    assert not later.held
+
+
 async def test_a_large_page_is_one_transaction(world: World) -> None:
     """More rows than one statement takes."""
     order = new_order()

@@ -28,7 +28,7 @@ from libs.common.contracts.events import (
 from libs.common.contracts.scope import Scope
 from libs.common.ids import BatchId, IngestionId, RunId, new_ingestion_id, new_run_id
 from libs.common.ledger.batches import BatchLedger
-from libs.common.ledger.model import BurnVerdict, FileVersion, PublishedBatch
+from libs.common.ledger.model import BatchClaim, BurnVerdict, FileVersion, PublishedBatch
 from libs.common.ledger.scans import ScanLedger
 from libs.common.ledger.states import BatchState
 from libs.common.ledger.tables import batch, file
@@ -221,6 +221,18 @@ class Harness:
                 assert (row.file_count, row.size_bytes) == (len(files), sum(f.size_bytes for f in files))
                 found.append(sorted(f.key for f in files))
         return sorted(found)
+
+    async def replacing(self, run_id: RunId) -> dict[tuple[str, ...], bool]:
+        """The keys in each batch of a run, and whether it replaces rows."""
+        ledger = BatchLedger(self.database, self._outbox, owner="looker", lease=LONG)
+        query = select(batch.c.id, batch.c.replaces_rows).where(batch.c.run_id == run_id)
+        async with self.database.read() as connection:
+            rows = (await connection.execute(query)).all()
+        found = {}
+        for row in rows:
+            claim = BatchClaim(row.id, run_id, self.ingestion_id, 1, 0, 1, row.replaces_rows)
+            found[tuple(f.key for f in await ledger.files(claim))] = row.replaces_rows
+        return found
 
     async def load(self, run_id: RunId) -> None:
         """What executors do with the run's batches."""

@@ -10,6 +10,8 @@ from libs.common import failpoints
 from libs.common.contracts.scope import ANY_AGE, Scope
 from libs.common.contracts.topics import BACKFILL_BATCHES, FILE_BATCHES
 from libs.common.failpoints import FailpointReached
+from libs.common.ledger.model import BurnVerdict, Fate, digest_of
+from libs.common.ledger.states import FileState
 from libs.common.storage.control import outbox
 from tests.integration.scanner.harness import BUCKET, Harness, PausingObjects, assert_each_once, names
 
@@ -23,6 +25,10 @@ async def scanned(harness: Harness, scope: Scope) -> list[list[str]]:
     run_id = await harness.new_run(scope=scope)
     await harness.scan(run_id)
     return await harness.batches(run_id)
+
+
+def refuse(_: int) -> None:
+    raise AssertionError("nobody needs a listing")
 
 
 async def topics(harness: Harness) -> set[str]:
@@ -61,9 +67,6 @@ async def test_windows_may_overlap(harness: Harness) -> None:
 async def test_a_manifest_is_looked_up_and_nothing_is_listed(harness: Harness) -> None:
     """Keys that are gone, or that the definition does not want, are counted in a warning."""
     harness.put(*names(5), "in/a.csv")
-
-    def refuse(_: int) -> None:
-        raise AssertionError("nobody needs a listing")
 
     harness.objects.on_page = refuse
     run_id = await harness.new_run(scope=Scope(keys=("in/03.json", "in/01.json", "in/gone.json", "in/a.csv")))
@@ -160,3 +163,55 @@ async def test_a_plan_survives_the_scanner_that_applied_it(harness: Harness) -> 
     await harness.scan(run_id)
     assert_each_once(names(5), await harness.batches(run_id))
     assert [] == await harness.problems(run_id)
+
+
+RELOAD = Scope(again=True, is_backfill=True)
+
+
+async def test_a_reload_plans_batches_that_replace_rows(harness: Harness) -> None:
+    """Loaded files and new ones never share a batch: only the former take something out of the table."""
+    harness.put(*names(4))
+    await harness.load(await harness.scanned_run())
+    harness.put("in/01.json", body=b"{}\n{}\n")
+    harness.put("in/new.json")
+    run_id = await harness.new_run(scope=RELOAD)
+    await harness.scan(run_id)
+    assert {("in/00.json", "in/01.json", "in/02.json"): True, ("in/03.json",): True, ("in/new.json",): False} == (
+        await harness.replacing(run_id)
+    )
+    assert 5 == (await harness.totals(run_id)).files_discovered
+    other = await harness.new_run(scope=RELOAD)
+    await harness.scan(other)
+    assert ({}, 5) == (await harness.replacing(other), (await harness.totals(other)).files_skipped)
+    await harness.load(run_id)
+    assert "success" == await harness.outcome(run_id)
+    assert "committed" == (await harness.states())["in/00.json"]
+    assert {"superseded", "committed"} == set((await harness.states())["in/01.json"].split(", "))
+
+
+async def test_a_scanner_that_takes_a_reload_over_plans_nothing_twice(harness: Harness) -> None:
+    harness.put(*names(8))
+    await harness.load(await harness.scanned_run())
+    run_id = await harness.new_run(scope=RELOAD)
+    failpoints.arm("scan.after_page:1:raise")
+    with pytest.raises(FailpointReached):
+        await harness.scan(run_id)
+    await harness.scan(run_id)
+    planned = await harness.replacing(run_id)
+    assert_each_once(names(8), list(planned))
+    assert all(planned.values())
+    assert 8 == (await harness.totals(run_id)).files_discovered
+
+
+async def test_a_reload_of_what_failed_lists_nothing(harness: Harness) -> None:
+    """The ledger knows the keys; they are looked up as they are now."""
+    harness.put(*names(3))
+    first = await harness.scanned_run()
+    failed = {digest_of(BUCKET, key): Fate(FileState.FAILED) for key in ("in/00.json", "in/02.json")}
+    [good] = [digest_of(BUCKET, "in/01.json")]
+    await harness.burn(first, BurnVerdict({**failed, good: Fate(FileState.DISCOVERED)}))
+    harness.objects.delete(BUCKET, "in/02.json")
+    harness.objects.on_page = refuse
+    run_id = await harness.new_run(scope=Scope(again=True, failed=True, is_backfill=True))
+    await harness.scan(run_id)
+    assert {("in/00.json",): False} == await harness.replacing(run_id)

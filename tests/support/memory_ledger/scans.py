@@ -66,6 +66,17 @@ class MemoryScanLedger:
         async with self._tables.transaction():
             return replacements.reloads(self._tables, claim, files)
 
+    async def failed_keys(self, claim: ScanClaim, *, after: str | None, limit: int) -> list[str]:
+        async with self._tables.transaction():
+            keys = {
+                row.version.key.encode()
+                for (ingestion_id, generation, _, _), row in self._tables.files.items()
+                if (ingestion_id, generation) == (claim.ingestion_id, claim.generation)
+                and row.state in (FileState.FAILED, FileState.MISSING)
+            }
+        behind = sorted(key for key in keys if after is None or key > after.encode())
+        return [key.decode() for key in behind[:limit]]
+
     async def record(self, claim: ScanClaim, page: Page) -> None:
         async with self._tables.transaction():
             self._extend(claim)

@@ -57,6 +57,7 @@ def test_it_is_openapi_3_1_with_the_paths_of_the_contract(described: dict[str, A
         f"GET {one}/rebuilds/{{rebuild_id}}",
         f"GET {one}/files",
         f"GET {one}/files/explain",
+        f"POST {one}/files/reload",
         f"GET {one}/runs",
         f"GET {one}/runs/{{run_id}}",
         f"GET {one}/runs/{{run_id}}/events",

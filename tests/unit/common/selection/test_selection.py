@@ -2,10 +2,10 @@
 
 import pytest
 
-from libs.common.ledger.model import KnownVersion
+from libs.common.ledger.model import KnownVersion, Reload
 from libs.common.ledger.states import FileState
 from libs.common.selection.names import unreadable
-from libs.common.selection.select import Selection, select
+from libs.common.selection.select import Again, Selection, select
 from tests.unit.common.selection.listings import ANOTHER_RUN, EARLIER_RUN, THIS_RUN, known, listed
 
 A = listed()
@@ -86,6 +86,55 @@ def test_the_ledger_decides_what_is_new(versions: list[KnownVersion], expected: 
 def test_a_retry_reads_what_failed_and_nothing_else(versions: list[KnownVersion], expected: Selection) -> None:
     """Of one run."""
     assert expected == select([A], {A.digest: versions}, THIS_RUN, retry_of=EARLIER_RUN)
+
+
+RELOADED = Selection(reloaded=(A,))
+
+
+@pytest.mark.parametrize(
+    ("versions", "reload", "expected"),
+    [
+        # what is loaded takes its own place, in whatever version it is there now
+        ([known(FileState.COMMITTED)], None, RELOADED),
+        ([known(FileState.COMMITTED, "v0")], None, RELOADED),
+        ([known(FileState.BASELINE)], None, RELOADED),
+        ([known(FileState.FAILED), known(FileState.COMMITTED, "v0")], None, RELOADED),
+        # once at a time, and once in a run
+        ([known(FileState.COMMITTED)], Reload(ANOTHER_RUN, FileState.BATCHED), SKIPPED),
+        ([known(FileState.COMMITTED)], Reload(THIS_RUN, FileState.BATCHED), NOTHING),
+        ([known(FileState.COMMITTED, run=THIS_RUN)], Reload(THIS_RUN, FileState.COMMITTED), NOTHING),
+        ([known(FileState.COMMITTED)], Reload(THIS_RUN, FileState.FAILED), NOTHING),
+        # what is not loaded is loaded as by any run, also if it failed; but not twice in this one
+        ([], None, TAKEN),
+        ([known(FileState.FAILED)], None, TAKEN),
+        ([known(FileState.FAILED, run=THIS_RUN)], None, NOTHING),
+        ([known(FileState.MISSING)], None, TAKEN),
+        ([known(FileState.BATCHED)], None, SKIPPED),
+        ([known(FileState.DISCOVERED, held=True)], None, SKIPPED),
+    ],
+)
+def test_a_reload_reads_again_what_is_loaded(
+    versions: list[KnownVersion], reload: Reload | None, expected: Selection
+) -> None:
+    again = Again({A.digest: reload} if reload is not None else {})
+    assert expected == select([A], {A.digest: versions}, THIS_RUN, again=again)
+
+
+@pytest.mark.parametrize(
+    ("versions", "expected"),
+    [
+        ([known(FileState.FAILED)], TAKEN),
+        ([known(FileState.FAILED, "v0")], TAKEN),
+        ([known(FileState.MISSING)], TAKEN),
+        ([known(FileState.FAILED, "v0"), known(FileState.DISCOVERED, run=THIS_RUN)], RESUMED),
+        ([known(FileState.FAILED, "v0"), known(FileState.COMMITTED)], NOTHING),
+        ([known(FileState.FAILED, "v0"), known(FileState.DISCOVERED)], NOTHING),
+        ([known(FileState.COMMITTED)], NOTHING),
+        ([], NOTHING),
+    ],
+)
+def test_a_reload_of_what_failed_reads_nothing_else(versions: list[KnownVersion], expected: Selection) -> None:
+    assert expected == select([A], {A.digest: versions}, THIS_RUN, again=Again({}, failed_only=True))
 
 
 def test_a_key_that_a_page_names_twice_is_taken_once() -> None:
