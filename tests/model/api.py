@@ -19,6 +19,7 @@ from libs.common.contracts.events import (
     TableRefreshFailed,
     Totals,
 )
+from libs.common.contracts.scope import ANY_AGE, EVERYTHING, Scope
 from libs.common.failpoints import failpoint
 from libs.common.ids import IngestionId, RefreshId, RunId, TenantId, new_ingestion_id, new_refresh_id, new_run_id
 from libs.common.lifecycle.run import FINAL, Run, advance
@@ -55,8 +56,15 @@ class Api:
 
     @property
     def is_run_active(self) -> bool:
-        """The queued one is not."""
-        return any(run.status not in FINAL for id_, run in self.runs.items() if id_ != self.queued)
+        """The queued one is not, and backfills have a lane of their own."""
+        return any(id_ != self.queued and not self.orders[id_].scope.is_backfill for id_ in self._unfinished())
+
+    @property
+    def is_backfill_active(self) -> bool:
+        return any(self.orders[id_].scope.is_backfill for id_ in self._unfinished())
+
+    def _unfinished(self) -> list[RunId]:
+        return [id_ for id_, run in self.runs.items() if run.status not in FINAL]
 
     @property
     def is_refreshing(self) -> bool:
@@ -70,6 +78,15 @@ class Api:
         failpoint("api.before_tx")
         async with self._ledger.transaction():
             self._store_run()
+        failpoint("api.after_tx")
+
+    async def request_backfill(self) -> None:
+        """As ``request_run``, beside the runs of what is new; refused while another backfill is not over."""
+        if self.is_refreshing or self.is_backfill_active:
+            return
+        failpoint("api.before_tx")
+        async with self._ledger.transaction():
+            self._dispatch(self._new_run("backfill", ANY_AGE))
         failpoint("api.after_tx")
 
     def undoable(self) -> RefreshId | None:
@@ -175,13 +192,18 @@ class Api:
             self._dispatch_queued()
 
     def _store_run(self, trigger: str = "manual") -> None:
-        run_id, is_first = new_run_id(), not self.is_run_active
-        self.orders[run_id] = self._order(run_id, self.generation, trigger)
-        self.runs[run_id] = Run()
+        is_first = not self.is_run_active
+        run_id = self._new_run(trigger, EVERYTHING)
         if is_first:
             self._dispatch(run_id)
         else:
             self.queued = run_id
+
+    def _new_run(self, trigger: str, scope: Scope) -> RunId:
+        run_id = new_run_id()
+        self.orders[run_id] = replace(self._order(run_id, self.generation, trigger), scope=scope)
+        self.runs[run_id] = Run()
+        return run_id
 
     def _dispatch_queued(self) -> None:
         if self.queued is not None and not self.is_run_active:

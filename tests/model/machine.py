@@ -123,6 +123,12 @@ class Autoloader(RuleBasedStateMachine):
         self.world.request_run()
         self.world.relay()
 
+    @rule()
+    def ask_for_a_backfill(self) -> None:
+        """It may find the very files that a run of what is new finds at the same time."""
+        self.world.request_backfill()
+        self.world.relay()
+
     @precondition(lambda self: self.world.unfinished_runs())
     @rule(which=SOMEBODY)
     def cancel_a_run(self, which: int) -> None:

@@ -133,6 +133,10 @@ class World:
         """See ``Api``, which may die in it."""
         self._play(self.api.request_run())
 
+    def request_backfill(self) -> None:
+        """See ``Api``, which may die in it."""
+        self._play(self.api.request_backfill())
+
     def request_refresh(self, mode: RefreshMode) -> None:
         """See ``Api``, which may die in it."""
         self._play(self.api.request_refresh(mode))
