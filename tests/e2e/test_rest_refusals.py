@@ -30,6 +30,7 @@ _BODIES = {
     ("POST", "rebuild-ledger"): _CONFIRMED,
     ("POST", "backfill"): {"prefix": "x/"},
     ("POST", "plan"): {"kind": "run"},
+    ("POST", "reload"): {"failed": True},
 }
 
 
