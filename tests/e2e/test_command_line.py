@@ -72,6 +72,7 @@ class TestCommandLine:
         Success criteria:
         - a watched run ends with its verdict as exit code: 1 with a broken file among three, 0 after it was mended
         - files and explain tell of the broken one, with the line
+        - a plan and a backfill find nothing left; a reload says what it needs
         - a paused ingestion is refused in one line with the remedy, exit code 2
         - a dry run of a refresh changes nothing
         """
@@ -101,6 +102,14 @@ class TestCommandLine:
         assert "success: 1 files" in (await autoloader("retry", name, run["id"], "--watch")).out
         assert "loaded:" in (await autoloader("explain", name, "data/bad.json")).out
         await verify_table_data(spark_session, table, expected_count=2 * RECORDS + 1)
+
+        planned = await autoloader("plan", name)
+        assert "0 files of 0 bytes" in planned.out
+        assert "nothing would be loaded" in planned.out
+        assert "success: 0 files" in (await autoloader("backfill", name, "--prefix", "data/", "--watch")).out
+        unchanged = await autoloader("reload", name, "data/bad.json", code=2)
+        assert "_file_path" in unchanged.err
+        assert unchanged.err.count("\n") == 1
 
         await autoloader("ingestion", "pause", name)
         refused = await autoloader("run", name, code=2)
