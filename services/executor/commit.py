@@ -247,6 +247,11 @@ class CommitProtocol:
                     rows_by_file,
                     _properties(claim, files),
                 )
+                # The copy may stand on top of the batch's own publish: by an executor that woke up, or by a call of
+                # ours that was given up and arrived all the same. So the table is asked now; what comes later makes
+                # the copy's parent an old one.
+                if (found := await table.published(claim.wap_id)) is not None:
+                    break
                 # Crash here: the copy is invisible. So it stays: the guard below comes after it, and whoever takes the
                 # batch over ends it with a commit of its own, after which no copy from before can be published.
                 if copy is not None and await self._agreed(claim, order, table) == copy.parent_id:

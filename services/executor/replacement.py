@@ -2,7 +2,7 @@
 
 Iceberg publishes such a snapshot only onto the very one that it was staged on, so there is nothing to merge: whoever
 commits in between, with another copy of the same batch, a burn, or data of their own, sends us back to stage again.
-docs/adr/0012 has the proofs.
+docs/adr/0013 has the proofs.
 """
 
 from collections.abc import Mapping, Sequence

@@ -14,8 +14,8 @@ class ExecutorSettings(CommonSettings):
     backfill_batches_at_once: int = Field(
         default=1,
         ge=1,
-        description="Batches of backfills that one executor writes at the same time, beside the others: what is fresh "
-        "never waits behind them.",
+        description="Batches of backfills that one executor writes at the same time, beside the others and one that "
+        "its sweeper takes up: what is fresh never waits behind them.",
     )
     attempts_max: int = Field(
         default=4, ge=1, description="Attempts at a batch in a row before its files are left to the next run."

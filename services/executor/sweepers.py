@@ -3,6 +3,7 @@
 from datetime import timedelta
 from uuid import UUID
 
+from libs.common.contracts.scope import Lane
 from libs.common.ids import BatchId, RefreshId
 from libs.common.ledger.batches import BatchLedger
 from libs.common.ledger.cluster_checks import ClusterChecks
@@ -18,11 +19,14 @@ _AT_ONCE = 2
 """Of everything but batches: rarer, and each has Spark's attention for longer."""
 
 
-def batch_sweeper(ledger: BatchLedger, batches: Batches, *, interval: timedelta, at_once: int) -> Sweeper[BatchId]:
+def batch_sweeper(
+    ledger: BatchLedger, batches: Batches, lane: Lane, *, interval: timedelta, at_once: int
+) -> Sweeper[BatchId]:
+    """Of one lane. A long backfill always has batches that wait: their sweeper must not take up the others' time."""
     return Sweeper(
-        lambda limit: ledger.claimable(planned_before=interval, limit=limit),
+        lambda limit: ledger.claimable(planned_before=interval, limit=limit, lane=lane),
         batches.work_on,
-        kind="batch",
+        kind=f"{lane} batch",
         interval=interval,
         at_once=at_once,
         aside=batches.aside,

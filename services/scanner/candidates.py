@@ -63,15 +63,21 @@ class Candidates:
     async def _planned(
         self, claim: ScanClaim, order: RunDefinition, plan_id: UUID
     ) -> AsyncIterator[Sequence[FileVersion]]:
-        """All or nothing: every file of the plan is looked at before the first is given out."""
+        """All or nothing: every file of the plan is looked at before the first is given out. A scanner that takes over
+        from one that has begun goes on: what changed since is told file by file, as in any run."""
         changed: list[str] = []
         files = 0
+        has_begun = False
+        if not await self._plans.is_there(plan_id):
+            raise Permanent("the plan is forgotten", code="plan_outdated", hint="make a new one")
         async for page in self._plans.pages(plan_id):
             files += len(page)
             keys = [f.key for f in page]
             now = await self._objects.versions(order.definition.source.bucket, keys, order.credentials)
-            changed += changes(page, now, await self._ledger.known(claim, page), claim.run_id)
-        if changed:
+            known = await self._ledger.known(claim, page)
+            has_begun = has_begun or any(v.run_id == claim.run_id for each in known.values() for v in each)
+            changed += changes(page, now, known, claim.run_id)
+        if changed and not has_begun:
             raise Permanent(
                 told(changed, files), code="plan_outdated", hint="make a new plan, and look at what it says now"
             )

@@ -177,7 +177,7 @@ class Scans:
 def _warnings(order: RunDefinition, seen: _Seen) -> tuple[str, ...]:
     """What a user who sees fewer files than expected wants to know."""
     source, scope = order.definition.source, order.scope
-    if scope.keys is not None:
+    if scope.keys is not None and scope.plan_id is None:
         missing = len(scope.keys) - seen.named
         return (f"{missing:,} of the {len(scope.keys):,} keys are not there, or are not the source's",) * bool(missing)
     if seen.objects == 0 and scope.prefix is not None:

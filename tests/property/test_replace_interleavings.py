@@ -4,6 +4,7 @@ file has the rows of one version in the table, the one that the ledger calls com
 import asyncio
 import json
 from collections import Counter
+from collections.abc import Mapping
 
 import pytest
 from hypothesis import HealthCheck, Phase, find, given, settings
@@ -18,6 +19,10 @@ from tests.support.memory_warehouse import file_of
 
 OLD = {"a": lines(0, 1), "b": lines(2), "c": lines(3)}
 NEW = {"a": lines(0, 10, 11), "b": lines(2)}
+"""One of them grows: a copy on top of the batch's own publish has more rows than it should find."""
+
+SAME = {"a": OLD["a"], "b": OLD["b"]}
+"""None of them does: nothing in the rows tells that the batch is there already."""
 
 
 class DeleteThenAppendTable(MemoryTable):
@@ -36,18 +41,20 @@ class DeleteThenAppendTable(MemoryTable):
 
 
 class ReloadStory(Story):
-    """Three files are loaded. A run loads two of them again, one in a new version, and a new file beside them."""
+    """Three files are loaded. A run loads two of them again, and a new file beside them."""
+
+    new: Mapping[str, bytes] = NEW
 
     async def plan(self) -> None:
         self.world.ask_for("_file_path")
         await self.world.attempt(await self.world.claim(await self.world.plan(**OLD)))
-        await self.world.reload(beside={"d": lines(4)}, **NEW)
+        await self.world.reload(beside={"d": lines(4)}, **self.new)
 
     def check(self) -> None:
         world = self.world
         bodies = {
             (f"data/{name}.json", world.objects.put(BUCKET, f"probe/{name}", body).version_tag): body
-            for name, body in [*OLD.items(), *NEW.items(), ("d", lines(4))]
+            for name, body in [*OLD.items(), *self.new.items(), ("d", lines(4))]
         }
         committed = [row.version for row in world.ledger.files.values() if row.state is FileState.COMMITTED]
         rows = [line for f in committed for line in bodies[f.key, f.version_tag].splitlines()]
@@ -62,9 +69,17 @@ class ReloadStory(Story):
         assert FileState.BATCHED not in {row.state for row in world.ledger.replacements.values()}
 
 
-def told(steps: list[tuple[str, int, int]], table_type: type[MemoryTable] = MemoryTable) -> ReloadStory:
+class SameVersionStory(ReloadStory):
+    new = SAME
+
+
+def told(
+    steps: list[tuple[str, int, int]],
+    table_type: type[MemoryTable] = MemoryTable,
+    story_type: type[ReloadStory] = ReloadStory,
+) -> ReloadStory:
     async def tell() -> ReloadStory:
-        story = ReloadStory(table_type)
+        story = story_type(table_type)
         await story.tell(steps)
         return story
 
@@ -78,6 +93,13 @@ def test_in_whatever_order_executors_go_on_each_file_has_the_rows_of_one_version
 ) -> None:
     """Deaths, zombies, lost answers, burns that race with publishes, foreign commits in between."""
     told(steps).check()
+
+
+@given(STEPS)
+@settings(max_examples=300)
+def test_a_reload_of_the_same_version_is_in_the_table_once(steps: list[tuple[str, int, int]]) -> None:
+    """The rows are the same before and after: only the batch's name tells."""
+    told(steps, story_type=SameVersionStory).check()
 
 
 def test_the_property_finds_a_publish_that_does_not_compare() -> None:

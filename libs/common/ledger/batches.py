@@ -14,6 +14,7 @@ from sqlalchemy import and_, bindparam, func, or_, select, update
 from sqlalchemy.ext.asyncio import AsyncConnection
 
 from libs.common.contracts.events import FileBatchCommitted, FileBatchFailed, Problem, Totals
+from libs.common.contracts.scope import Lane
 from libs.common.errors import Fenced
 from libs.common.ids import BatchId, IngestionId, RunId, new_batch_id
 from libs.common.ledger import replacements
@@ -92,14 +93,14 @@ class BatchLedger:
             replaces_rows=found.replaces_rows,
         )
 
-    async def claimable(self, *, planned_before: timedelta, limit: int) -> list[BatchId]:
-        """Batches that nobody works on: their lease ended, or no executor came within ``planned_before``. Those of
-        backfills are the last."""
+    async def claimable(self, *, planned_before: timedelta, limit: int, lane: Lane = "fresh") -> list[BatchId]:
+        """Batches of a lane that nobody works on: their lease ended, or no executor came within ``planned_before``."""
         async with self._database.read() as connection:
             rows = await connection.execute(
                 select(batch.c.id)
                 .where(
                     _UNFINISHED,
+                    batch.c.lane == lane,
                     or_(
                         batch.c.lease_until < func.clock_timestamp(),
                         and_(
@@ -108,7 +109,7 @@ class BatchLedger:
                         ),
                     ),
                 )
-                .order_by(batch.c.lane == "backfill", batch.c.created_at)
+                .order_by(batch.c.created_at)
                 .limit(limit)
             )
             return [BatchId(row.id) for row in rows]

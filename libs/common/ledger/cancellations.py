@@ -15,7 +15,7 @@ from sqlalchemy import Row, func, select, update
 from sqlalchemy.ext.asyncio import AsyncConnection
 
 from libs.common.contracts.events import FileBatchFailed, FileBatchPlanned, Problem, RunFact, ScanFailed, Totals
-from libs.common.contracts.topics import FILE_BATCHES
+from libs.common.contracts.topics import BATCHES_OF
 from libs.common.ids import IngestionId, RunId
 from libs.common.ledger.model import BurnVerdict, Fate, FileVersion
 from libs.common.ledger.replacements import let_go
@@ -110,7 +110,7 @@ async def _let_burn(connection: AsyncConnection, outbox: Outbox, rows: Sequence[
             file_count=row.file_count,
             size_bytes=row.size_bytes,
         )
-        await outbox.enqueue(connection, FILE_BATCHES, woken)
+        await outbox.enqueue(connection, BATCHES_OF[row.lane], woken)
 
 
 async def _burn(connection: AsyncConnection, batch_ids: Sequence[UUID]) -> None:

@@ -12,7 +12,7 @@ from collections.abc import Mapping, Sequence
 from typing import Any
 from uuid import UUID
 
-from sqlalchemy import ColumnElement, Table, and_, bindparam, func, or_, select, tuple_, update
+from sqlalchemy import ColumnElement, Table, and_, bindparam, exists, func, or_, select, update
 from sqlalchemy.dialects.postgresql import insert
 from sqlalchemy.exc import IntegrityError
 from sqlalchemy.ext.asyncio import AsyncConnection
@@ -112,13 +112,17 @@ async def commit(connection: AsyncConnection, claim: BatchClaim) -> None:
             .returning(replacement)
         )
     ).all()
-    versions = [(r.key_digest, r.version_tag) for r in arrived]
     await connection.execute(
         update(file)
         .where(
             _of(claim, file, [r.key_digest for r in arrived]),
             file.c.state.in_(LOADED_FILE_STATES),
-            tuple_(file.c.key_digest, file.c.version_tag).not_in(versions),
+            # Not the version that arrives, which may be the one that is there.
+            exists().where(
+                replacement.c.batch_id == claim.id,
+                replacement.c.key_digest == file.c.key_digest,
+                replacement.c.version_tag != file.c.version_tag,
+            ),
         )
         .values(state=FileState.SUPERSEDED, updated_at=func.now())
     )

@@ -4,7 +4,7 @@ from collections.abc import Sequence
 from datetime import timedelta
 from typing import Any
 
-from sqlalchemy import ColumnElement, and_, func, or_, select, text, union_all, update
+from sqlalchemy import ColumnElement, and_, exists, func, or_, select, text, union_all, update
 from sqlalchemy.dialects.postgresql import insert
 from sqlalchemy.exc import IntegrityError
 from sqlalchemy.ext.asyncio import AsyncConnection
@@ -103,14 +103,18 @@ class ScanLedger:
             return await replacements.reloads(connection, claim, [f.digest for f in files])
 
     async def failed_keys(self, claim: ScanClaim, *, after: str | None, limit: int) -> list[str]:
-        """Keys with a version that failed or went missing, in the order of their bytes, from behind ``after`` on."""
+        """Keys with a version that failed or went missing, or that this very run has found and not batched yet, in the
+        order of their bytes, from behind ``after`` on."""
         query = (
             select(file.c.key.collate("C").label("key"))
             .distinct()
             .where(
                 file.c.ingestion_id == claim.ingestion_id,
                 file.c.generation == claim.generation,
-                file.c.state.in_([FileState.FAILED, FileState.MISSING]),
+                or_(
+                    file.c.state.in_([FileState.FAILED, FileState.MISSING]),
+                    and_(file.c.state == FileState.DISCOVERED, file.c.run_id == claim.run_id),
+                ),
             )
             .order_by(text("key"))
             .limit(limit)
@@ -300,7 +304,7 @@ class ScanLedger:
                     "error_message": statement.excluded.error_message,
                     "updated_at": func.now(),
                 },
-                where=file.c.state.not_in(_NOT_OURS_TO_TAKE),
+                where=and_(file.c.state.not_in(_NOT_OURS_TO_TAKE), ~_is_held(claim)),
             )
             try:
                 written = (await connection.execute(statement)).rowcount
@@ -313,6 +317,15 @@ class ScanLedger:
 def _is_live(generation: ColumnElement[int]) -> ColumnElement[bool]:
     """Of a query that has ``ledger.ingestion`` joined; its row is made by the first claim."""
     return generation >= func.coalesce(ingestion.c.generation, 0)
+
+
+def _is_held(claim: ScanClaim) -> ColumnElement[bool]:
+    """Whether the file waits for a batch of another run that still lists: it has counted it already."""
+    return and_(
+        file.c.state == FileState.DISCOVERED,
+        file.c.run_id != claim.run_id,
+        exists().where(scan.c.run_id == file.c.run_id, scan.c.state == ScanState.SCANNING),
+    )
 
 
 def _row(claim: ScanClaim, version: FileVersion) -> dict[str, Any]:

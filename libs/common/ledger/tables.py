@@ -68,6 +68,14 @@ file = Table(
         postgresql_where=text(f"state IN ({_live})"),
     ),
     Index("ix_file_batch_id", "batch_id"),
+    # What is not loaded is little, and asked for often: retries, reloads of what failed, takeovers.
+    Index(
+        "ix_file_not_loaded",
+        "ingestion_id",
+        "generation",
+        "run_id",
+        postgresql_where=text("state IN ('discovered', 'failed', 'missing')"),
+    ),
     schema=SCHEMA,
 )
 

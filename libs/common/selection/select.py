@@ -91,10 +91,9 @@ def _live(versions: Sequence[KnownVersion]) -> KnownVersion | None:
 
 def _has_failed(versions: Sequence[KnownVersion], run_id: RunId) -> bool:
     """And nothing else became of it since, except in an earlier attempt of this very run."""
-    live = _live(versions)
-    return any(v.state in (FileState.FAILED, FileState.MISSING) for v in versions) and (
-        live is None or live.run_id == run_id
-    )
+    if (live := _live(versions)) is not None:
+        return live.run_id == run_id
+    return any(v.state in (FileState.FAILED, FileState.MISSING) for v in versions)
 
 
 def _sort_loaded(f: FileVersion, reload: Reload | None, run_id: RunId, draft: _Draft) -> None:

@@ -64,6 +64,11 @@ class PlannedFiles:
     def __init__(self, database: Database) -> None:
         self._database = database
 
+    async def is_there(self, plan_id: UUID) -> bool:
+        """Whether it is not forgotten yet."""
+        async with self._database.read() as connection:
+            return await connection.scalar(select(plan.c.id).where(plan.c.id == plan_id)) is not None
+
     async def pages(self, plan_id: UUID) -> AsyncIterator[Sequence[FileVersion]]:
         """All files of a plan, ``PAGE`` at a time; nothing for a plan that is forgotten."""
         offset = 0

@@ -14,6 +14,7 @@ from libs.common.storage.control import refresh, run
 from libs.common.storage.plans import KEPT, plan, plan_file
 
 _ROWS_PER_INSERT = 5000
+_FORGOTTEN_AT_ONCE = 10
 
 
 async def insert(connection: AsyncConnection, values: dict[str, Any], files: Sequence[FileVersion]) -> None:
@@ -35,13 +36,15 @@ async def insert(connection: AsyncConnection, values: dict[str, Any], files: Seq
         await connection.execute(plan_file.insert(), rows)
 
 
-async def get(connection: AsyncConnection, ingestion_id: UUID, plan_id: UUID) -> Row[Any]:
-    """
+async def get(connection: AsyncConnection, ingestion_id: UUID, plan_id: UUID, *, is_applied: bool = False) -> Row[Any]:
+    """A plan. If it ``is_applied``, it stays until this transaction ends.
+
     Raises:
         NotFound: no such plan of this ingestion, or it is forgotten.
     """
-    found = await connection.execute(select(plan).where(plan.c.id == plan_id, plan.c.ingestion_id == ingestion_id))
-    row = found.one_or_none()
+    # Shared: a plan that is being applied is not forgotten in between.
+    query = select(plan).where(plan.c.id == plan_id, plan.c.ingestion_id == ingestion_id)
+    row = (await connection.execute(query.with_for_update(read=True) if is_applied else query)).one_or_none()
     if row is None:
         raise NotFound(
             f"no plan of ingestion {ingestion_id} has the id {plan_id}",
@@ -69,7 +72,15 @@ async def predicted_by(connection: AsyncConnection, plan_id: UUID) -> Any:
 
 
 async def forget_old(connection: AsyncConnection) -> None:
-    """Plans older than ``KEPT`` that no run has yet to read, and no refresh."""
+    """Plans older than ``KEPT`` that no run has yet to read, and no refresh. Some of them: each names many
+    files."""
     by_a_run = exists().where(run.c.ended_at.is_(None), run.c.scope["plan_id"].as_string() == cast(plan.c.id, String))
     by_a_refresh = exists().where(refresh.c.ended_at.is_(None), refresh.c.plan_id == plan.c.id)
-    await connection.execute(delete(plan).where(plan.c.created_at < func.now() - KEPT, ~by_a_run, ~by_a_refresh))
+    old = (
+        select(plan.c.id)
+        .where(plan.c.created_at < func.now() - KEPT, ~by_a_run, ~by_a_refresh)
+        .order_by(plan.c.created_at)
+        .limit(_FORGOTTEN_AT_ONCE)
+        .with_for_update(skip_locked=True)
+    )
+    await connection.execute(delete(plan).where(plan.c.id.in_(old)))

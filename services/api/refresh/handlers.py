@@ -170,7 +170,8 @@ class Refreshes:
         if wish.undoes is not None:
             await self._refuse_undo(connection, of, wish.undoes)
         if wish.plan_id is not None:
-            refuse_plan(await plans.get(connection, ingestion_id, wish.plan_id), of, f"refresh_{wish.mode}")
+            plan = await plans.get(connection, ingestion_id, wish.plan_id, is_applied=True)
+            refuse_plan(plan, of, f"refresh_{wish.mode}")
         refresh_id = new_refresh_id()
         await repository.insert(
             connection,

@@ -69,7 +69,7 @@ class RunRequests:
 
     async def _apply(self, connection: AsyncConnection, caller: Caller, ingestion_id: UUID, plan_id: UUID) -> Answer:
         wanted = await self._ready(connection, caller, ingestion_id)
-        plan = await plans.get(connection, ingestion_id, plan_id)
+        plan = await plans.get(connection, ingestion_id, plan_id, is_applied=True)
         refuse_plan(plan, wanted, "run", "backfill")
         scope = Scope.model_validate({**plan.scope, "plan_id": plan_id})
         is_backfill = plan.kind == "backfill"

@@ -166,4 +166,5 @@ class Sweeper:
             await connection.execute(delete(inbox).where(inbox.c.received_at < old))
             await connection.execute(delete(idempotency).where(idempotency.c.created_at < old))
             await cluster_checks.forget(connection, before=old)
+        async with self._database.begin() as connection:
             await plans.forget_old(connection)

@@ -217,14 +217,18 @@ async def test_generations_and_ingestions_know_nothing_of_each_other(world: Worl
 
 
 async def test_keys_that_failed_are_told_in_pages(world: World) -> None:
-    """Each once, in the order of their bytes, and none of another ingestion."""
-    mine, other = [await claimed(world, new_order()) for _ in range(2)]
+    """Each once, in the order of their bytes, and none of another ingestion. To the run that found them, also what it
+    has not batched yet."""
+    order = new_order()
+    mine, other = await claimed(world, order), await claimed(world, new_order())
     refused = tuple(Refusal(f, ODD) for f in versions("b", "a", "ä", "Z"))
     await world.scanner().record(mine, Page(taken=versions("fine"), refused=refused))
     await world.scanner().record(other, Page(refused=(Refusal(version("c"), ODD),)))
-    first = await world.scanner().failed_keys(mine, after=None, limit=3)
-    rest = await world.scanner().failed_keys(mine, after=first[-1], limit=3)
+    later = await claimed(world, order.next_run())
+    first = await world.scanner().failed_keys(later, after=None, limit=3)
+    rest = await world.scanner().failed_keys(later, after=first[-1], limit=3)
     assert (["Z", "a", "b"], ["ä"]) == (first, rest)
+    assert ["Z", "a", "b", "fine", "ä"] == await world.scanner().failed_keys(mine, after=None, limit=9)
 
 
 async def test_what_a_run_has_taken_is_counted(world: World) -> None:
@@ -249,6 +253,19 @@ async def test_what_another_run_has_found_and_lists_on_is_held(world: World) -> 
     await world.scanner().break_off(first, GONE)
     [later] = (await world.scanner().known(second, (a,)))[a.digest]
     assert not later.held
+
+
+async def test_a_file_that_another_run_holds_cannot_be_taken(world: World) -> None:
+    """It was free when somebody looked. The page is refused whole, and counts nothing."""
+    order = new_order()
+    first, second = await claimed(world, order), await claimed(world, other := order.next_run())
+    a, b = versions("a", "b")
+    await world.scanner().record(first, Page(taken=(a,)))
+    with pytest.raises(Fenced):
+        await world.scanner().record(second, Page(taken=(a, b)))
+    assert {"a": FileState.DISCOVERED} == await states(world, order)
+    assert 0 == (await facts(world, other))[-1].totals.files_discovered
+    await world.scanner().complete(first, Page(batches=(batch_of(a),)), ())
 
 
 async def test_a_large_page_is_one_transaction(world: World) -> None:

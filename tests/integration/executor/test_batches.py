@@ -302,6 +302,7 @@ async def test_the_sweeper_takes_over_what_nobody_works_on(executor: Executor) -
     sweeper = batch_sweeper(
         cast("BatchLedger", executor.ledger.around(executor.world.executor)),
         executor.batches,
+        "fresh",
         interval=timedelta(milliseconds=1),
         at_once=2,
     )

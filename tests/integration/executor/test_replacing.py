@@ -1,6 +1,7 @@
 """A reload: the rows of a file give way to those of its version of today, in one commit; no other row is touched."""
 
 from collections import Counter
+from collections.abc import Sequence
 from contextlib import suppress
 from datetime import timedelta
 
@@ -11,6 +12,7 @@ from libs.common.errors import Fenced, Permanent, Temporary
 from libs.common.ids import new_run_id
 from libs.common.ledger.states import FINAL_BATCH_STATES, BatchState, FileState
 from services.executor.commit import CommitProtocol
+from services.executor.domain.replacing import FileRows
 from services.executor.table_lanes import TableLanes
 from tests.integration.executor.world import BUCKET, LEASE, TO, World, lines
 from tests.support.crash import Crash, CrashPoint
@@ -27,6 +29,26 @@ class BusyTable(MemoryTable):
             BusyTable.commits -= 1
             self._table.append([])
         await super().publish(snapshot_id)
+
+
+class LateTable(MemoryTable):
+    """The first publish of a replacing copy gets no answer, is looked for and not found, and arrives all the same:
+    right before somebody looks at the table to stage the next copy."""
+
+    late: int | None = None
+    is_armed = False
+
+    async def publish(self, snapshot_id: int) -> None:
+        if LateTable.is_armed and self._table.staged(snapshot_id).takes_out:
+            LateTable.is_armed, LateTable.late = False, snapshot_id
+            raise Temporary("no answer", code="spark_unreachable")
+        await super().publish(snapshot_id)
+
+    async def file_rows(self, uris: Sequence[str], snapshot_id: int | None = None) -> FileRows:
+        if LateTable.late is not None and snapshot_id is None:
+            self._table.cherry_pick(LateTable.late)
+            LateTable.late = None
+        return await super().file_rows(uris, snapshot_id)
 
 
 async def loaded(table_type: type[MemoryTable] = MemoryTable) -> World:
@@ -53,6 +75,16 @@ def check(world: World, *ids: int) -> None:
     table = world.warehouse.tables[TO.identifier]
     waps = Counter(s.wap_id for s in table.current() if s.wap_id)
     assert all(times == 1 for times in waps.values()), "I2: a wap id is in the ancestry twice"
+
+
+async def test_a_publish_that_arrives_late_is_seen_before_the_next_copy() -> None:
+    """Of a reload of the very same version the rows tell nothing: only the batch's name does."""
+    world = await loaded(LateTable)
+    await world.reload(a=lines(1, 2))
+    LateTable.is_armed = True
+    [batch_id] = [b.id for b in world.ledger.batches.values() if b.state is BatchState.PLANNED]
+    await world.attempt(await world.claim(batch_id))
+    check(world, 1, 2, 3, 4)
 
 
 def versions_of(world: World, name: str) -> dict[str, FileState]:

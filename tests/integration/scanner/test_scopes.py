@@ -2,6 +2,7 @@
 
 import asyncio
 from datetime import UTC, datetime, timedelta
+from uuid import uuid4
 
 import pytest
 from sqlalchemy import select
@@ -215,3 +216,38 @@ async def test_a_reload_of_what_failed_lists_nothing(harness: Harness) -> None:
     run_id = await harness.new_run(scope=Scope(again=True, failed=True, is_backfill=True))
     await harness.scan(run_id)
     assert {("in/00.json",): False} == await harness.replacing(run_id)
+
+
+async def test_a_scanner_that_takes_over_what_failed_goes_on_with_it(harness: Harness) -> None:
+    """The dead one had marked the files as found, and in no batch yet: they are not gone."""
+    harness.put(*names(2))
+    first = await harness.scanned_run()
+    await harness.burn(first, BurnVerdict({digest_of(BUCKET, key): Fate(FileState.FAILED) for key in names(2)}))
+    run_id = await harness.new_run(scope=Scope(again=True, failed=True, is_backfill=True))
+    failpoints.arm("scan.after_page:1:raise")
+    with pytest.raises(FailpointReached):
+        await harness.scan(run_id)
+    await harness.scan(run_id)
+    assert [names(2)] == await harness.batches(run_id)
+    assert [] == await harness.problems(run_id)
+
+
+async def test_a_plan_that_has_begun_goes_on_after_a_takeover(harness: Harness) -> None:
+    """None of it is too late to ask for: what changed since is told file by file, as in any run."""
+    harness.put(*names(4), "in/gone.json")
+    run_id = await harness.new_run(scope=Scope(plan_id=await harness.plan()))
+    failpoints.arm("scan.after_page:1:raise")
+    with pytest.raises(FailpointReached):
+        await harness.scan(run_id)
+    harness.objects.delete(BUCKET, "in/gone.json")
+    await harness.scan(run_id)
+    assert_each_once([*names(4), "in/gone.json"], await harness.batches(run_id))
+    assert [] == await harness.problems(run_id)
+
+
+async def test_a_plan_that_is_forgotten_is_no_success(harness: Harness) -> None:
+    harness.put("in/a.json")
+    run_id = await harness.new_run(scope=Scope(plan_id=uuid4()))
+    await harness.scan(run_id)
+    assert ["plan_outdated"] == [p.error_type for p in await harness.problems(run_id)]
+    assert "failed" == await harness.outcome(run_id)

@@ -6,6 +6,7 @@ from datetime import timedelta
 from typing import Any
 
 from libs.common.contracts.events import FileBatchCommitted, FileBatchFailed, Problem, Totals
+from libs.common.contracts.scope import Lane
 from libs.common.errors import Fenced
 from libs.common.ids import BatchId, IngestionId, new_batch_id
 from libs.common.ledger.cancellations import stopped
@@ -52,7 +53,10 @@ class MemoryBatchLedger:
             row.id, row.run_id, row.ingestion_id, row.generation, row.token, row.attempts, row.replaces_rows
         )
 
-    async def claimable(self, *, planned_before: timedelta, limit: int) -> list[BatchId]:
+    async def claimable(self, *, planned_before: timedelta, limit: int, lane: Lane = "fresh") -> list[BatchId]:
+        """Lanes are the API's, which has no table here: all batches are in the one that is fresh."""
+        if lane != "fresh":
+            return []
         async with self._tables.transaction():
             now = self._tables.clock()
             found = [

@@ -45,9 +45,7 @@ class MemoryScanLedger:
             for (ingestion_id, generation, digest, tag), row in self._tables.files.items():
                 if (ingestion_id, generation) == (claim.ingestion_id, claim.generation) and digest in wanted:
                     given_up = row.state is FileState.DISCOVERED and row.problem is not None
-                    scan = self._tables.scans.get(row.run_id)
-                    lists = scan is not None and scan.state is ScanState.SCANNING and row.run_id != claim.run_id
-                    held = lists and row.state is FileState.DISCOVERED
+                    held = row.state is FileState.DISCOVERED and self._is_held(claim, row)
                     known = KnownVersion(tag, row.state, row.run_id, given_up, held)
                     found[digest] = (*found.get(digest, ()), known)
         return found
@@ -72,7 +70,10 @@ class MemoryScanLedger:
                 row.version.key.encode()
                 for (ingestion_id, generation, _, _), row in self._tables.files.items()
                 if (ingestion_id, generation) == (claim.ingestion_id, claim.generation)
-                and row.state in (FileState.FAILED, FileState.MISSING)
+                and (
+                    row.state in (FileState.FAILED, FileState.MISSING)
+                    or (row.state is FileState.DISCOVERED and row.run_id == claim.run_id)
+                )
             }
         behind = sorted(key for key in keys if after is None or key > after.encode())
         return [key.decode() for key in behind[:limit]]
@@ -187,10 +188,17 @@ class MemoryScanLedger:
             change=Totals(files_failed=len(waiting)),
         )
 
+    def _is_held(self, claim: ScanClaim, row: FileRow) -> bool:
+        """Whether it waits for a batch of another run that still lists."""
+        scan = self._tables.scans.get(row.run_id)
+        return scan is not None and scan.state is ScanState.SCANNING and row.run_id != claim.run_id
+
     def _put(self, claim: ScanClaim, row: FileRow) -> None:
         at = (claim.ingestion_id, claim.generation, row.version.digest, row.version.version_tag)
         live = self._tables.live(claim, row.version.digest)
-        is_taken = live == at and self._tables.files[at].state is not FileState.DISCOVERED
+        is_taken = live == at and (
+            self._tables.files[at].state is not FileState.DISCOVERED or self._is_held(claim, self._tables.files[at])
+        )
         if is_taken or (live not in (None, at) and row.state in LIVE_FILE_STATES):
             raise Fenced(f"a file that run {claim.run_id} found")
         self._tables.files[at] = row

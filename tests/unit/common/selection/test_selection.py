@@ -127,6 +127,7 @@ def test_a_reload_reads_again_what_is_loaded(
         ([known(FileState.FAILED, "v0")], TAKEN),
         ([known(FileState.MISSING)], TAKEN),
         ([known(FileState.FAILED, "v0"), known(FileState.DISCOVERED, run=THIS_RUN)], RESUMED),
+        ([known(FileState.DISCOVERED, run=THIS_RUN)], RESUMED),
         ([known(FileState.FAILED, "v0"), known(FileState.COMMITTED)], NOTHING),
         ([known(FileState.FAILED, "v0"), known(FileState.DISCOVERED)], NOTHING),
         ([known(FileState.COMMITTED)], NOTHING),
