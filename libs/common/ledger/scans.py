@@ -4,7 +4,7 @@ from collections.abc import Sequence
 from datetime import timedelta
 from typing import Any
 
-from sqlalchemy import ColumnElement, and_, exists, func, or_, select, text, union_all, update
+from sqlalchemy import ColumnElement, and_, func, or_, select, text, union_all, update
 from sqlalchemy.dialects.postgresql import insert
 from sqlalchemy.exc import IntegrityError
 from sqlalchemy.ext.asyncio import AsyncConnection
@@ -321,10 +321,12 @@ def _is_live(generation: ColumnElement[int]) -> ColumnElement[bool]:
 
 def _is_held(claim: ScanClaim) -> ColumnElement[bool]:
     """Whether the file waits for a batch of another run that still lists: it has counted it already."""
+    # In text: a subquery in ON CONFLICT is not rendered with its schema, nor correlated.
+    lists = text("EXISTS (SELECT FROM ledger.scan AS s WHERE s.run_id = ledger.file.run_id AND s.state = :scanning)")
     return and_(
         file.c.state == FileState.DISCOVERED,
         file.c.run_id != claim.run_id,
-        exists().where(scan.c.run_id == file.c.run_id, scan.c.state == ScanState.SCANNING),
+        lists.bindparams(scanning=ScanState.SCANNING.value),
     )
 
 
