@@ -18,6 +18,7 @@ import pytest
 from libs.common.contracts.definition import Destination
 from libs.common.errors import AutoloaderError
 from libs.common.schema import Field, Struct
+from services.executor.adapters.reading.json_lines import JsonLines
 from services.executor.adapters.spark_sessions import BatchSession, SessionKey, open_session
 from services.executor.adapters.spark_table import SparkTable
 from tests.faults.cases import BUCKET, SPARK_URL
@@ -99,7 +100,8 @@ async def duel(threads: ThreadPoolExecutor) -> AsyncIterator[Duel]:
     kind = AppendingTable if mode() is Mode.NEGATIVE else SparkTable
     key = SessionKey(SPARK_URL, BUCKET, None)
     sessions = [await asyncio.to_thread(open_session, key) for _ in range(3)]
-    clients = [kind(BatchSession(s, threads, CALL_TIMEOUT_S, key.scheme), SPARK_URL, to) for s in sessions[:2]]
+    loans = [BatchSession(s, threads, CALL_TIMEOUT_S, key.scheme) for s in sessions[:2]]
+    clients = [kind(loan, SPARK_URL, to, JsonLines()) for loan in loans]
     try:
         yield Duel(clients, sessions, to.identifier)
     finally:

@@ -18,6 +18,8 @@ from libs.common.logs import get_logger
 from libs.common.schema import Struct, sql, struct_from_json
 from libs.common.storage.definitions import RunDefinition
 from services.executor.adapters import iceberg_sql, staging
+from services.executor.adapters.reading.origin import Origin, file_path
+from services.executor.adapters.reading.reader import Reader, reader_of
 from services.executor.adapters.spark_errors import (
     file_not_whole,
     first_line,
@@ -70,7 +72,7 @@ class SparkTables:
             Temporary: ``spark_unreachable``.
         """
         async with self._borrow(order) as (session, url):
-            yield SparkTable(session, url, order.definition.destination)
+            yield _table(session, url, order)
 
     @asynccontextmanager
     async def open_place(self, order: RunDefinition) -> AsyncIterator[TablePlace]:
@@ -81,7 +83,7 @@ class SparkTables:
     async def story(self, order: RunDefinition) -> TableStory | None:
         """What the destination table's snapshots tell; None if there is no table. Raises as ``open``."""
         async with self._borrow(order) as (session, url):
-            return await SparkTable(session, url, order.definition.destination).story()
+            return await _table(session, url, order).story()
 
     @asynccontextmanager
     async def _borrow(self, order: RunDefinition) -> AsyncIterator[tuple[BatchSession, str]]:
@@ -105,10 +107,11 @@ class SparkTable:
     appends. The lease, and the look right before, leave that to one that is frozen in between.
     """
 
-    def __init__(self, session: BatchSession, url: str, destination: Destination) -> None:
+    def __init__(self, session: BatchSession, url: str, destination: Destination, reader: Reader) -> None:
         self._session = session
         self._spark = session.spark
-        self._scheme = session.scheme
+        self._origin = Origin(session.spark, session.scheme)
+        self._reader = reader
         self._url = url
         self._to = destination
         self._can_stage = True
@@ -152,15 +155,7 @@ class SparkTable:
         return await self._run(work)
 
     async def infer(self, files: Sequence[FileVersion]) -> Struct:
-        def work() -> Struct:
-            reader = self._spark.read.option("recursiveFileLookup", "true").option(
-                "columnNameOfCorruptRecord", "_autoloader_corrupt"
-            )
-            paths = [staging.exact_path(f, self._scheme) for f in files]
-            found = struct_from_json(reader.json(paths).schema.jsonValue())
-            return Struct(tuple(f for f in found.fields if f.name != "_autoloader_corrupt"))
-
-        return await self._read(files, work)
+        return await self._read(files, lambda: self._reader.infer(self._origin, files))
 
     async def stage(
         self, files: Sequence[FileVersion], schema: Struct, wap_id: str, properties: Mapping[str, str]
@@ -168,10 +163,10 @@ class SparkTable:
         def work() -> Staged:
             stage_id = str(uuid4())
             watch = Observation()
-            lines = staging.read_lines(self._spark, files, self._scheme)
-            parsed = staging.observe(staging.parse(lines, schema), watch, len(files))
+            records = self._reader.records(self._origin, files, schema)
+            watched = staging.observe(records, watch, len(files))
             run_id = properties["autoloader.run"]
-            rows = staging.rows_of(parsed, schema, run_id)
+            rows = staging.rows_of(watched, schema, run_id)
             try:
                 if self._can_stage:
                     self._append_staged(rows, wap_id, properties, stage_id)
@@ -188,7 +183,7 @@ class SparkTable:
             if self._can_stage:
                 snapshot_id, added = self._staged_snapshot(stage_id)
             else:
-                again = staging.rows_of(staging.parse(lines, schema), schema, run_id)
+                again = staging.rows_of(records, schema, run_id)
                 snapshot_id = self._put_off(again, wap_id, properties, stage_id)
                 added = sum(read.rows for read in staging.reads(seen, files).values())
             return Staged(
@@ -313,10 +308,8 @@ class SparkTable:
                 # A file that is too large for one partition has no line numbers to offer.
                 if file.size_bytes > _WHOLE_FILE_BYTES:
                     return None
-                lines = staging.read_lines(self._spark, [file], self._scheme).withColumn(
-                    "line", F.monotonically_increasing_id() + F.lit(1)
-                )
-                first = staging.parse(lines, schema).where("bad").agg(F.min("line").alias("line")).collect()
+                records = self._reader.numbered(self._origin, file, schema)
+                first = records.where("bad").agg(F.min("line").alias("line")).collect()
                 return None if first[0]["line"] is None else int(first[0]["line"])
             finally:
                 for name in _ONE_PARTITION:
@@ -463,7 +456,7 @@ class SparkTable:
         broken: dict[bytes, str] = {}
         for f in files:
             try:
-                self._spark.read.text(staging.exact_path(f, self._scheme)).agg(F.count("value")).collect()
+                self._reader.check(self._origin, f)
             except Exception as e:  # noqa: BLE001 - whatever else is wrong with it shows in the next attempt
                 found = file_not_whole(e)
                 if found is not None:
@@ -476,7 +469,7 @@ class SparkTable:
             return await self._session.run(work)
         except Exception as e:
             found = file_not_whole(e)
-            first = next((f for f in files if found and staging.s3a_path(f, self._scheme) == found[0]), None)
+            first = next((f for f in files if found and file_path(f, self._origin.scheme) == found[0]), None)
             if found is None or first is None:
                 raise translate(e, url=self._url, table=self._to.identifier) from e
             alike = [f for f in files if f is not first and _suffix(f) == _suffix(first)][:_CHECKED_MAX]
@@ -488,6 +481,10 @@ class SparkTable:
             return await self._session.run(work)
         except Exception as e:
             raise translate(e, url=self._url, table=self._to.identifier) from e
+
+
+def _table(session: BatchSession, url: str, order: RunDefinition) -> SparkTable:
+    return SparkTable(session, url, order.definition.destination, reader_of(order.definition.format))
 
 
 def _is_burn(summary: Mapping[str, str], source: Mapping[str, str] | None) -> bool:

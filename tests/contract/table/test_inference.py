@@ -12,7 +12,8 @@ from hypothesis import strategies as st
 from libs.common.ledger.model import FileVersion
 from libs.common.schema import Array, Struct, Type, distinct
 from services.api.preview.inference import Place, is_blank, line_of
-from services.executor.adapters import staging
+from services.executor.adapters.reading.json_lines import JsonLines
+from services.executor.adapters.reading.origin import Origin
 from tests.contract.table.worlds import Spark, SparkWorld
 
 pytestmark = pytest.mark.contract
@@ -108,7 +109,7 @@ def has_empty_text(value: Any, found: Type) -> bool:
 def bad_lines(world: SparkWorld, file: FileVersion, schema: Struct) -> list[bool]:
     """Which lines that are not blank the executor holds for bad, in the file's order."""
     spark = world.spark.sessions[0]
-    parsed = staging.parse(staging.read_lines(spark, [file], "s3a"), schema)
+    parsed = JsonLines().records(Origin(spark), [file], schema)
     return [row["bad"] for row in parsed.where("NOT blank").select("bad").collect()]
 
 

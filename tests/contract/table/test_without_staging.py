@@ -7,6 +7,7 @@ import pytest
 
 from libs.common.errors import AutoloaderError
 from services.executor.adapters import iceberg_sql
+from services.executor.adapters.reading.json_lines import JsonLines
 from services.executor.adapters.spark_sessions import BatchSession
 from services.executor.adapters.spark_table import SparkTable
 from services.executor.ports import Table
@@ -31,7 +32,8 @@ def two(spark: Spark, on_spark: SparkWorld) -> Iterator[tuple[Table, Table]]:
     on_spark.spark.sql(f"CREATE TABLE {on_spark.to.identifier} (id BIGINT) USING iceberg")
     with ThreadPoolExecutor(2) as threads:
         yield tuple(  # type: ignore[misc]
-            Refusing(BatchSession(session, threads, 120), "sc://test", on_spark.to) for session in spark.sessions
+            Refusing(BatchSession(session, threads, 120), "sc://test", on_spark.to, JsonLines())
+            for session in spark.sessions
         )
 
 

@@ -12,6 +12,7 @@ from uuid import uuid4
 from libs.common.contracts.definition import Destination
 from libs.common.ledger.model import FileVersion
 from libs.common.schema import Field, Struct
+from services.executor.adapters.reading.json_lines import JsonLines
 from services.executor.adapters.spark_sessions import BatchSession, SessionKey, open_session
 from services.executor.adapters.spark_table import SparkTable
 from services.executor.adapters.spark_table_place import SparkTablePlace
@@ -104,7 +105,7 @@ class Spark:
 
     def hold(self, to: Destination, session: int = 0) -> SparkTable:
         loan = BatchSession(self.sessions[session], self._threads, 120, self._key.scheme)
-        return SparkTable(loan, self._key.url, to)
+        return SparkTable(loan, self._key.url, to, JsonLines())
 
     def place(self, to: Destination, session: int = 0) -> SparkTablePlace:
         loan = BatchSession(self.sessions[session], self._threads, 120, self._key.scheme)

@@ -4,6 +4,7 @@ from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 
 from libs.common.storage.definitions import RunDefinition
+from services.executor.adapters.reading.reader import reader_of
 from services.executor.adapters.spark_sessions import SessionKey
 from services.executor.adapters.spark_table import SparkTable, SparkTables
 from services.executor.ports import Table
@@ -33,4 +34,5 @@ class AppendingTables(SparkTables):
         url = self._clusters[order.definition.cluster_id]
         key = SessionKey(url, order.definition.source.bucket, order.credentials)
         async with self._sessions.borrow(key) as session:
-            yield AppendingTable(session, url, order.definition.destination)
+            definition = order.definition
+            yield AppendingTable(session, url, definition.destination, reader_of(definition.format))

@@ -13,9 +13,10 @@ from libs.common.errors import AutoloaderError, Permanent, Temporary
 from libs.common.ledger.model import FileVersion
 from libs.common.schema import Field, Struct
 from services.executor.adapters import iceberg_sql
+from services.executor.adapters.reading.origin import exact_path
 from services.executor.adapters.spark_errors import file_not_whole, is_table_missing, translate
 from services.executor.adapters.spark_sessions import SessionKey, s3a_conf
-from services.executor.adapters.staging import exact_path, reads, unknown_fields
+from services.executor.adapters.staging import reads, unknown_fields
 from services.executor.domain.audit import FileRead
 from services.executor.domain.schema_change import Addition
 from services.executor.handlers import Patience

@@ -1,0 +1,1 @@
+"""From files to records, in Spark: one reader per format. Nothing here knows tables."""

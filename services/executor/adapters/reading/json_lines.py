@@ -1,0 +1,145 @@
+"""JSON, one object per line.
+
+Lines are read as text and parsed with the known schema (``from_json``), so that a bad line stays what it was, and names
+that the schema lacks are seen in the same pass.
+"""
+
+from collections.abc import Sequence
+
+from pyspark.sql import Column as SparkColumn
+from pyspark.sql import DataFrame
+from pyspark.sql.connect import functions as F
+from pyspark.sql.types import StringType, StructType
+
+from libs.common.ledger.model import FileVersion
+from libs.common.schema import Array, Field, Map, Struct, Type, quoted, struct_from_json, structs_in, to_json
+from services.executor.adapters.reading.origin import Origin
+from services.executor.domain.provenance import data_of
+
+_CORRUPT = "_autoloader_corrupt"
+# Spark's parser stops at the end of the first value: of {"a":1}{"a":2} on one line it would drop the second object
+# without a word. So each line is also read as the first of exactly two elements of an array, ours being the second.
+_END = "autoloader:end-of-line"
+# An object ends with a brace: where a line's first brace is its last character, nothing can follow, and no second look
+# is needed.
+_IS_ONE_VALUE = (
+    "(instr(raw, '}') = length(trim(TRAILING ' \\t\\r' FROM raw)) "
+    f"OR get_json_object(concat('[', raw, ',\"{_END}\"]'), '$[1]') <=> '{_END}')"
+)
+
+
+class JsonLines:
+    """See ``reader.Reader``."""
+
+    def infer(self, origin: Origin, files: Sequence[FileVersion]) -> Struct:
+        reader = origin.read.option("columnNameOfCorruptRecord", _CORRUPT)
+        found = struct_from_json(reader.json(origin.paths(files)).schema.jsonValue())
+        return Struct(tuple(f for f in found.fields if f.name != _CORRUPT))
+
+    def records(self, origin: Origin, files: Sequence[FileVersion], schema: Struct) -> DataFrame:
+        return parse(origin.with_files(_lines(origin, files), files), schema)
+
+    def numbered(self, origin: Origin, file: FileVersion, schema: Struct) -> DataFrame:
+        lines = _lines(origin, [file]).withColumn("line", F.monotonically_increasing_id() + F.lit(1))
+        return parse(origin.with_files(lines, [file]), schema)
+
+    def check(self, origin: Origin, file: FileVersion) -> None:
+        _lines(origin, [file]).agg(F.count("raw")).collect()
+
+
+def _lines(origin: Origin, files: Sequence[FileVersion]) -> DataFrame:
+    return origin.read.text(origin.paths(files)).withColumnRenamed("value", "raw")
+
+
+def parse(lines: DataFrame, schema: Struct) -> DataFrame:
+    """Adds ``row``, ``blank``, ``bad`` and ``unknown`` to lines of JSON, ``raw``."""
+    schema = data_of(schema)
+    known = StructType.fromJson(to_json(schema)).add(_CORRUPT, StringType())
+    options = {"mode": "PERMISSIVE", "columnNameOfCorruptRecord": _CORRUPT}
+    return (
+        lines.withColumn("row", F.from_json("raw", known, options))
+        .withColumn("blank", F.expr("trim(BOTH ' \\t\\r' FROM raw) = ''"))
+        .withColumn("keys", F.expr("json_object_keys(raw)"))
+        .withColumn("bad", F.expr(f"NOT blank AND ({_faults(schema)})"))
+        .withColumn("unknown", _unknown(schema))
+    )
+
+
+def _faults(schema: Struct) -> str:
+    """What makes a line bad, as SQL. Never null."""
+    faults = [
+        "keys IS NULL",
+        f"row.{_CORRUPT} IS NOT NULL",
+        f"NOT {_IS_ONE_VALUE}",
+        # The parser would put a replacement character for each stray byte, and the value would be lost.
+        "NOT is_valid_utf8(raw)",
+        *(f"row.{quoted(f.name)} IS NULL" for f in schema.fields if f.required),
+    ]
+    if not schema.fields:
+        faults.append("true")  # a table without a column can hold no row, not even an empty one
+    return " OR ".join(faults)
+
+
+def _unknown(schema: Struct) -> SparkColumn:
+    return F.concat(*(_unknown_in(schema, path, struct) for path, struct in structs_in(schema)))
+
+
+def _unknown_in(schema: Struct, path: tuple[str, ...], struct: Struct) -> SparkColumn:
+    """Names that a line has at ``path`` and the schema has not, in dotted form."""
+    known = F.array(*(F.lit(f.name) for f in struct.fields)) if struct.fields else F.expr("array()")
+    names = F.coalesce(F.array_except(_keys_at(schema, path), known.cast("array<string>")), _no_names())
+    prefix = ".".join(path)
+    return F.transform(names, lambda name: F.concat(F.lit(f"{prefix}."), name)) if path else names
+
+
+def _keys_at(schema: Struct, path: tuple[str, ...]) -> SparkColumn:
+    if not path:
+        return F.col("keys")
+    if _can_be_asked_for(schema, path):
+        here = "$" + "".join(f"['{name}']" for name in path)
+        return F.json_object_keys(F.get_json_object(F.col("raw"), here))
+    # Read once more, with a type that has only what lies on the way and takes the object at its end as a map.
+    way = _way(schema, path)
+    assert isinstance(way, Struct)
+    return _keys_of(F.from_json("raw", StructType.fromJson(to_json(way))), way)
+
+
+def _can_be_asked_for(schema: Type, path: tuple[str, ...]) -> bool:
+    """JSON paths do not lead into every element of an array, and have no way to quote a quote."""
+    for name in path:
+        found = schema.get(name) if isinstance(schema, Struct) else None
+        if found is None or "'" in name:
+            return False
+        schema = found.type
+    return True
+
+
+def _way(found: Type, path: tuple[str, ...]) -> Type:
+    match found:
+        case Struct() if path:
+            ahead = found.get(path[0])
+            assert ahead is not None
+            return Struct((Field(ahead.name, _way(ahead.type, path[1:])),))
+        case Array(element=inner):
+            return Array(_way(inner, path[1:]))
+        case Map(key=key, value=inner):
+            return Map(key, _way(inner, path[1:]))
+        case _:
+            return Map("string", "string")
+
+
+def _keys_of(value: SparkColumn, way: Type) -> SparkColumn:
+    """The names at the end of the way, from all elements and values that it passes."""
+    match way:
+        case Struct(fields=(ahead,)):
+            return _keys_of(value.getField(ahead.name), ahead.type)
+        case Array(element=inner):
+            return F.flatten(F.transform(value, lambda v: F.coalesce(_keys_of(v, inner), _no_names())))
+        case Map(value=inner) if inner != "string":
+            return F.flatten(F.transform(F.map_values(value), lambda v: F.coalesce(_keys_of(v, inner), _no_names())))
+        case _:
+            return F.map_keys(value)
+
+
+def _no_names() -> SparkColumn:
+    return F.expr("array()").cast("array<string>")

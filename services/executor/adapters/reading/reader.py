@@ -1,0 +1,55 @@
+"""What is the same for every format: the columns in which a reader hands over records.
+
+| column | holds |
+|---|---|
+| ``file`` | the file's position in the batch; null: a file that is not in the batch |
+| ``path``, ``version`` | that file's path as Spark prints it, and its version tag |
+| ``raw`` | the record as it stands in the file, where a file is text; else null |
+| ``row`` | the record as a struct of the schema's data columns |
+| ``blank`` | it holds nothing and makes no row: an empty line |
+| ``bad`` | it is no record of this schema and makes no row |
+| ``unknown`` | names that it has and the schema lacks, dotted |
+
+``blank`` and ``bad`` are never null, and never both true.
+"""
+
+from collections.abc import Sequence
+from typing import Final, Protocol
+
+from pyspark.sql import DataFrame
+
+from libs.common.contracts.definition import Format
+from libs.common.ledger.model import FileVersion
+from libs.common.schema import Struct
+from services.executor.adapters.reading.json_lines import JsonLines
+from services.executor.adapters.reading.origin import Origin
+
+
+class Reader(Protocol):
+    """One format. ``records`` and ``numbered`` are lazy; what goes wrong shows as Spark's own error."""
+
+    def infer(self, origin: Origin, files: Sequence[FileVersion]) -> Struct:
+        """The schema that these files show. Empty if they hold no record."""
+        ...
+
+    def records(self, origin: Origin, files: Sequence[FileVersion], schema: Struct) -> DataFrame:
+        """Every record of these files, in the columns that this module describes: one pass over their bytes.
+        ``schema`` is the table's; of it only the data's columns are filled."""
+        ...
+
+    def numbered(self, origin: Origin, file: FileVersion, schema: Struct) -> DataFrame:
+        """As ``records``, of one file, with the record's place in it, ``line`` (1-based). Right only in a session that
+        reads the file as one partition."""
+        ...
+
+    def check(self, origin: Origin, file: FileVersion) -> None:
+        """Reads the file to its end, and raises what stands in the way."""
+        ...
+
+
+_READERS: Final[dict[str, Reader]] = {"json": JsonLines()}
+
+
+def reader_of(format_: Format) -> Reader:
+    """The reader for files of this kind."""
+    return _READERS[format_.type]
