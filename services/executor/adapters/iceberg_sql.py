@@ -4,7 +4,7 @@ from collections.abc import Sequence
 
 from libs.common.contracts.definition import Destination
 from libs.common.ids import IngestionId
-from libs.common.schema import Struct, quoted, sql
+from libs.common.schema import Struct, literal, quoted, sql
 from services.executor.domain.evidence import FILES, REPLACED, ROWS, ROWS_REMOVED
 from services.executor.domain.provenance import FILE_PATH
 from services.executor.domain.schema_change import Addition
@@ -26,11 +26,6 @@ _IS_BURN = (
     "OR (o.snapshot_id IS NULL AND s.summary['source-snapshot-id'] IS NOT NULL "
     "AND coalesce(s.summary['added-records'], '0') = '0'))"
 )
-
-
-def literal(text: str) -> str:
-    """A string literal, whatever the text holds."""
-    return "'" + text.replace("\\", "\\\\").replace("'", "\\'") + "'"
 
 
 def create_namespace(to: Destination) -> str:

@@ -43,12 +43,6 @@ _log = get_logger(__name__)
 
 _WAP_ID = "spark.wap.id"
 _SNAPSHOT_PROPERTY = "spark.sql.iceberg.snapshot-property."
-# A single partition of this size holds a whole file, so a line's position in it is its number in the file.
-_WHOLE_FILE_BYTES = 2**31 - 1
-_ONE_PARTITION = {
-    "spark.sql.files.maxPartitionBytes": str(_WHOLE_FILE_BYTES),
-    "spark.sql.files.minPartitionNum": "1",  # otherwise a file is cut for every core to have a part
-}
 _GUARANTEE = "autoloader.guarantee"
 _ADDS_MAX = 5
 _LOOKS_MAX = 5
@@ -302,18 +296,10 @@ class SparkTable:
 
     async def first_bad_line(self, file: FileVersion, schema: Struct) -> int | None:
         def work() -> int | None:
-            for name, value in _ONE_PARTITION.items():
-                self._spark.conf.set(name, value)
-            try:
-                # A file that is too large for one partition has no line numbers to offer.
-                if file.size_bytes > _WHOLE_FILE_BYTES:
-                    return None
-                records = self._reader.numbered(self._origin, file, schema)
+            with self._origin.whole_files():
+                records = self._reader.numbered(self._origin, [file], schema)
                 first = records.where("bad").agg(F.min("line").alias("line")).collect()
-                return None if first[0]["line"] is None else int(first[0]["line"])
-            finally:
-                for name in _ONE_PARTITION:
-                    self._spark.conf.unset(name)
+            return None if first[0]["line"] is None else int(first[0]["line"])
 
         return await self._read([file], work)
 

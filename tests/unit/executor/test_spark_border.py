@@ -11,7 +11,7 @@ from pyspark.errors.exceptions.connect import UnknownException
 from libs.common.contracts.definition import Credentials, Destination
 from libs.common.errors import AutoloaderError, Permanent, Temporary
 from libs.common.ledger.model import FileVersion
-from libs.common.schema import Field, Struct
+from libs.common.schema import Field, Struct, literal
 from services.executor.adapters import iceberg_sql
 from services.executor.adapters.reading.origin import exact_path
 from services.executor.adapters.spark_errors import file_not_whole, is_table_missing, translate
@@ -147,7 +147,7 @@ def test_statements_name_the_table_and_quote_the_rest() -> None:
     assert "'write.wap.enabled'='true'" in created
     assert "()" not in iceberg_sql.create_table(TO, Struct())
     assert "CALL lake.system.cherrypick_snapshot('demo.t', 7)" == iceberg_sql.cherry_pick(TO, 7)
-    assert r"'it\'s \\'" == iceberg_sql.literal("it's \\")
+    assert r"'it\'s \\'" == literal("it's \\")
 
 
 def test_counts_are_added_up_over_partitions() -> None:

@@ -13,6 +13,7 @@ from pyspark.sql.types import StringType, StructType
 
 from libs.common.ledger.model import FileVersion
 from libs.common.schema import Array, Field, Map, Struct, Type, quoted, struct_from_json, structs_in, to_json
+from services.executor.adapters.reading.json_reasons import reason
 from services.executor.adapters.reading.origin import Origin
 from services.executor.domain.provenance import data_of
 
@@ -39,9 +40,10 @@ class JsonLines:
     def records(self, origin: Origin, files: Sequence[FileVersion], schema: Struct) -> DataFrame:
         return parse(origin.with_files(_lines(origin, files), files), schema)
 
-    def numbered(self, origin: Origin, file: FileVersion, schema: Struct) -> DataFrame:
-        lines = _lines(origin, [file]).withColumn("line", F.monotonically_increasing_id() + F.lit(1))
-        return parse(origin.with_files(lines, [file]), schema)
+    def numbered(self, origin: Origin, files: Sequence[FileVersion], schema: Struct) -> DataFrame:
+        parsed = parse(origin.with_files(origin.with_lines(_lines(origin, files)), files), schema)
+        why = reason(data_of(schema), _CORRUPT, _IS_ONE_VALUE)
+        return parsed.withColumn("reason", F.expr(f"CASE WHEN bad THEN {why} END"))
 
     def check(self, origin: Origin, file: FileVersion) -> None:
         _lines(origin, [file]).agg(F.count("raw")).collect()

@@ -2,7 +2,8 @@
 
 import json
 import re
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass
 
 from pyspark.sql import DataFrame
@@ -15,6 +16,15 @@ from libs.common.ledger.model import FileVersion
 _GLOB = re.compile(r"([{}\[\]*?\\])")
 # A key's path comes back URI-encoded; url_decode would turn a literal + into a space.
 _PATH = "url_decode(replace(_metadata.file_path, '+', '%2B'))"
+WHOLE_FILE_BYTES = 2**31 - 1
+"""What is larger is read in several partitions, if it can be cut."""
+_WHOLE_FILES = {
+    "spark.sql.files.maxPartitionBytes": str(WHOLE_FILE_BYTES),
+    "spark.sql.files.openCostInBytes": str(WHOLE_FILE_BYTES),  # a partition is full with its first file
+    "spark.sql.files.minPartitionNum": "1",  # otherwise a file is cut for every core to have a part
+}
+# Spark numbers the rows of a partition in the lower 33 bits.
+_LINE = "(monotonically_increasing_id() & 8589934591) + 1"
 
 
 @dataclass(frozen=True, slots=True)
@@ -31,6 +41,27 @@ class Origin:
 
     def paths(self, files: Sequence[FileVersion]) -> list[str]:
         return [exact_path(f, self.scheme) for f in files]
+
+    @contextmanager
+    def whole_files(self) -> Iterator[None]:
+        """Inside, each file is one partition, if it is not larger than ``WHOLE_FILE_BYTES``."""
+        before = {name: self.spark.conf.get(name, None) for name in _WHOLE_FILES}
+        try:
+            for name, value in _WHOLE_FILES.items():
+                self.spark.conf.set(name, value)
+            yield
+        finally:
+            for name, earlier in before.items():
+                if earlier is None:
+                    self.spark.conf.unset(name)
+                else:
+                    self.spark.conf.set(name, earlier)
+
+    def with_lines(self, rows: DataFrame) -> DataFrame:
+        """The rows as they come from ``read``, with their place in their file, ``line`` (see ``whole_files``); null in
+        a file that is too large."""
+        line = f"CASE WHEN _metadata.file_size <= {WHOLE_FILE_BYTES} THEN {_LINE} END"
+        return rows.withColumn("line", F.expr(line))
 
     def with_files(self, rows: DataFrame, files: Sequence[FileVersion]) -> DataFrame:
         """The rows with their file: its ``path``, its ``version``, and its position in ``files``, ``file`` (null: a

@@ -9,6 +9,8 @@
 | ``blank`` | it holds nothing and makes no row: an empty line |
 | ``bad`` | it is no record of this schema and makes no row |
 | ``unknown`` | names that it has and the schema lacks, dotted |
+| ``line`` | (``numbered`` alone) its place in the file, 1-based |
+| ``reason`` | (``numbered`` alone) of a bad one: why, in a few words that name the column and the value; else null |
 
 ``blank`` and ``bad`` are never null, and never both true.
 """
@@ -37,9 +39,9 @@ class Reader(Protocol):
         ``schema`` is the table's; of it only the data's columns are filled."""
         ...
 
-    def numbered(self, origin: Origin, file: FileVersion, schema: Struct) -> DataFrame:
-        """As ``records``, of one file, with the record's place in it, ``line`` (1-based). Right only in a session that
-        reads the file as one partition."""
+    def numbered(self, origin: Origin, files: Sequence[FileVersion], schema: Struct) -> DataFrame:
+        """As ``records``, with ``line`` and ``reason``: a second look at files that have bad ones. The lines are right
+        only in a session that reads each file as one partition (``origin.whole_files``)."""
         ...
 
     def check(self, origin: Origin, file: FileVersion) -> None:
