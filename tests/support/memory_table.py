@@ -87,7 +87,8 @@ class MemoryTable:
             if names:
                 unknown[file.digest] = names
         staged = self._table.write(wap_id, rows)
-        return Staged(staged.id, len(rows), reads, unknown)
+        empty = frozenset(f.digest for f in files if f.digest not in reads)
+        return Staged(staged.id, len(rows), reads, unknown, empty=empty)
 
     async def file_rows(self, uris: Sequence[str], snapshot_id: int | None = None) -> FileRows:
         await asyncio.sleep(0)

@@ -180,10 +180,13 @@ class SparkTable:
                 again = staging.rows_of(records, schema, run_id)
                 snapshot_id = self._put_off(again, wap_id, properties, stage_id)
                 added = sum(read.rows for read in staging.reads(seen, files).values())
+            reads = staging.reads(seen, files)
+            silent = [f for f in files if f.size_bytes and f.digest not in reads]
             return Staged(
                 snapshot_id=snapshot_id,
                 added_records=added,
-                reads=staging.reads(seen, files),
+                reads=reads,
+                empty=self._reader.known_empty(silent),
                 unknown_fields=staging.unknown_fields(seen, files),
                 stray_lines=int(seen["stray"]),
             )

@@ -1,7 +1,7 @@
 """The audit between stage and publish: may this staged snapshot become visible?
 
-It may if every file of the batch was read to its end, in the version that the ledger has, all its lines became
-rows, and the counts close: lines = rows + blank + bad per file, and the rows of the files are the rows of the
+It may if every file of the batch was read to its end, in the version that the ledger has, all its records became
+rows, and the counts close: records = rows + blank + bad per file, and the rows of the files are the rows of the
 snapshot (I7). Otherwise the verdict says what becomes of which file.
 """
 
@@ -12,14 +12,10 @@ from libs.common.contracts.events import Problem
 from libs.common.ledger.model import Fate, FileVersion, gone
 from libs.common.ledger.states import FileState
 
-# gzip has a checksum: whatever is not whole fails the read, so one without a line holds none. Not so .bz2, .snappy and
-# .lz4: Spark reads plain text under such a name as nothing at all.
-_SELF_CHECKED = ".gz"
-
 
 @dataclass(frozen=True, slots=True)
 class FileRead:
-    """What the staging pass saw of one file."""
+    """What the staging pass saw of one file. ``lines`` are its records; of most text formats, those are its lines."""
 
     lines: int = 0
     rows: int = 0
@@ -29,13 +25,15 @@ class FileRead:
 @dataclass(frozen=True, slots=True)
 class Staged:
     """A staged snapshot, and what the pass that made it saw. ``reads`` and ``unknown_fields`` go by file digest;
-    ``stray_lines`` counts lines whose file is not in the batch (never, unless a path was misread)."""
+    ``stray_lines`` counts records whose file is not in the batch (never, unless a path was misread). ``empty`` are
+    files that have bytes and, as their format shows, no record."""
 
     snapshot_id: int
     added_records: int
     reads: Mapping[bytes, FileRead]
     unknown_fields: Mapping[bytes, frozenset[str]] = field(default_factory=dict)
     stray_lines: int = 0
+    empty: frozenset[bytes] = frozenset()
 
 
 @dataclass(frozen=True, slots=True)
@@ -77,8 +75,7 @@ def audit(
     fates = {
         f.digest: fate
         for f in files
-        if (fate := _fate(f, staged.reads.get(f.digest, FileRead()), now.get(f.key), (clashes or {}).get(f.digest)))
-        is not None
+        if (fate := _fate(f, staged, now.get(f.key), (clashes or {}).get(f.digest))) is not None
     }
     if fates:
         return Spoiled(fates)
@@ -100,7 +97,7 @@ def unreadable(files: Sequence[FileVersion], reasons: Mapping[bytes, str]) -> di
             FileState.FAILED,
             Problem(
                 error_type="unreadable_file",
-                message=f"{f.uri} cannot be decompressed: {reasons[f.digest]}",
+                message=f"{f.uri} cannot be read: {reasons[f.digest]}",
                 hint="upload it again when it is whole: the next run loads it",
                 file=f.uri,
             ),
@@ -126,7 +123,8 @@ def _changed(file: FileVersion, now: str | None) -> Fate | None:
     return None
 
 
-def _fate(file: FileVersion, read: FileRead, now: str | None, clash: str | None) -> Fate | None:
+def _fate(file: FileVersion, staged: Staged, now: str | None, clash: str | None) -> Fate | None:
+    read = staged.reads.get(file.digest, FileRead())
     if (fate := _changed(file, now)) is not None:
         return fate
     if clash is not None:
@@ -144,18 +142,17 @@ def _fate(file: FileVersion, read: FileRead, now: str | None, clash: str | None)
             FileState.FAILED,
             Problem(
                 error_type="unparsable_file",
-                message=f"{file.uri} has {read.bad} of {read.lines} lines that are not JSON objects of the table's "
-                "schema",
+                message=f"{file.uri} has {read.bad} of {read.lines} records that do not fit the table",
                 hint="correct the file and upload it again under the same key: the next run loads it",
                 file=file.uri,
             ),
         )
-    if file.size_bytes and not read.lines and not file.key.endswith(_SELF_CHECKED):
+    if file.size_bytes and not read.lines and file.digest not in staged.empty:
         return Fate(
             FileState.FAILED,
             Problem(
                 error_type="unread_file",
-                message=f"{file.uri} has {file.size_bytes} bytes, but no line could be read from it",
+                message=f"{file.uri} has {file.size_bytes} bytes, but no record could be read from it",
                 hint="check its compression and encoding; upload it again when it is right",
                 file=file.uri,
             ),

@@ -9,10 +9,10 @@ from itertools import count
 from typing import Any, Protocol
 from uuid import uuid4
 
-from libs.common.contracts.definition import Destination
+from libs.common.contracts.definition import Destination, Format
 from libs.common.ledger.model import FileVersion
 from libs.common.schema import Field, Struct
-from services.executor.adapters.reading.json_lines import JsonLines
+from services.executor.adapters.reading.reader import reader_of
 from services.executor.adapters.spark_sessions import BatchSession, SessionKey, open_session
 from services.executor.adapters.spark_table import SparkTable
 from services.executor.adapters.spark_table_place import SparkTablePlace
@@ -25,6 +25,7 @@ from tests.support.memory_warehouse import Warehouse
 BUCKET = "autoloader-contract"
 ID = Struct((Field("id", "bigint"),))
 RUN = "7a0e"
+NDJSON = Format()
 
 
 class World(Protocol):
@@ -103,9 +104,9 @@ class Spark:
         self._key = key
         self.sessions = [open_session(key) for _ in range(2)]
 
-    def hold(self, to: Destination, session: int = 0) -> SparkTable:
+    def hold(self, to: Destination, session: int = 0, format_: Format = NDJSON) -> SparkTable:
         loan = BatchSession(self.sessions[session], self._threads, 120, self._key.scheme)
-        return SparkTable(loan, self._key.url, to, JsonLines())
+        return SparkTable(loan, self._key.url, to, reader_of(format_))
 
     def place(self, to: Destination, session: int = 0) -> SparkTablePlace:
         loan = BatchSession(self.sessions[session], self._threads, 120, self._key.scheme)

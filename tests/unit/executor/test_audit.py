@@ -47,6 +47,15 @@ def test_a_file_that_is_not_what_was_listed_spoils_the_batch(
     assert (TWO.digest, state, word, TWO.uri) == (digest, fate.state, fate.problem.error_type, fate.problem.file)
 
 
+def test_a_file_whose_format_shows_that_it_holds_no_record_is_clean() -> None:
+    """It has bytes: a header, or a footer."""
+    staged = replace(STAGED, reads={ONE.digest: FileRead(5, 5)})
+    assert isinstance(audit((ONE, TWO), staged, NOW), Spoiled)
+    assert Clean({ONE.digest: 5, TWO.digest: 0}) == audit(
+        (ONE, TWO), replace(staged, empty=frozenset({TWO.digest})), NOW
+    )
+
+
 @pytest.mark.parametrize(
     ("read", "word"),
     [

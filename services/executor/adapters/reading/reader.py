@@ -15,7 +15,7 @@
 ``blank`` and ``bad`` are never null, and never both true.
 """
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from typing import Final, Protocol
 
 from pyspark.sql import DataFrame
@@ -44,14 +44,18 @@ class Reader(Protocol):
         only in a session that reads each file as one partition (``origin.whole_files``)."""
         ...
 
+    def known_empty(self, files: Sequence[FileVersion]) -> frozenset[bytes]:
+        """Of files with bytes that gave no record, those that hold none: by digest. Any other was not understood."""
+        ...
+
     def check(self, origin: Origin, file: FileVersion) -> None:
         """Reads the file to its end, and raises what stands in the way."""
         ...
 
 
-_READERS: Final[dict[str, Reader]] = {"json": JsonLines()}
+_READERS: Final[dict[str, Callable[[Format], Reader]]] = {"json": lambda _: JsonLines()}
 
 
 def reader_of(format_: Format) -> Reader:
-    """The reader for files of this kind."""
-    return _READERS[format_.type]
+    """A reader for files of this kind. One batch has it to itself: it may remember what it saw of the files."""
+    return _READERS[format_.type](format_)

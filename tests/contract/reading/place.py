@@ -1,0 +1,94 @@
+"""Where files land, and what a table holds after they were loaded: as the protocol does it, without a ledger."""
+
+import asyncio
+from collections.abc import Sequence
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from typing import Any
+from uuid import uuid4
+
+import pyarrow as pa
+
+from libs.common.contracts.definition import Destination, Format
+from libs.common.ledger.model import FileVersion
+from libs.common.schema import Struct
+from services.executor.adapters.spark_table import SparkTable
+from services.executor.domain.audit import FileRead, Staged
+from services.executor.domain.schema_change import compare
+from tests.contract.table.worlds import BUCKET, Spark, read_of, stage
+
+_ROUNDS_MAX = 5
+
+
+@dataclass(frozen=True)
+class Loaded:
+    """What became of some files: the pass that was published, and the whole table after it."""
+
+    files: Sequence[FileVersion]
+    staged: Staged
+    table: pa.Table
+
+    @property
+    def reads(self) -> list[FileRead]:
+        """What the pass saw of each file, in their order."""
+        return [read_of(self.staged, f) for f in self.files]
+
+    @property
+    def types(self) -> dict[str, str]:
+        return {f.name: str(f.type) for f in self.table.schema}
+
+    def rows(self, *by: str) -> list[dict[str, Any]]:
+        """The rows, in the order of these columns (default: the first)."""
+        names = by or tuple(self.table.column_names[:1])
+        found: list[dict[str, Any]] = self.table.sort_by([(name, "ascending") for name in names]).to_pylist()
+        return found
+
+
+class Place:
+    """A folder of the bucket, and the tables that files of it went to."""
+
+    def __init__(self, spark: Spark, s3: Any) -> None:
+        self._spark = spark
+        self._s3 = s3
+        self._name = f"reading_{uuid4().hex[:12]}"
+        self._keys: list[str] = []
+        self._tables: list[Destination] = []
+
+    def put(self, key: str, body: bytes) -> FileVersion:
+        key = f"{self._name}/{key}"
+        # botocore asks for 100-continue before an empty body as well, and then waits 30 s for its next answer.
+        answer = self._s3.put_object(Bucket=BUCKET, Key=key, **({"Body": body} if body else {}))
+        self._keys.append(key)
+        return FileVersion(BUCKET, key, answer["ETag"].strip('"'), len(body), datetime.now(UTC))
+
+    def table(self, format_: Format) -> SparkTable:
+        """One that is not there yet."""
+        to = Destination(catalog="test_catalog", database="contract", table=f"{self._name}_{len(self._tables)}")
+        self._tables.append(to)
+        return self._spark.hold(to, format_=format_)
+
+    async def load(self, format_: Format, *batches: Sequence[FileVersion]) -> Loaded:
+        """Batches, one after the other, into a new table that grows with what they have. ``reads`` are the last's."""
+        table = self.table(format_)
+        for files in batches:
+            schema = await table.schema() or await table.create(await table.infer(files))
+            staged = await self._stage(table, files, schema)
+            await table.publish(staged.snapshot_id)
+        found = await asyncio.to_thread(self._spark.sessions[0].table(table.name).toArrow)
+        return Loaded(files, staged, found)
+
+    async def _stage(self, table: SparkTable, files: Sequence[FileVersion], schema: Struct) -> Staged:
+        for _ in range(_ROUNDS_MAX):
+            staged = await stage(table, files, schema)
+            carriers = [f for f in files if f.digest in staged.unknown_fields]
+            change = compare(schema, await table.infer(carriers)) if carriers else None
+            if change is None or not change.additions:
+                return staged
+            schema = await table.add(change.additions)
+        raise AssertionError("the schema does not settle")
+
+    def clean(self) -> None:
+        for to in self._tables:
+            self._spark.sql(f"DROP TABLE IF EXISTS {to.identifier} PURGE")
+        for key in self._keys:
+            self._s3.delete_object(Bucket=BUCKET, Key=key)
