@@ -30,6 +30,9 @@ class LateObjects:
     async def first_bytes(self, file: FileVersion, size_max: int, credentials: Credentials | None) -> bytes | None:
         return await (await self._objects()).first_bytes(file, size_max, credentials)
 
+    async def last_bytes(self, file: FileVersion, size_max: int, credentials: Credentials | None) -> bytes | None:
+        return await (await self._objects()).last_bytes(file, size_max, credentials)
+
     async def keep_open(self) -> None:
         """Opens it, so that the first refresh need not, and idles: a task that ends would end the service."""
         await self._objects()

@@ -74,11 +74,19 @@ class MemoryObjects:
         return {key: objects.get(key) for key in keys}
 
     async def first_bytes(self, file: FileVersion, size_max: int, credentials: Credentials | None) -> bytes | None:
+        body = await self._body(file, credentials)
+        return None if body is None else body[:size_max]
+
+    async def last_bytes(self, file: FileVersion, size_max: int, credentials: Credentials | None) -> bytes | None:
+        body = await self._body(file, credentials)
+        return None if body is None else body[max(0, len(body) - size_max) :]
+
+    async def _body(self, file: FileVersion, credentials: Credentials | None) -> bytes | None:
         await asyncio.sleep(0)
         now = self._opened(file.bucket, credentials).get(file.key)
         if now is None or now.version_tag != file.version_tag:
             return None
-        return self.bodies[file.bucket, file.key][:size_max]
+        return self.bodies[file.bucket, file.key]
 
     def _opened(self, bucket: str, credentials: Credentials | None) -> dict[str, FileVersion]:
         if self.access is not None and credentials != self.access:

@@ -29,3 +29,7 @@ class ObjectStore(Protocol):
         """At most ``size_max`` bytes from the start of this very version; no more is asked for. None if the key is
         gone, or holds another version now."""
         ...
+
+    async def last_bytes(self, file: FileVersion, size_max: int, credentials: Credentials | None) -> bytes | None:
+        """As ``first_bytes``, from the end."""
+        ...

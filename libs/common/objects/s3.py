@@ -117,8 +117,16 @@ class S3Objects:
         return dict(task.result() for task in looks)
 
     async def first_bytes(self, file: FileVersion, size_max: int, credentials: Credentials | None) -> bytes | None:
+        return await self._part(file, 0, size_max, credentials)
+
+    async def last_bytes(self, file: FileVersion, size_max: int, credentials: Credentials | None) -> bytes | None:
+        return await self._part(file, max(0, file.size_bytes - size_max), size_max, credentials)
+
+    async def _part(
+        self, file: FileVersion, start: int, size_max: int, credentials: Credentials | None
+    ) -> bytes | None:
         # Of nothing there is no range.
-        part = {"Range": f"bytes=0-{size_max - 1}"} if file.size_bytes else {}
+        part = {"Range": f"bytes={start}-{start + size_max - 1}"} if file.size_bytes else {}
         with self._translated(file.bucket, credentials):
             client = await self._client(credentials)
             try:
@@ -128,7 +136,9 @@ class S3Objects:
                     return None
                 raise
             async with answer["Body"]:  # leaves the connection, and what the store may still want to send
-                return await _first(answer["Body"], size_max)
+                if start and "ContentRange" not in answer:
+                    raise KeyError("ContentRange")  # it knows no ranges, and sends all
+                return await _taken(answer["Body"], size_max)
 
     @contextmanager
     def _translated(self, bucket: str, credentials: Credentials | None) -> Iterator[None]:
@@ -200,8 +210,8 @@ def _following(answer: Any, token: dict[str, str]) -> dict[str, str] | None:
     return following
 
 
-async def _first(body: Any, size_max: int) -> bytes:
-    """A store that knows no ranges sends all; the rest is not taken."""
+async def _taken(body: Any, size_max: int) -> bytes:
+    """What comes next; the rest is not taken."""
     taken = bytearray()
     while len(taken) < size_max and (more := await body.read(size_max - len(taken))):
         taken += more

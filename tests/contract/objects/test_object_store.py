@@ -124,12 +124,21 @@ async def test_an_object_is_read_from_its_start(store: Store, bucket: str, size_
     assert expected == await store.objects.first_bytes(file, size_max, store.access)
 
 
+@pytest.mark.parametrize(("size_max", "expected"), [(1, b"j"), (4, b"ghij"), (10, b"abcdefghij"), (99, b"abcdefghij")])
+async def test_an_object_is_read_from_its_end(store: Store, bucket: str, size_max: int, expected: bytes) -> None:
+    """Where some formats say what they hold."""
+    await store.put(bucket, ["a"], b"abcdefghij")
+    ((file,),) = await listed(store, bucket)
+    assert expected == await store.objects.last_bytes(file, size_max, store.access)
+
+
 async def test_special_keys_and_empty_objects_are_read(store: Store, bucket: str) -> None:
     """Each under its exact name."""
     await store.put(bucket, SPECIAL, b"x")
     await store.put(bucket, ["zzz empty"], b"")
     for file in [f for page in await listed(store, bucket) for f in page]:
         assert b"x" * file.size_bytes == await store.objects.first_bytes(file, 5, store.access), file.key
+        assert b"x" * file.size_bytes == await store.objects.last_bytes(file, 5, store.access), file.key
 
 
 async def test_another_version_is_not_taken_for_the_one_that_was_listed(store: Store, bucket: str) -> None:
@@ -139,6 +148,7 @@ async def test_another_version_is_not_taken_for_the_one_that_was_listed(store: S
     await store.put(bucket, ["changed"], b"two")
     await store.delete(bucket, ["gone"])
     assert [None, None] == [await store.objects.first_bytes(file, 5, store.access) for file in files]
+    assert [None, None] == [await store.objects.last_bytes(file, 5, store.access) for file in files]
 
 
 async def test_a_bucket_that_does_not_exist_is_named(store: Store) -> None:

@@ -279,6 +279,9 @@ class PausingObjects:
     async def first_bytes(self, file: FileVersion, size_max: int, credentials: Credentials | None) -> bytes | None:
         return await self._inner.first_bytes(file, size_max, credentials)
 
+    async def last_bytes(self, file: FileVersion, size_max: int, credentials: Credentials | None) -> bytes | None:
+        return await self._inner.last_bytes(file, size_max, credentials)
+
 
 def names(count: int) -> list[str]:
     return [f"in/{n:02}.json" for n in range(count)]
