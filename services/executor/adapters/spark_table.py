@@ -186,7 +186,7 @@ class SparkTable:
                 snapshot_id=snapshot_id,
                 added_records=added,
                 reads=reads,
-                empty=self._reader.known_empty(silent),
+                empty=self._reader.known_empty(self._origin, silent),
                 unknown_fields=staging.unknown_fields(seen, files),
                 stray_lines=int(seen["stray"]),
             )

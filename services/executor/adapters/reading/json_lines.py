@@ -48,7 +48,7 @@ class JsonLines:
         why = reason(data_of(schema), _CORRUPT, _IS_ONE_VALUE)
         return parsed.withColumn("reason", F.expr(f"CASE WHEN bad THEN {why} END"))
 
-    def known_empty(self, files: Sequence[FileVersion]) -> frozenset[bytes]:
+    def known_empty(self, origin: Origin, files: Sequence[FileVersion]) -> frozenset[bytes]:  # noqa: ARG002 - names tell
         return frozenset(f.digest for f in files if f.key.endswith(_SELF_CHECKED))
 
     def check(self, origin: Origin, file: FileVersion) -> None:

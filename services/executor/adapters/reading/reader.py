@@ -44,7 +44,7 @@ class Reader(Protocol):
         only in a session that reads each file as one partition (``origin.whole_files``)."""
         ...
 
-    def known_empty(self, files: Sequence[FileVersion]) -> frozenset[bytes]:
+    def known_empty(self, origin: Origin, files: Sequence[FileVersion]) -> frozenset[bytes]:
         """Of files with bytes that gave no record, those that hold none: by digest. Any other was not understood."""
         ...
 
