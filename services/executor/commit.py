@@ -20,20 +20,21 @@ from libs.common.failpoints import failpoint
 from libs.common.ledger.model import BatchClaim, BurnVerdict, Fate, FileVersion, PublishedBatch, Standing, tags
 from libs.common.ledger.states import BatchState, FileState
 from libs.common.objects.ports import ObjectStore
-from libs.common.schema import Struct, distinct
+from libs.common.schema import Struct
 from libs.common.storage.definitions import RunDefinition
 from services.executor import replacement
 from services.executor.domain import evidence
-from services.executor.domain.audit import Clean, Miscounted, Spoiled, Staged, audit, changed, unreadable
+from services.executor.domain.audit import Clean, Miscounted, Refusal, Spoiled, Staged, audit, changed, unreadable
+from services.executor.domain.evolution import Rules, asked_of, growth, refusals, suspects
 from services.executor.domain.guard import contradiction, giving_up, unprovable
 from services.executor.domain.provenance import lacking_provenance, with_provenance
 from services.executor.domain.replacing import kept
-from services.executor.domain.schema_change import Addition, compare
+from services.executor.domain.schema_change import Addition, SchemaChange, compare
 from services.executor.ports import FilesUnreadable, Ledger, Published, SourceChanged, Table
 from services.executor.table_lanes import TableLanes
 
 STAGES_MAX = 6
-"""How often one attempt stages: once, again for each round of new fields, and some air."""
+"""How often one attempt stages: once, again for each round of new fields or wider types, and some air."""
 PUBLISHES_MAX = 5
 REPLACES_MAX = 6
 """How often one attempt stages a copy with replaced rows before it leaves the table to those who keep changing it."""
@@ -48,7 +49,7 @@ class _StagedBatch:
     staged: Staged
     schema: Struct
     cause_key: str | None = None
-    clashes: Mapping[bytes, str] = field(default_factory=dict)
+    refusals: Mapping[bytes, Refusal] = field(default_factory=dict)
 
 
 class CommitProtocol:
@@ -85,7 +86,7 @@ class CommitProtocol:
             return
         failpoint("exec.after_stage")
         # Crash here: the staged snapshot is invisible and is never published; the next attempt stages its own.
-        match audit(files, batch.staged, await self._versions(order, files), batch.clashes):
+        match audit(files, batch.staged, await self._versions(order, files), batch.refusals):
             case Clean(rows_by_file=rows) if claim.replaces_rows:
                 await self._replace(claim, order, table, files, batch, rows)
             case Clean(rows_by_file=rows):
@@ -149,32 +150,35 @@ class CommitProtocol:
     async def _prepare(
         self, claim: BatchClaim, order: RunDefinition, table: Table, files: Sequence[FileVersion]
     ) -> Struct:
+        rules = Rules.of(order.definition.format.schema_rules)
         # One at a time per table: the first batch creates it, the others find it.
         async with self._lanes.of(order.definition.destination.identifier):
             schema = await table.schema()
             if schema is not None:
-                return await _with_metadata_columns(table, schema, order)
+                return await _as_asked(table, schema, order, rules)
             if await self._ledger.has_published(claim.ingestion_id, claim.generation):
                 # Another executor may have made the table, and published into it, since we looked.
                 if (schema := await table.schema()) is not None:
-                    return await _with_metadata_columns(table, schema, order)
+                    return await _as_asked(table, schema, order, rules)
                 raise Permanent(
                     f"table {order.definition.destination.identifier} is gone, but this ingestion has loaded files "
                     "into it",
                     code="table_missing",
                     hint="bring the table back, or create a new ingestion to load everything again",
                 )
-            first = distinct(await table.infer(files))
-            assert isinstance(first, Struct)
-            schema = await table.create(with_provenance(first, order.definition.destination.metadata_columns))
+            first = rules.given or rules.first(await table.infer(files))
+            schema = await table.create(
+                with_provenance(first, order.definition.destination.metadata_columns, rules.rescued)
+            )
             # Somebody else may have been faster, with another definition.
-            return await _with_metadata_columns(table, schema, order)
+            return await _as_asked(table, schema, order, rules)
 
     async def _stage(
         self, claim: BatchClaim, order: RunDefinition, table: Table, files: Sequence[FileVersion], schema: Struct
     ) -> _StagedBatch:
-        """Stages until the pass finds no field that the table lacks and could have."""
+        """Stages until the pass finds nothing that the table lacks, could have, and is to have."""
         await self._ledger.about_to_stage(claim)
+        rules = Rules.of(order.definition.format.schema_rules)
         cause_key: str | None = None
         properties = _properties(claim, files)
         # Rows that take the place of others are staged by themselves first: read, audited, and never published.
@@ -182,23 +186,16 @@ class CommitProtocol:
         for _ in range(STAGES_MAX):
             failpoint("exec.during_stage")
             staged = await table.stage(files, schema, wap_id, properties)
-            if not staged.unknown_fields or not order.definition.format.schema_rules.evolution_enabled:
-                return _StagedBatch(staged, schema, cause_key)
-            carriers = [f for f in files if f.digest in staged.unknown_fields]
-            change = compare(schema, await table.infer(carriers))
-            if not change.additions:
-                in_the_way = {".".join(c.path): str(c) for c in change.clashes}
-                clashes = {
-                    digest: in_the_way[name]
-                    for digest, names in staged.unknown_fields.items()
-                    for name in sorted(names)
-                    if name in in_the_way
-                }
-                return _StagedBatch(staged, schema, cause_key, clashes)
-            # Columns that were added stay, whatever becomes of the batch: they hold nulls until rows come.
+            looked_into = [f for f in files if f.digest in suspects(rules, staged)]
+            change = SchemaChange()
+            if looked_into:
+                change = growth(rules, schema, await table.infer(looked_into), staged)
+            if not change.grows:
+                return _StagedBatch(staged, schema, cause_key, refusals(rules, staged, change))
+            # What was changed stays, whatever becomes of the batch: added columns hold nulls until rows come.
             async with self._lanes.of(order.definition.destination.identifier):
-                schema = await table.add(change.additions)
-            cause_key = carriers[0].key
+                schema = await _grown(table, schema, change)
+            cause_key = looked_into[0].key
         raise Temporary("the table's schema keeps changing under the batch", code="schema_unsettled")
 
     async def _publish(self, claim: BatchClaim, order: RunDefinition, table: Table, batch: _StagedBatch) -> None:
@@ -359,10 +356,24 @@ async def _pause_after(attempt: int) -> None:
     await asyncio.sleep(random.uniform(0, 0.2 * 2**attempt))
 
 
-async def _with_metadata_columns(table: Table, schema: Struct, order: RunDefinition) -> Struct:
-    """The schema, after the table was given what ``metadata_columns`` asks for: rows of before have nulls there."""
-    lacking = lacking_provenance(table.name, schema, order.definition.destination.metadata_columns)
-    return await table.add([Addition.of(f) for f in lacking]) if lacking else schema
+async def _as_asked(table: Table, schema: Struct, order: RunDefinition, rules: Rules) -> Struct:
+    """The schema, after the table was given what is asked for: columns of ours, which are null in rows of before, and
+    types that hints name.
+
+    Raises:
+        Permanent: ``metadata_column_taken``, ``hint_contradicts_table``.
+    """
+    lacking = lacking_provenance(table.name, schema, order.definition.destination.metadata_columns, rules.rescued)
+    asked = SchemaChange(tuple(Addition.of(f) for f in lacking), asked_of(table.name, schema, rules))
+    return await _grown(table, schema, asked)
+
+
+async def _grown(table: Table, schema: Struct, change: SchemaChange) -> Struct:
+    if change.additions:
+        schema = await table.add(change.additions)
+    if change.widenings:
+        schema = await table.widen(change.widenings)
+    return schema
 
 
 async def _can_tell(standing: Standing, table: Table) -> bool:

@@ -21,7 +21,7 @@ from libs.common.ledger.model import (
 from libs.common.schema import Struct
 from services.executor.domain.audit import Staged
 from services.executor.domain.replacing import FileRows
-from services.executor.domain.schema_change import Addition
+from services.executor.domain.schema_change import Addition, Widening
 
 
 @dataclass(frozen=True, slots=True)
@@ -113,6 +113,11 @@ class Table(Protocol):
 
     async def add(self, additions: Sequence[Addition]) -> Struct:
         """Adds fields; one that is there already, in any spelling, is left as it is. Returns the schema after."""
+        ...
+
+    async def widen(self, widenings: Sequence[Widening]) -> Struct:
+        """Changes types in place; a field that is not of the type before, or not there, is left as it is. Returns the
+        schema after."""
         ...
 
     async def infer(self, files: Sequence[FileVersion]) -> Struct:

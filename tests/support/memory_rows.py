@@ -7,6 +7,7 @@ from collections.abc import Iterator, Mapping
 from typing import Any
 
 from libs.common.schema import Array, Field, Map, Struct, Type
+from services.executor.domain.provenance import data_of, is_rescued, is_rescuing
 
 
 def lines(body: bytes) -> list[bytes]:
@@ -26,8 +27,27 @@ def record(line: bytes) -> dict[str, Any] | None:
 
 def is_row(schema: Struct, value: Mapping[str, Any]) -> bool:
     """Whether a table of the schema takes the object."""
-    required = [f.name for f in schema.fields if f.required]
-    return bool(schema.fields) and all(value.get(name) is not None for name in required) and _fits(schema, value)
+    data = data_of(schema)
+    lost = set(misfits(data, value))
+    required = [f.name for f in data.fields if f.required]
+    has_all = all(value.get(name) is not None and name not in lost for name in required)
+    return bool(data.fields) and has_all and (not lost or is_rescuing(schema))
+
+
+def row(schema: Struct, value: Mapping[str, Any], uri: str) -> dict[str, Any]:
+    """What the table's columns hold of the object; ``uri`` is its file."""
+    data = data_of(schema)
+    lost = set(misfits(data, value))
+    held = {name: inner for name, inner in value.items() if data.get(name) is not None and name not in lost}
+    grown = {f.name for f in data.fields if any(unknown_names(f.type, value.get(f.name)))}
+    rest = {name: v for name, v in value.items() if v is not None and (name not in held or name in grown)}
+    column = next((f.name for f in schema.fields if is_rescued(f)), None)
+    return held | ({column: json.dumps({**rest, "_file_path": uri})} if column and rest else {})
+
+
+def misfits(schema: Struct, value: Mapping[str, Any]) -> Iterator[str]:
+    """The columns that do not take what the object has for them."""
+    return (f.name for f in schema.fields if not _fits(f.type, value.get(f.name)))
 
 
 def _fits(found: Type, value: Any) -> bool:
@@ -43,12 +63,21 @@ def _fits(found: Type, value: Any) -> bool:
             return isinstance(value, dict) and all(_fits(inner, v) for v in value.values())
         case "boolean":
             return isinstance(value, bool)
+        case "int":
+            return _is_number(value, int) and -(2**31) <= value < 2**31
         case "bigint":
-            return isinstance(value, int) and not isinstance(value, bool)
-        case "double":
-            return isinstance(value, int | float) and not isinstance(value, bool)
+            return _is_number(value, int)
+        case "double" | "float":
+            return _is_number(value, int, float)
+        case str() if found.startswith("decimal("):
+            digits, scale = map(int, found.removeprefix("decimal(").removesuffix(")").split(","))
+            return _is_number(value, int, float) and abs(value) < 10 ** (digits - scale)
         case _:
             return True
+
+
+def _is_number(value: Any, *types: type) -> bool:
+    return isinstance(value, types) and not isinstance(value, bool)
 
 
 def unknown_names(found: Type, value: Any, path: tuple[str, ...] = ()) -> Iterator[str]:
@@ -67,11 +96,6 @@ def unknown_names(found: Type, value: Any, path: tuple[str, ...] = ()) -> Iterat
         case Map(value=of), dict():
             for inner in value.values():
                 yield from unknown_names(of, inner, (*path, "value"))
-
-
-def known_part(schema: Struct, value: Mapping[str, Any]) -> dict[str, Any]:
-    """What of the object has a column."""
-    return {name: inner for name, inner in value.items() if schema.get(name) is not None}
 
 
 def struct_of(value: Mapping[str, Any]) -> Struct:

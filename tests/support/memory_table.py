@@ -17,9 +17,17 @@ from libs.common.ledger.model import NO_SNAPSHOT, Column, FileVersion
 from libs.common.schema import Struct, sql
 from services.executor.domain.audit import FileRead, Staged
 from services.executor.domain.evidence import ROWS_REMOVED
-from services.executor.domain.provenance import data_of, is_ours
+from services.executor.domain.provenance import data_of, is_ours, is_rescued
 from services.executor.domain.replacing import FileRows
-from services.executor.domain.schema_change import Addition, compare, lacking, with_additions
+from services.executor.domain.schema_change import (
+    Addition,
+    Widening,
+    compare,
+    lacking,
+    unwidened,
+    with_additions,
+    with_widenings,
+)
 from services.executor.ports import Copy, FilesUnreadable, History, Published, SourceChanged, TableFound
 from tests.support import memory_rows
 from tests.support.memory_objects import MemoryObjects
@@ -53,6 +61,11 @@ class MemoryTable:
         self._table.schema = with_additions(self._table.schema, lacking(self._table.schema, additions))
         return self._table.schema
 
+    async def widen(self, widenings: Sequence[Widening]) -> Struct:
+        await asyncio.sleep(0)
+        self._table.schema = with_widenings(self._table.schema, unwidened(self._table.schema, widenings))
+        return self._table.schema
+
     async def infer(self, files: Sequence[FileVersion]) -> Struct:
         await asyncio.sleep(0)
         found: Struct = Struct()
@@ -74,21 +87,24 @@ class MemoryTable:
         rows: list[str] = []
         reads: dict[bytes, FileRead] = {}
         unknown: dict[bytes, frozenset[str]] = {}
+        misfits: dict[bytes, frozenset[str]] = {}
         bodies = self._bodies(files)
         for file in files:
             lines = bodies[file.digest]
             parsed = [memory_rows.record(line) for line in lines if line.strip()]
-            good = [v for v in parsed if v is not None and memory_rows.is_row(data, v)]
-            names = frozenset(name for v in parsed for name in memory_rows.unknown_names(data, v))
+            good = [v for v in parsed if v is not None and memory_rows.is_row(schema, v)]
+            names = frozenset(name for v in parsed if v is not None for name in memory_rows.unknown_names(data, v))
             ours = _provenance(schema, file, properties)
-            rows += [json.dumps(memory_rows.known_part(data, value) | ours, sort_keys=True) for value in good]
+            rows += [json.dumps(memory_rows.row(schema, v, file.uri) | ours, sort_keys=True) for v in good]
             if lines:
                 reads[file.digest] = FileRead(len(lines), len(good), len(parsed) - len(good))
             if names:
                 unknown[file.digest] = names
+            if bad_columns := frozenset(name for v in parsed if v for name in memory_rows.misfits(data, v)):
+                misfits[file.digest] = bad_columns
         staged = self._table.write(wap_id, rows)
         empty = frozenset(f.digest for f in files if f.digest not in reads)
-        return Staged(staged.id, len(rows), reads, unknown, empty=empty)
+        return Staged(staged.id, len(rows), reads, unknown, empty=empty, misfits=misfits)
 
     async def file_rows(self, uris: Sequence[str], snapshot_id: int | None = None) -> FileRows:
         await asyncio.sleep(0)
@@ -146,7 +162,7 @@ class MemoryTable:
         await asyncio.sleep(0)
         for number, line in enumerate(self._bodies([file])[file.digest], start=1):
             value = memory_rows.record(line)
-            if line.strip() and (value is None or not memory_rows.is_row(data_of(schema), value)):
+            if line.strip() and (value is None or not memory_rows.is_row(schema, value)):
                 return number
         return None
 
@@ -179,7 +195,7 @@ def _provenance(schema: Struct, file: FileVersion, properties: Mapping[str, str]
         "_loaded_at": "2025-01-07 00:00:00",
         "_run_id": properties["autoloader.run"],
     }
-    return {f.name: known[f.name] for f in schema.fields if is_ours(f)}
+    return {f.name: known[f.name] for f in schema.fields if is_ours(f) and not is_rescued(f)}
 
 
 class MemoryTablePlace:

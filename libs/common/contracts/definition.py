@@ -5,9 +5,13 @@ unencrypted) and the frozen copy that every run carries, so a run keeps the defi
 """
 
 import re
-from typing import Any, Literal
+from typing import Literal
 
-from pydantic import AwareDatetime, BaseModel, ConfigDict, Field, field_validator, model_validator
+from pydantic import AwareDatetime, ConfigDict, Field, field_validator, model_validator
+
+from libs.common.contracts.part import Part
+from libs.common.contracts.schema_rules import SchemaRules
+from libs.common.ddl import keys_that_are_no_text
 
 # A bucket name as S3 allows it; the looser legacy names of us-east-1 are refused by every current server.
 _BUCKET = re.compile(r"[a-z0-9][a-z0-9.-]{1,61}[a-z0-9]")
@@ -20,19 +24,7 @@ FILE_PATH: MetadataColumn = "_file_path"
 """A column that says where a row came from, beside the data's own."""
 
 
-class _Part(BaseModel):
-    model_config = ConfigDict(frozen=True, extra="forbid")
-
-    @field_validator("*", mode="before")
-    @classmethod
-    def _can_be_stored(cls, value: Any) -> Any:
-        # Postgres keeps no NUL in text or JSON; refusing it here names the field, there it would be a 500.
-        if isinstance(value, str) and "\x00" in value:
-            raise ValueError("must not contain the NUL character")
-        return value
-
-
-class Credentials(_Part):
+class Credentials(Part):
     """How to reach the source bucket. Write-only: stored encrypted, never returned, logged or put in an event."""
 
     aws_access_key_id: str = Field(min_length=1)
@@ -51,7 +43,7 @@ class Credentials(_Part):
         return url
 
 
-class Source(_Part):
+class Source(Part):
     """A prefix of a bucket, and which of its keys are wanted."""
 
     type: Literal["s3"] = "s3"
@@ -109,7 +101,7 @@ class Source(_Part):
         return prefix if not prefix or prefix.endswith("/") else prefix + "/"
 
 
-class FormatOptions(_Part):
+class FormatOptions(Part):
     multiline: bool = False
     compression: str | None = None
     header: bool | None = None
@@ -117,16 +109,7 @@ class FormatOptions(_Part):
     quote: str | None = None
 
 
-class SchemaRules(_Part):
-    model_config = ConfigDict(frozen=True, extra="forbid", populate_by_name=True)
-
-    inference: Literal["auto", "manual"] = "auto"
-    evolution_enabled: bool = True
-    given: dict[str, Any] | None = Field(default=None, alias="schema_json")
-    hints: dict[str, str] = Field(default_factory=dict)
-
-
-class Format(_Part):
+class Format(Part):
     """How the bytes of one file become rows."""
 
     model_config = ConfigDict(frozen=True, extra="forbid", populate_by_name=True)
@@ -141,24 +124,24 @@ class Format(_Part):
             raise ValueError(f"format.type {self.type!r} cannot be read yet; use json (one object per line)")
         if self.options.multiline:
             raise ValueError("format.options.multiline is not supported yet; write one JSON object per line")
-        if self.schema_rules.inference != "auto" or self.schema_rules.given is not None:
-            raise ValueError("format.schema.inference 'manual' is not supported yet; use 'auto'")
-        if self.schema_rules.hints:
-            raise ValueError("format.schema.hints are not supported yet; leave them out")
+        if any(map(keys_that_are_no_text, self.schema_rules.types())):
+            raise ValueError(
+                "format.schema has a map whose keys are no strings; in JSON they always are: map<string, …>"
+            )
         return self
 
 
-class Partitioning(_Part):
+class Partitioning(Part):
     enabled: bool = False
     columns: tuple[str, ...] = ()
 
 
-class Optimization(_Part):
+class Optimization(Part):
     z_ordering_enabled: bool = False
     z_ordering_columns: tuple[str, ...] = ()
 
 
-class Destination(_Part):
+class Destination(Part):
     """The Iceberg table that is kept up to date."""
 
     catalog: str = Field(examples=["lake"])
@@ -214,12 +197,12 @@ class Destination(_Part):
         return f"{self.catalog}.{self.database}.{self.table}"
 
 
-class Backfill(_Part):
+class Backfill(Part):
     enabled: bool = False
     start_date: str | None = None
 
 
-class Schedule(_Part):
+class Schedule(Part):
     frequency: Literal["hourly", "daily", "weekly", "custom"] | None = None
     time: str | None = None
     timezone: str = "UTC"
@@ -233,7 +216,7 @@ class Schedule(_Part):
         return self
 
 
-class Quality(_Part):
+class Quality(Part):
     row_count_threshold: int | None = Field(default=None, ge=0)
     alerts_enabled: bool = False
     alert_recipients: tuple[str, ...] = ()
@@ -245,7 +228,7 @@ class Quality(_Part):
         return self
 
 
-class Definition(_Part):
+class Definition(Part):
     """One version of an ingestion's definition, without its secrets."""
 
     name: str = Field(min_length=1, max_length=200)

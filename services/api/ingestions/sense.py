@@ -21,6 +21,10 @@ from libs.common.contracts.definition import (
     Schedule,
     Source,
 )
+from libs.common.contracts.schema_rules import SchemaRules
+from libs.common.ddl import written_path
+from libs.common.schema import sql
+from libs.common.schema_hints import at, parse_hints
 from libs.common.selection.names import unreadable
 from libs.common.selection.pattern import outlines
 
@@ -34,6 +38,7 @@ def contradictions(sent: Definition, credentials: Credentials | None) -> list[st
         *_of_source(sent.source),
         *_of_credentials(credentials),
         *_of_format(sent.format),
+        *_of_columns(sent.format.schema_rules, sent.destination),
         *_of_destination(sent.destination),
         *_of_schedule(sent.schedule),
         *_of_quality(sent.quality),
@@ -87,6 +92,26 @@ def _of_format(sent: Format) -> Iterator[str]:
         yield (
             f"format.options.compression {options.compression!r} cannot be read; write one of "
             f"{', '.join(_COMPRESSIONS)}, or leave it out: names that end in .gz tell it as well"
+        )
+
+
+def _of_columns(rules: SchemaRules, destination: Destination) -> Iterator[str]:
+    given, hints = rules.columns, parse_hints(rules.hints)
+    for hint in hints:
+        if given is not None and (found := at(given, hint.path)) is not None:
+            yield (
+                f"format.schema.hints says what {written_path(hint.path)!r} is, and so does schema_json "
+                f"({sql(found)}); leave one of them out"
+            )
+    named = {f.name.lower() for f in given.fields} if given is not None else set()
+    named |= {hint.path[0].lower() for hint in hints}
+    ours = {name.lower() for name in (*destination.metadata_columns, rules.rescued_column) if name}
+    for name in sorted(named & ours):
+        yield f"format.schema names the column {name!r}, which is Autoloader's own here; name it otherwise"
+    if rules.rescued_data_column is not None and rules.rescued_data_column.lower() in destination.metadata_columns:
+        yield (
+            f"format.schema.rescued_data_column {rules.rescued_data_column!r} is one of destination.metadata_columns; "
+            "name it otherwise"
         )
 
 

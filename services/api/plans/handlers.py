@@ -8,6 +8,7 @@ from uuid import UUID, uuid4
 from sqlalchemy import Row
 
 from libs.common.contracts.definition import Credentials, Definition, Source
+from libs.common.contracts.schema_rules import SchemaRules
 from libs.common.contracts.scope import EVERYTHING, Scope
 from libs.common.errors import AutoloaderError, Invalid, Permanent, Temporary
 from libs.common.ids import IngestionId
@@ -83,11 +84,12 @@ class Plans:
             past = await past_runs(connection, ingestion_id)
             columns = await repository.columns(connection, ingestion_id, of.generation)
         self._clusters.url_of(of.definition["cluster_id"])
-        source = Definition.model_validate(of.definition).source
+        definition = Definition.model_validate(of.definition)
+        source = definition.source
         scope = EVERYTHING if asked.kind != "backfill" else _scope(source, asked)
         access = open_credentials(self._box, ingestion_id, sealed)
         found = await self._survey(of, source, access, asked.kind, scope)
-        sample = await self._sample(found.files, access)
+        sample = await self._sample(found.files, access, definition.format.schema_rules)
         change = schema_change(sample, len(found.files), () if asked.kind in _NEW_TABLES else columns)
         shown = self._shown(found, source, past, sample, change)
         values = {
@@ -151,16 +153,16 @@ class Plans:
         except (Permanent, Temporary) as e:
             raise Invalid(e.message, code=e.code, hint=e.hint or "check source.credentials and the network") from e
 
-    async def _sample(self, files: Sequence[FileVersion], access: Credentials | None) -> Sample:
+    async def _sample(self, files: Sequence[FileVersion], access: Credentials | None, rules: SchemaRules) -> Sample:
         """Some lines of some files, from all over the plan. A store that fails now has nothing to show."""
         spread = Spread(_SAMPLE.files)
         for f in files:
             if f.size_bytes:
                 spread.add(f)
         try:
-            return await sampled(self._objects, spread.files, access, _SAMPLE, _SAMPLE.seconds)
+            return await sampled(self._objects, spread.files, access, _SAMPLE, _SAMPLE.seconds, rules)
         except AutoloaderError:
-            return Sample()
+            return Sample(rules)
 
     def _shown(
         self, found: Survey, source: Source, past: Sequence[PastRun], sample: Sample, change: SchemaChange

@@ -4,6 +4,7 @@ import asyncio
 from collections.abc import Sequence
 
 from libs.common.contracts.definition import Credentials
+from libs.common.contracts.schema_rules import SchemaRules
 from libs.common.ledger.model import FileVersion
 from libs.common.objects.ports import ObjectStore
 from services.api.preview.bounds import Bounds
@@ -14,11 +15,16 @@ _READS_AT_ONCE = 8
 
 
 async def sampled(
-    objects: ObjectStore, files: Sequence[FileVersion], access: Credentials | None, bounds: Bounds, left_s: float
+    objects: ObjectStore,
+    files: Sequence[FileVersion],
+    access: Credentials | None,
+    bounds: Bounds,
+    left_s: float,
+    rules: SchemaRules,
 ) -> Sample:
     """What the heads of these files show: of as many as there is time for. A file that went, or changed, since it was
     listed has nothing to show."""
-    sample = Sample()
+    sample = Sample(rules)
     gate = asyncio.Semaphore(_READS_AT_ONCE)
 
     async def read(file: FileVersion) -> tuple[FileVersion, bytes | None]:

@@ -6,7 +6,9 @@ Numbers are of the sample. A file that a run would read as a whole is seen here 
 from dataclasses import dataclass, field
 from typing import Any
 
+from libs.common.contracts.schema_rules import SchemaRules
 from libs.common.schema import Struct, distinct
+from libs.common.schema_hints import hinted, parse_hints
 from services.api.preview.inference import Place, is_blank, line_of
 from services.api.preview.lines import Head, is_compressed
 
@@ -37,8 +39,10 @@ class BadLines:
 @dataclass(slots=True)
 class Sample:
     """Grows by one file at a time. ``looked_at_bytes`` are the files' own bytes that the records came from; they are
-    not known (``is_measured``) where only a part of a compressed file came out."""
+    not known (``is_measured``) where only a part of a compressed file came out. ``rules`` is what the definition says
+    about the columns."""
 
+    rules: SchemaRules = field(default_factory=SchemaRules)
     places: Place = field(default_factory=Place)
     columns: dict[str, Column] = field(default_factory=dict)
     files: int = 0
@@ -89,10 +93,15 @@ class Sample:
 
     @property
     def schema(self) -> Struct:
-        """The columns that a new table gets from these lines."""
-        found = distinct(self.places.struct)
+        """The columns that a new table gets: the given ones, and from these lines those that the rules let in."""
+        found = distinct(hinted(self.places.struct, parse_hints(self.rules.hints)))
         assert isinstance(found, Struct)
-        return found
+        given = self.rules.columns
+        if given is None:
+            return found
+        names = {f.name.lower() for f in given.fields}
+        more = (f for f in found.fields if f.name.lower() not in names)
+        return Struct((*given.fields, *(more if self.rules.adds_columns else ())))
 
     def records_in(self, size_bytes: int) -> int | None:
         """How many records so many bytes of such files hold, about; None if the sample does not tell."""

@@ -7,7 +7,7 @@ from libs.common.ids import IngestionId
 from libs.common.schema import Struct, literal, quoted, sql
 from services.executor.domain.evidence import FILES, REPLACED, ROWS, ROWS_REMOVED
 from services.executor.domain.provenance import FILE_PATH
-from services.executor.domain.schema_change import Addition
+from services.executor.domain.schema_change import Addition, Widening
 
 WAP_ENABLED = "write.wap.enabled"
 WAP_ID_KEPT = "autoloader.wap-id"
@@ -68,6 +68,10 @@ def show_properties(to: Destination) -> str:
 def add_columns(to: Destination, additions: Sequence[Addition]) -> str:
     columns = ", ".join(f"{'.'.join(map(quoted, a.path))} {sql(a.type)}{_comment(a.comment)}" for a in additions)
     return f"ALTER TABLE {to.identifier} ADD COLUMNS ({columns})"
+
+
+def change_type(to: Destination, widening: Widening) -> str:
+    return f"ALTER TABLE {to.identifier} ALTER COLUMN {'.'.join(map(quoted, widening.path))} TYPE {widening.type}"
 
 
 def _comment(words: str) -> str:

@@ -34,7 +34,7 @@ from services.executor.adapters.spark_table_place import SparkTablePlace
 from services.executor.domain.audit import Staged
 from services.executor.domain.evidence import ROWS_REMOVED
 from services.executor.domain.replacing import FileRows
-from services.executor.domain.schema_change import Addition, lacking
+from services.executor.domain.schema_change import Addition, Widening, lacking, unwidened
 from services.executor.domain.story import Snapshot, TableStory, tell
 from services.executor.ports import Copy, FilesUnreadable, History, Published, Table, TablePlace
 
@@ -148,6 +148,15 @@ class SparkTable:
 
         return await self._run(work)
 
+    async def widen(self, widenings: Sequence[Widening]) -> Struct:
+        def work() -> Struct:
+            self._sql(iceberg_sql.refresh(self._to))
+            for widening in unwidened(self._schema(), widenings):
+                self._sql(iceberg_sql.change_type(self._to, widening))
+            return self._schema()
+
+        return await self._run(work)
+
     async def infer(self, files: Sequence[FileVersion]) -> Struct:
         return await self._read(files, lambda: self._reader.infer(self._origin, files))
 
@@ -187,7 +196,8 @@ class SparkTable:
                 added_records=added,
                 reads=reads,
                 empty=self._reader.known_empty(self._origin, silent),
-                unknown_fields=staging.unknown_fields(seen, files),
+                unknown_fields=staging.carried(seen, "unknown", files),
+                misfits=staging.carried(seen, "misfits", files),
                 stray_lines=int(seen["stray"]),
             )
 

@@ -1,7 +1,7 @@
 """The one pass over a batch's records: rows for the table, and in passing everything that the audit wants to know.
 
-Observed on the very frame that is written: records, rows and bad records per file, fields that the schema lacks with
-the files that carry them, and records of no known file. Nothing is read twice.
+Observed on the very frame that is written: records, rows and bad records per file, fields that the schema lacks and
+columns that a value does not fit with the files that carry them, and records of no known file. Nothing is read twice.
 """
 
 import json
@@ -9,15 +9,15 @@ from collections import Counter
 from collections.abc import Mapping, Sequence
 from typing import Any, cast
 
-from pyspark.sql import DataFrame
+from pyspark.sql import Column, DataFrame
 from pyspark.sql.connect import functions as F
 from pyspark.sql.connect.observation import Observation
 from pyspark.sql.connect.session import SparkSession
 
 from libs.common.ledger.model import FileVersion
-from libs.common.schema import Struct
+from libs.common.schema import Field, Struct
 from services.executor.domain.audit import FileRead
-from services.executor.domain.provenance import is_ours
+from services.executor.domain.provenance import is_ours, is_rescued
 
 
 def observe(parsed: DataFrame, watch: Observation, files: int) -> DataFrame:
@@ -29,23 +29,39 @@ def observe(parsed: DataFrame, watch: Observation, files: int) -> DataFrame:
         F.histogram_numeric(F.expr("CASE WHEN NOT blank AND NOT bad THEN file END"), bins).alias("rows"),
         F.histogram_numeric(F.expr("CASE WHEN bad THEN file END"), bins).alias("bad"),
         F.count_if(F.col("file").isNull()).alias("stray"),
-        F.collect_set(F.when(F.size("unknown") > 0, F.struct("file", F.array_sort("unknown").alias("names")))).alias(
-            "unknown"
-        ),
+        _carriers("unknown"),
+        _carriers("misfits"),
     )
+
+
+def _carriers(names: str) -> Column:
+    """Which files have which of the names in an array column."""
+    return F.collect_set(F.when(F.size(names) > 0, F.struct("file", F.array_sort(names).alias("names")))).alias(names)
 
 
 def rows_of(parsed: DataFrame, schema: Struct, run_id: str) -> DataFrame:
     """The good rows, in the table's columns: the data's, and those of ours that the table has."""
+    uri = F.expr("concat('s3', substring(path, instr(path, '://')))")
     ours = {
-        "_file_path": F.expr("concat('s3', substring(path, instr(path, '://')))"),
+        "_file_path": uri,
         "_file_version": F.col("version"),
         "_loaded_at": F.current_timestamp(),
         "_run_id": F.lit(run_id),
     }
-    return parsed.where("NOT blank AND NOT bad").select(
-        *((ours[f.name] if is_ours(f) else F.col("row").getField(f.name)).alias(f.name) for f in schema.fields)
-    )
+
+    def value_of(field: Field) -> Column:
+        if is_rescued(field):
+            return _rescued(uri)
+        return ours[field.name] if is_ours(field) else F.col("row").getField(field.name)
+
+    return parsed.where("NOT blank AND NOT bad").select(*(value_of(f).alias(f.name) for f in schema.fields))
+
+
+def _rescued(uri: Column) -> Column:
+    """What no column holds, with the file that it stands in: the object ``outside``, and one member more."""
+    member = F.expr("substring(outside, 1, length(outside) - 1)")
+    path = F.to_json(F.struct(uri.alias("_file_path")))
+    return F.concat(member, F.lit(","), F.substring(path, 2, 2**31 - 1))
 
 
 def replacing(spark: SparkSession, new: DataFrame, uris: Sequence[str], marker: str) -> DataFrame:
@@ -66,10 +82,10 @@ def reads(observed: Mapping[str, Any], files: Sequence[FileVersion]) -> dict[byt
     }
 
 
-def unknown_fields(observed: Mapping[str, Any], files: Sequence[FileVersion]) -> dict[bytes, frozenset[str]]:
-    """Per file digest, the fields that the schema lacks."""
+def carried(observed: Mapping[str, Any], names: str, files: Sequence[FileVersion]) -> dict[bytes, frozenset[str]]:
+    """Per file digest, what was observed as ``unknown`` (fields that the schema lacks) or as ``misfits`` (columns)."""
     found: dict[bytes, frozenset[str]] = {}
-    for entry in observed["unknown"] or ():
+    for entry in observed[names] or ():
         if entry["file"] is None:
             continue  # a line of no known file; the audit sees it among the strays
         digest = files[int(entry["file"])].digest

@@ -24,9 +24,10 @@ class FileRead:
 
 @dataclass(frozen=True, slots=True)
 class Staged:
-    """A staged snapshot, and what the pass that made it saw. ``reads`` and ``unknown_fields`` go by file digest;
-    ``stray_lines`` counts records whose file is not in the batch (never, unless a path was misread). ``empty`` are
-    files that have bytes and, as their format shows, no record."""
+    """A staged snapshot, and what the pass that made it saw. ``reads``, ``unknown_fields`` and ``misfits`` go by file
+    digest; ``misfits`` are the columns with a value that does not fit. ``stray_lines`` counts records whose file is not
+    in the batch (never, unless a path was misread). ``empty`` are files that have bytes and, as their format shows, no
+    record."""
 
     snapshot_id: int
     added_records: int
@@ -34,6 +35,16 @@ class Staged:
     unknown_fields: Mapping[bytes, frozenset[str]] = field(default_factory=dict)
     stray_lines: int = 0
     empty: frozenset[bytes] = frozenset()
+    misfits: Mapping[bytes, frozenset[str]] = field(default_factory=dict)
+
+
+@dataclass(frozen=True, slots=True)
+class Refusal:
+    """Why a file cannot be loaded beside the columns that there are. ``hint`` says what to do."""
+
+    error_type: str
+    message: str
+    hint: str
 
 
 @dataclass(frozen=True, slots=True)
@@ -65,17 +76,17 @@ def audit(
     files: Sequence[FileVersion],
     staged: Staged,
     now: Mapping[str, str | None],
-    clashes: Mapping[bytes, str] | None = None,
+    refusals: Mapping[bytes, Refusal] | None = None,
 ) -> Verdict:
-    """The verdict. ``now`` is the version tag that each key has after the read, None when it is gone; ``clashes``
-    says, by file digest, which field of a file can never be a column beside the ones that there are.
+    """The verdict. ``now`` is the version tag that each key has after the read, None when it is gone; ``refusals``
+    says, by file digest, which file can never be loaded beside the columns that there are.
 
     A file that has the listing's version after the read had it during the read, so no mix of two versions passes.
     """
     fates = {
         f.digest: fate
         for f in files
-        if (fate := _fate(f, staged, now.get(f.key), (clashes or {}).get(f.digest))) is not None
+        if (fate := _fate(f, staged, now.get(f.key), (refusals or {}).get(f.digest))) is not None
     }
     if fates:
         return Spoiled(fates)
@@ -123,17 +134,17 @@ def _changed(file: FileVersion, now: str | None) -> Fate | None:
     return None
 
 
-def _fate(file: FileVersion, staged: Staged, now: str | None, clash: str | None) -> Fate | None:
+def _fate(file: FileVersion, staged: Staged, now: str | None, refusal: Refusal | None) -> Fate | None:
     read = staged.reads.get(file.digest, FileRead())
     if (fate := _changed(file, now)) is not None:
         return fate
-    if clash is not None:
+    if refusal is not None:
         return Fate(
             FileState.FAILED,
             Problem(
-                error_type="field_name_clash",
-                message=f"{file.uri}: {clash}",
-                hint="write the field as the table has it, and upload the file again under the same key",
+                error_type=refusal.error_type,
+                message=f"{file.uri}: {refusal.message}",
+                hint=refusal.hint,
                 file=file.uri,
             ),
         )

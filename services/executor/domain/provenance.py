@@ -26,9 +26,23 @@ _COLUMNS: dict[str, Field] = {
 }
 
 
+_RESCUED = MARK + "what of the record no other column holds, as JSON"
+"""The comment of the column that takes what is rescued. Its name is the user's."""
+
+
 def is_ours(field: Field) -> bool:
-    """Whether this column of a table holds what we know of its rows, and nothing that was in a file."""
-    return field.name in _COLUMNS and field.comment.startswith(MARK)
+    """Whether this column of a table is filled by us, and not from the field of its name."""
+    return is_rescued(field) or (field.name in _COLUMNS and field.comment.startswith(MARK))
+
+
+def is_rescued(field: Field) -> bool:
+    """Whether this column takes the fields and values that no other column holds."""
+    return field.comment == _RESCUED
+
+
+def is_rescuing(schema: Struct) -> bool:
+    """Whether nothing that a record holds is lost, or a reason to refuse it, in a table of this schema."""
+    return any(map(is_rescued, schema.fields))
 
 
 def data_of(schema: Struct) -> Struct:
@@ -36,27 +50,35 @@ def data_of(schema: Struct) -> Struct:
     return Struct(tuple(f for f in schema.fields if not is_ours(f)))
 
 
-def with_provenance(first: Struct, names: Sequence[MetadataColumn]) -> Struct:
-    """The schema of a new table. A field of the data whose name we take has no column: its file is told of the clash,
-    as it is in a table that was there before."""
-    wanted = set(names)
-    data = tuple(f for f in first.fields if f.name.lower() not in wanted)
-    return Struct((*data, *(_COLUMNS[name] for name in names)))
+def with_provenance(first: Struct, names: Sequence[MetadataColumn], rescued: str | None = None) -> Struct:
+    """The schema of a new table; ``rescued`` names the column for what no other holds. A field of the data whose name
+    we take has no column: its file is told of the clash, as it is in a table that was there before."""
+    ours = _asked_for(names, rescued)
+    taken = {f.name.lower() for f in ours}
+    return Struct((*(f for f in first.fields if f.name.lower() not in taken), *ours))
 
 
-def lacking_provenance(table: str, schema: Struct, names: Sequence[MetadataColumn]) -> tuple[Field, ...]:
+def lacking_provenance(
+    table: str, schema: Struct, names: Sequence[MetadataColumn], rescued: str | None = None
+) -> tuple[Field, ...]:
     """The columns that the table has to be given.
 
     Raises:
         Permanent: code ``metadata_column_taken``: it has a column of that name which is not ours.
     """
     by_lower = {f.name.lower(): f for f in schema.fields}
-    taken = [twin.name for name in names if (twin := by_lower.get(name)) is not None and not is_ours(twin)]
+    ours = _asked_for(names, rescued)
+    twins = [(f, by_lower[f.name.lower()]) for f in ours if f.name.lower() in by_lower]
+    taken = [twin.name for f, twin in twins if is_rescued(f) != is_rescued(twin) or not is_ours(twin)]
     if taken:
         raise Permanent(
-            f"{table} has a column {', '.join(taken)} of its own, so destination.metadata_columns cannot use that name",
+            f"{table} has a column {', '.join(taken)} of its own, so Autoloader cannot use that name",
             code="metadata_column_taken",
-            hint="leave it out of destination.metadata_columns, or rename the table's column. If it is meant for this, "
-            f"begin its comment with {MARK!r}",
+            hint="leave it out of destination.metadata_columns, name another format.schema.rescued_data_column, or "
+            f"rename the table's column. If it is meant for this, begin its comment with {MARK!r}",
         )
-    return tuple(_COLUMNS[name] for name in names if name not in by_lower)
+    return tuple(f for f in ours if f.name.lower() not in by_lower)
+
+
+def _asked_for(names: Sequence[MetadataColumn], rescued: str | None) -> tuple[Field, ...]:
+    return (*(_COLUMNS[name] for name in names), *([Field(rescued, "string", comment=_RESCUED)] if rescued else ()))

@@ -1,21 +1,26 @@
 """What a table's schema lacks of what was found in files, and what of it cannot be had.
 
-Only columns are added here (mode ``add_new_columns``). A value that does not fit its column's type is not a
-change of schema: the record is bad, and the difference found here goes into its explanation.
+Fields can be added, and a few types can be widened in place. Any other difference is not a change of schema: the record
+is bad, and what was found here goes into its explanation. Which of these changes are made is for ``evolution.py``.
 """
 
 from collections.abc import Iterable
 from dataclasses import dataclass, replace
 
 from libs.common.schema import Array, Field, Map, Struct, Type, distinct, sql
+from libs.common.schema_hints import Hint, at, hinted
 from services.executor.domain.provenance import is_ours
 
-# What a column of the first type also takes without loss, from JSON.
+# What a column of the first type also takes from JSON. (A value may still have too many digits; then its line says so.)
 _TAKES = {
     "string": frozenset({"bigint", "int", "double", "boolean", "float", "decimal", "date", "timestamp"}),
-    "double": frozenset({"bigint", "int", "float"}),
+    "double": frozenset({"bigint", "int", "float", "decimal"}),
+    "float": frozenset({"bigint", "int", "double", "decimal"}),
+    "decimal": frozenset({"bigint", "int", "double", "float"}),
     "bigint": frozenset({"int", "smallint", "tinyint"}),
+    "timestamp": frozenset({"bigint", "date"}),
 }
+_DECIMAL_DIGITS_MAX = 38
 
 
 @dataclass(frozen=True, slots=True)
@@ -50,17 +55,67 @@ class Clash:
 
 
 @dataclass(frozen=True, slots=True)
+class Widening:
+    """A field whose type can become another one in place: every value that is there stays what it is."""
+
+    path: tuple[str, ...]
+    before: str
+    type: str
+
+    @property
+    def name(self) -> str:
+        return ".".join(self.path)
+
+
+@dataclass(frozen=True, slots=True)
 class SchemaChange:
     additions: tuple[Addition, ...] = ()
+    widenings: tuple[Widening, ...] = ()
     clashes: tuple[Clash, ...] = ()
+
+    @property
+    def grows(self) -> bool:
+        return bool(self.additions or self.widenings)
 
 
 def compare(table: Struct, found: Struct) -> SchemaChange:
     """The change that would let ``table`` hold everything in ``found``, and what stands against it."""
-    additions: list[Addition] = []
-    clashes: list[Clash] = []
-    _compare_structs(table, found, (), additions, clashes)
-    return SchemaChange(lacking(table, additions), tuple(clashes))
+    seen = _Differences()
+    seen.of_structs(table, found, ())
+    return SchemaChange(lacking(table, seen.additions), tuple(seen.widenings), tuple(seen.clashes))
+
+
+def widened(table: Type, found: Type) -> str | None:
+    """The type that Iceberg can turn ``table`` into so that it takes numbers of type ``found`` as well; None if there
+    is none. It knows int to bigint, float to double, and more digits before the point of a decimal; a bigint never
+    becomes a double, since a double cannot hold each of its values."""
+    match table, found:
+        case ("int", "bigint") | ("float", "double"):
+            assert isinstance(found, str)
+            return found
+        case str(), str() if table.startswith("decimal("):
+            digits, scale = _digits(table)
+            wanted = _digits(found) if found.startswith("decimal(") else (_DECIMAL_DIGITS_MAX, scale)
+            is_number = found.startswith("decimal(") or found in ("int", "bigint", "double")
+            more = wanted[0] - wanted[1] + scale
+            if is_number and wanted[1] <= scale and digits < min(more, _DECIMAL_DIGITS_MAX):
+                return f"decimal({min(more, _DECIMAL_DIGITS_MAX)},{scale})"
+    return None
+
+
+def _digits(decimal: str) -> tuple[int, int]:
+    digits, scale = decimal.removeprefix("decimal(").removesuffix(")").split(",")
+    return int(digits), int(scale)
+
+
+def unwidened(table: Struct, widenings: Iterable[Widening]) -> tuple[Widening, ...]:
+    """Those of ``widenings`` that ``table`` has not yet: another batch may have made one since they were found."""
+    return tuple(w for w in widenings if at(table, w.path) == w.before)
+
+
+def with_widenings(table: Struct, widenings: Iterable[Widening]) -> Struct:
+    """The schema after ``widenings``."""
+    return hinted(table, [Hint(w.path, w.type) for w in widenings])
 
 
 def lacking(table: Struct, additions: Iterable[Addition]) -> tuple[Addition, ...]:
@@ -85,46 +140,62 @@ def with_additions(table: Struct, additions: tuple[Addition, ...]) -> Struct:
     return table
 
 
-def _compare_structs(
-    table: Struct, found: Struct, path: tuple[str, ...], additions: list[Addition], clashes: list[Clash]
-) -> None:
-    by_lower = {f.name.lower(): f for f in table.fields}
-    seen: set[str] = set()
-    for f in found.fields:
-        here = (*path, f.name)
-        twin = by_lower.get(f.name.lower())
-        if twin is None and f.name.lower() not in seen:
-            additions.append(Addition(here, distinct(f.type)))
-        elif twin is not None and is_ours(twin):
-            clashes.append(Clash(here, "one of Autoloader's metadata_columns", "a field of the data"))
-        elif twin is None or twin.name != f.name:
-            clashes.append(Clash(here, f"named {twin.name!r}" if twin else "spelled in two ways", f"{f.name!r}"))
-        else:
-            _compare_types(twin.type, f.type, here, additions, clashes)
-        seen.add(f.name.lower())
+class _Differences:
+    """What was found so far, on a walk through two types at once."""
+
+    def __init__(self) -> None:
+        self.additions: list[Addition] = []
+        self.widenings: list[Widening] = []
+        self.clashes: list[Clash] = []
+
+    def of_structs(self, table: Struct, found: Struct, path: tuple[str, ...]) -> None:
+        by_lower = {f.name.lower(): f for f in table.fields}
+        seen: set[str] = set()
+        for f in found.fields:
+            here = (*path, f.name)
+            twin = by_lower.get(f.name.lower())
+            if twin is None and f.name.lower() not in seen:
+                self.additions.append(Addition(here, distinct(f.type)))
+            elif twin is not None and is_ours(twin):
+                self.clashes.append(Clash(here, "one of Autoloader's metadata_columns", "a field of the data"))
+            elif twin is None or twin.name != f.name:
+                self.clashes.append(
+                    Clash(here, f"named {twin.name!r}" if twin else "spelled in two ways", f"{f.name!r}")
+                )
+            else:
+                self.of_types(twin.type, f.type, here)
+            seen.add(f.name.lower())
+
+    def of_types(self, table: Type, found: Type, path: tuple[str, ...]) -> None:
+        match table, found:
+            case Struct(), Struct():
+                self.of_structs(table, found, path)
+            case Array(element=ours), Array(element=theirs):
+                self.of_types(ours, theirs, (*path, "element"))
+            case Map(value=ours), Map(value=theirs):
+                self.of_types(ours, theirs, (*path, "value"))
+            case Map(value=ours), Struct(fields=fields):  # a JSON object whose names are data
+                for f in fields:
+                    self.of_types(ours, f.type, (*path, "value"))
+            case str(), str():
+                self._of_scalars(table, found, path)
+            case "string", _:
+                pass  # a column of text takes any JSON as its text
+            case _, "string":
+                pass  # the type of a field that is null throughout; a text that does not fit shows as a bad record
+            case _:
+                self.clashes.append(Clash(path, sql(table), sql(found)))
+
+    def _of_scalars(self, table: str, found: str, path: tuple[str, ...]) -> None:
+        wider = widened(table, found)
+        if wider is not None:
+            self.widenings.append(Widening(path, table, wider))
+        elif "string" not in (table, found) and not _takes(table, found):
+            self.clashes.append(Clash(path, table, found))
 
 
-def _compare_types(
-    table: Type, found: Type, path: tuple[str, ...], additions: list[Addition], clashes: list[Clash]
-) -> None:
-    match table, found:
-        case Struct(), Struct():
-            _compare_structs(table, found, path, additions, clashes)
-        case Array(element=ours), Array(element=theirs):
-            _compare_types(ours, theirs, (*path, "element"), additions, clashes)
-        case Map(value=ours), Map(value=theirs):
-            _compare_types(ours, theirs, (*path, "value"), additions, clashes)
-        case Map(value=ours), Struct(fields=fields):  # a JSON object whose names are data
-            for f in fields:
-                _compare_types(ours, f.type, (*path, "value"), additions, clashes)
-        case str(), str() if found == table or found.split("(")[0] in _TAKES.get(table, ()):
-            pass
-        case str("string"), _:
-            pass  # a column of text takes any JSON as its text
-        case _, str("string"):
-            pass  # the type of a field that is null throughout; a text that does not fit shows as a bad record
-        case _:
-            clashes.append(Clash(path, sql(table), sql(found)))
+def _takes(table: str, found: str) -> bool:
+    return found == table or found.split("(", maxsplit=1)[0] in _TAKES.get(table.split("(", maxsplit=1)[0], ())
 
 
 def _has(found: Type, path: tuple[str, ...]) -> bool:

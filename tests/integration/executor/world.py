@@ -6,12 +6,14 @@ from collections import Counter
 from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime, timedelta
+from typing import Any
 
-from libs.common.contracts.definition import Definition, Destination, MetadataColumn, Source
-from libs.common.contracts.events import FileBatchCommitted, RunCompleted
+from libs.common.contracts.definition import Definition, Destination, Format, MetadataColumn, Source
+from libs.common.contracts.events import FileBatchCommitted, FileBatchFailed, Problem, RunCompleted
 from libs.common.ids import BatchId, IngestionId, RunId, TenantId, new_batch_id, new_ingestion_id, new_run_id
 from libs.common.ledger.model import BatchClaim, Page, PlannedBatch
 from libs.common.ledger.states import FINAL_BATCH_STATES, BatchState, FileState
+from libs.common.schema import sql
 from libs.common.storage.definitions import RunDefinition
 from services.executor.commit import CommitProtocol
 from services.executor.table_lanes import TableLanes
@@ -62,6 +64,38 @@ class World:
         to = TO.model_copy(update={"metadata_columns": metadata_columns})
         definition = self.order.definition.model_copy(update={"destination": to})
         self.order = replace(self.order, definition=definition)
+
+    def follow(self, **schema_rules: object) -> None:
+        """From now on the definition says this about the columns, in the words of the API."""
+        format_ = Format.model_validate({"type": "json", "schema": schema_rules})
+        definition = self.order.definition.model_copy(update={"format": format_})
+        self.order = replace(self.order, definition=definition)
+
+    def columns(self) -> dict[str, str]:
+        """The table's columns and their types."""
+        return {f.name: sql(f.type) for f in self.warehouse.table(TO.identifier).schema.fields}
+
+    async def next_run(self, **bodies: bytes) -> BatchId:
+        """Another run found these, each with the suffix .json, and made one batch of them."""
+        self.run_id = new_run_id()
+        return await self.plan(**bodies)
+
+    async def load(self, **bodies: bytes) -> None:
+        """A run of its own loads these."""
+        await self.next_run(**bodies)
+        await self.settle()
+
+    def records(self) -> list[dict[str, Any]]:
+        """The table's rows, those that are there first."""
+        return [json.loads(row) for row in self.warehouse.rows(TO)]
+
+    def problems(self) -> dict[str, list[Problem]]:
+        """What the run told of its files, by word."""
+        told: dict[str, list[Problem]] = {}
+        for fact in self.ledger.facts(self.run_id):
+            for problem in fact.problems if isinstance(fact, FileBatchFailed) else ():
+                told.setdefault(problem.error_type, []).append(problem)
+        return told
 
     async def plan(self, **bodies: bytes) -> BatchId:
         """The run's scan found these, each with the suffix .json, and made one batch of them."""

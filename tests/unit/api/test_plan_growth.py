@@ -5,6 +5,7 @@ import json
 
 import pytest
 
+from libs.common.contracts.schema_rules import SchemaRules
 from services.api.plans.growth import schema_change
 from services.api.preview.lines import head_of
 from services.api.preview.sample import Sample
@@ -36,6 +37,15 @@ def test_columns_that_the_table_lacks_are_told_with_a_file() -> None:
 def test_a_new_table_gets_all_of_them() -> None:
     change = schema_change(sample_of(a_json=lines({"id": 1})), 1, ())
     assert ([("id", "bigint")], True) == ([(c.name, c.type.lower()) for c in change.columns_added], change.is_all)
+
+
+@pytest.mark.parametrize("mode", ["rescue", "none", "fail_on_new_columns"])
+def test_a_table_whose_columns_stay_gets_none(mode: str) -> None:
+    """A new one still gets its first."""
+    sample = sample_of(a_json=lines({"id": 1, "more": 2}))
+    sample.rules = SchemaRules.model_validate({"schema_evolution_mode": mode})
+    assert [] == schema_change(sample, 1, ["id"]).columns_added
+    assert ["id", "more"] == [c.name for c in schema_change(sample, 1, ()).columns_added]
 
 
 @pytest.mark.parametrize("count", [3, 50, 400])

@@ -8,6 +8,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from libs.common.contracts.definition import Source
+from libs.common.contracts.schema_rules import SchemaRules
 from services.api.preview.inference import Place
 from services.api.preview.lines import Head
 from services.api.preview.listing import Listed
@@ -20,9 +21,11 @@ from tests.unit.api.test_preview_listing import NOW, file
 SOURCE = Source(path="s3://landing/in/", file_pattern="*.json")
 
 
-def previewed(files: dict[str, list[Any]], *, head: dict[str, Any] | None = None, asked: int | None = None) -> Preview:
+def previewed(
+    files: dict[str, list[Any]], *, head: dict[str, Any] | None = None, asked: int | None = None, **rules: Any
+) -> Preview:
     """``files``: for each key its lines; what is not bytes is written as JSON."""
-    listed, sample = Listed(SOURCE, NOW, 20), Sample()
+    listed, sample = Listed(SOURCE, NOW, 20), Sample(SchemaRules.model_validate(rules))
     listed.add([file(key) for key in files])
     listed.is_complete = True
     for key, lines in files.items():
@@ -48,6 +51,20 @@ def test_a_column_comes_with_its_evidence() -> None:
     assert ("bigint", 0.0, 1, 2) == tuple(column(preview, "id")[n] for n in ("type", "null_share", "example", "files"))
     assert {"id": 1, "x": None} == preview.sample_rows[0]
     assert [] == preview.warnings
+
+
+@pytest.mark.parametrize(
+    ("rules", "columns"),
+    [
+        ({"hints": {"ID": "int", "day": "date"}}, {"id": "int", "x": "double", "day": "date"}),
+        ({"inference": "manual", "schema_json": "n int, id string"}, {"n": "int", "id": "string", "x": "double"}),
+        ({"inference": "manual", "schema_json": "n int", "evolution_enabled": False}, {"n": "int"}),
+    ],
+)
+def test_what_the_definition_says_of_columns_counts_for_more(rules: dict[str, Any], columns: dict[str, str]) -> None:
+    """Than what the lines look like: these are the columns that the table would get."""
+    preview = previewed({"in/a.json": [{"id": 1, "x": 0.5}]}, **rules)
+    assert columns == {c.name: c.type for c in preview.columns}
 
 
 def test_values_of_several_types_are_told_with_the_files() -> None:

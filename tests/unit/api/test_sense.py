@@ -43,6 +43,32 @@ def sent(change: dict[str, Any]) -> IngestionIn:
         ({"format": {"options": {"delimiter": ";"}}}, "format.options.delimiter", "leave it out"),
         ({"format": {"options": {"quote": "'"}}}, "format.options.quote", "leave it out"),
         ({"format": {"options": {"compression": "lzo"}}}, "format.options.compression", "gzip"),
+        (
+            {"format": {"schema": {"inference": "manual", "schema_json": "id int", "hints": {"ID": "bigint"}}}},
+            "'ID'",
+            "leave one of them out",
+        ),
+        (
+            {
+                "format": {"schema": {"hints": {"_File_Path": "string"}}},
+                "destination": {"metadata_columns": ["_file_path"]},
+            },
+            "'_file_path'",
+            "name it otherwise",
+        ),
+        (
+            {"format": {"schema": {"schema_evolution_mode": "rescue", "hints": {"_rescued_data.x": "string"}}}},
+            "'_rescued_data'",
+            "name it otherwise",
+        ),
+        (
+            {
+                "format": {"schema": {"rescued_data_column": "_run_id"}},
+                "destination": {"metadata_columns": ["_run_id"]},
+            },
+            "format.schema.rescued_data_column",
+            "name it otherwise",
+        ),
         ({"destination": {"partitioning": {"columns": ["day"]}}}, "destination.partitioning.columns", "leave it out"),
         (
             {"destination": {"optimization": {"z_ordering_columns": ["id"]}}},

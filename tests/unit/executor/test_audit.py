@@ -7,7 +7,7 @@ import pytest
 
 from libs.common.ledger.model import FileVersion
 from libs.common.ledger.states import FileState
-from services.executor.domain.audit import Clean, FileRead, Miscounted, Spoiled, Staged, audit, changed
+from services.executor.domain.audit import Clean, FileRead, Miscounted, Refusal, Spoiled, Staged, audit, changed
 
 AT = datetime(2025, 1, 7, tzinfo=UTC)
 ONE = FileVersion("b", "one.json", "e1", 10, AT)
@@ -74,11 +74,13 @@ def test_a_file_that_was_not_read_whole_fails(read: FileRead, word: str) -> None
 
 def test_a_field_that_can_never_be_a_column_fails_its_file() -> None:
     """The clash is told in the words of the comparison."""
-    verdict = audit((ONE, TWO), STAGED, NOW, {ONE.digest: "field 'ID' is …"})
+    refusal = Refusal("field_name_clash", "field 'ID' is …", "write it as the table has it")
+    verdict = audit((ONE, TWO), STAGED, NOW, {ONE.digest: refusal})
     assert isinstance(verdict, Spoiled)
     [fate] = verdict.fates.values()
     assert fate.problem is not None
     assert "field 'ID'" in fate.problem.message
+    assert (refusal.error_type, refusal.hint) == (fate.problem.error_type, fate.problem.hint)
 
 
 def test_a_change_is_told_before_what_was_read() -> None:

@@ -16,7 +16,7 @@ from services.executor.adapters import iceberg_sql
 from services.executor.adapters.reading.origin import exact_path
 from services.executor.adapters.spark_errors import file_not_whole, is_table_missing, translate
 from services.executor.adapters.spark_sessions import SessionKey, s3a_conf
-from services.executor.adapters.staging import reads, unknown_fields
+from services.executor.adapters.staging import carried, reads
 from services.executor.domain.audit import FileRead
 from services.executor.domain.schema_change import Addition
 from services.executor.handlers import Patience
@@ -161,12 +161,12 @@ def test_counts_are_added_up_over_partitions() -> None:
     } == reads(observed, files)
 
 
-def test_unknown_fields_are_gathered_per_file() -> None:
+def test_carried_are_gathered_per_file() -> None:
     """Several lines of one file may lack different things."""
     files = [version("a"), version("b")]
     entries = [{"file": 1, "names": ["x"]}, {"file": 1, "names": ["m.y", "x"]}]
-    assert {files[1].digest: frozenset({"x", "m.y"})} == unknown_fields({"unknown": entries}, files)
-    assert {} == unknown_fields({"unknown": None}, files)
+    assert {files[1].digest: frozenset({"x", "m.y"})} == carried({"unknown": entries}, "unknown", files)
+    assert {} == carried({"unknown": None}, "unknown", files)
 
 
 def test_a_bucket_is_read_with_the_ingestions_own_access() -> None:

@@ -13,9 +13,10 @@ from pyspark.sql.types import StringType, StructType
 
 from libs.common.ledger.model import FileVersion
 from libs.common.schema import Array, Field, Map, Struct, Type, quoted, struct_from_json, structs_in, to_json
+from services.executor.adapters.reading.json_misfits import misfits, outside, without
 from services.executor.adapters.reading.json_reasons import reason
 from services.executor.adapters.reading.origin import Origin
-from services.executor.domain.provenance import data_of
+from services.executor.domain.provenance import data_of, is_rescuing
 
 # gzip has a checksum: whatever is not whole fails the read, so one without a line holds none. Not so .bz2, .snappy and
 # .lz4: Spark reads plain text under such a name as nothing at all.
@@ -60,24 +61,29 @@ def _lines(origin: Origin, files: Sequence[FileVersion]) -> DataFrame:
 
 
 def parse(lines: DataFrame, schema: Struct) -> DataFrame:
-    """Adds ``row``, ``blank``, ``bad`` and ``unknown`` to lines of JSON, ``raw``."""
+    """Adds ``row``, ``blank``, ``bad``, ``unknown``, ``misfits`` and ``outside`` to lines of JSON, ``raw``."""
+    rescues = is_rescuing(schema)
     schema = data_of(schema)
     known = StructType.fromJson(to_json(schema)).add(_CORRUPT, StringType())
     options = {"mode": "PERMISSIVE", "columnNameOfCorruptRecord": _CORRUPT}
-    return (
+    parsed = (
         lines.withColumn("row", F.from_json("raw", known, options))
         .withColumn("blank", F.expr("trim(BOTH ' \\t\\r' FROM raw) = ''"))
         .withColumn("keys", F.expr("json_object_keys(raw)"))
-        .withColumn("bad", F.expr(f"NOT blank AND ({_faults(schema)})"))
+        .withColumn("misfits", misfits(schema, _CORRUPT))
+        .withColumn("bad", F.expr(f"NOT blank AND ({_faults(schema, rescues=rescues)})"))
         .withColumn("unknown", _unknown(schema))
     )
+    if not rescues:
+        return parsed.withColumn("outside", F.lit(None).cast("string"))
+    return parsed.withColumn("row", without(F.col("row"), schema, _CORRUPT)).withColumn("outside", outside(schema))
 
 
-def _faults(schema: Struct) -> str:
-    """What makes a line bad, as SQL. Never null."""
+def _faults(schema: Struct, *, rescues: bool) -> str:
+    """What makes a line bad, as SQL. Never null. A value that does not fit is no fault where it is kept elsewhere."""
     faults = [
         "keys IS NULL",
-        f"row.{_CORRUPT} IS NOT NULL",
+        f"row.{_CORRUPT} IS NOT NULL" + (" AND size(misfits) = 0" if rescues else ""),
         f"NOT {_IS_ONE_VALUE}",
         # The parser would put a replacement character for each stray byte, and the value would be lost.
         "NOT is_valid_utf8(raw)",

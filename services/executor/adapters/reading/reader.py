@@ -9,10 +9,13 @@
 | ``blank`` | it holds nothing and makes no row: an empty line |
 | ``bad`` | it is no record of this schema and makes no row |
 | ``unknown`` | names that it has and the schema lacks, dotted |
+| ``misfits`` | columns for which it has a value that does not fit |
+| ``outside`` | in a table that rescues: a JSON object of what no column holds whole; null: nothing, or no such table |
 | ``line`` | (``numbered`` alone) its place in the file, 1-based |
 | ``reason`` | (``numbered`` alone) of a bad one: why, in a few words that name the column and the value; else null |
 
-``blank`` and ``bad`` are never null, and never both true.
+``blank`` and ``bad`` are never null, and never both true. A value that does not fit makes a record bad, unless the
+table rescues: then its column is null.
 """
 
 from collections.abc import Callable, Sequence

@@ -1,0 +1,99 @@
+"""What becomes of fields and values that a table has no place for: each mode, through the whole protocol."""
+
+import json
+from typing import Any
+
+import pytest
+
+from libs.common.errors import Permanent
+from libs.common.ledger.states import FileState
+from tests.integration.executor.world import World, lines
+
+BIG = 2**40
+
+
+def body(*records: dict[str, Any]) -> bytes:
+    return "".join(json.dumps(record) + "\n" for record in records).encode()
+
+
+@pytest.fixture
+def world() -> World:
+    return World()
+
+
+async def test_hints_count_for_the_first_columns_and_for_later_ones(world: World) -> None:
+    """A hint for a field that no file has yet makes its column, too."""
+    world.follow(hints={"price": "decimal(10,2)", "meta.ts": "timestamp", "tags": "map<string,string>", "day": "date"})
+    await world.load(a=body({"id": 1, "price": 2.5, "tags": {"x": "y"}}))
+    first = {"id": "bigint", "price": "decimal(10,2)", "tags": "map<string, string>", "day": "date"}
+    assert first == world.columns()
+    await world.load(b=body({"id": 2, "meta": {"ts": "2025-01-07", "n": 1}}))
+    assert {**first, "meta": "struct<`ts`: timestamp, `n`: bigint>"} == world.columns()
+    assert 2 == len(world.records())
+
+
+async def test_columns_that_were_given_are_the_tables(world: World) -> None:
+    """Nothing is inferred; fields beyond them follow the mode."""
+    world.follow(inference="manual", schema_json="id int, name string")
+    await world.load(a=body({"id": 1}))
+    assert {"id": "int", "name": "string"} == world.columns()
+    await world.load(b=body({"id": 2, "more": True}))
+    assert {"id": "int", "name": "string", "more": "boolean"} == world.columns()
+
+
+async def test_a_type_is_widened_when_a_value_does_not_fit(world: World) -> None:
+    """Only the column with such a value; what cannot be widened fails its file, as in other modes."""
+    world.follow(inference="manual", schema_json="id int, n int, price decimal(4,2), b bigint",
+                 schema_evolution_mode="add_new_columns_with_type_widening")  # fmt: skip
+    await world.load(a=body({"id": 1, "n": 1, "price": 1.5, "b": 1}))
+    await world.load(b=body({"id": 2, "n": BIG, "price": 123456, "b": 1}))
+    assert {"id": "int", "n": "bigint", "price": "decimal(38,2)", "b": "bigint"} == world.columns()
+    await world.load(c=body({"id": 3, "b": 1.5}))
+    assert "bigint" == world.columns()["b"]
+    assert {"a": FileState.COMMITTED, "b": FileState.COMMITTED, "c": FileState.FAILED} == world.states()
+    [problem] = world.problems()["unparsable_file"]
+    assert "field 'b' is double here and bigint in the table" in problem.message
+
+
+async def test_without_widening_a_value_that_does_not_fit_fails_its_file(world: World) -> None:
+    """The others are loaded."""
+    world.follow(inference="manual", schema_json="id int")
+    await world.load(a=body({"id": BIG}), b=body({"id": 1}))
+    assert {"a": FileState.FAILED, "b": FileState.COMMITTED} == world.states()
+    assert {"id": "int"} == world.columns()
+
+
+async def test_a_file_with_new_columns_is_refused_where_that_is_the_rule(world: World) -> None:
+    """It is named with its fields; nothing of it is loaded, and the others go on."""
+    world.follow(schema_evolution_mode="fail_on_new_columns")
+    await world.load(a=lines(1))
+    await world.load(b=lines(2, more=1, also=2), c=lines(3))
+    assert {"a": FileState.COMMITTED, "b": FileState.FAILED, "c": FileState.COMMITTED} == world.states()
+    [problem] = world.problems()["new_columns"]
+    assert "data/b.json" in (problem.file or "")
+    assert "'also', 'more'" in problem.message
+    assert {"id": "bigint"} == world.columns()
+    assert [{"id": 1}, {"id": 3}] == world.records()
+
+
+async def test_new_fields_are_left_out_where_that_is_the_rule(world: World) -> None:
+    """The file is loaded; the columns stay."""
+    world.follow(schema_evolution_mode="none")
+    await world.load(a=lines(1))
+    await world.load(b=lines(2, more=1))
+    assert [{"id": 1}, {"id": 2}] == world.records()
+
+
+async def test_a_hint_that_contradicts_the_table_is_told(world: World) -> None:
+    """Before anything is read. With type widening, one that only widens is followed."""
+    world.follow(inference="manual", schema_json="id int, s string")
+    await world.load(a=body({"id": 1}))
+    world.follow(hints={"id": "bigint"})
+    claim = await world.claim(await world.next_run(b=body({"id": BIG})))
+    with pytest.raises(Permanent, match=r"has id as int, and format\.schema\.hints says bigint") as caught:
+        await world.attempt(claim)
+    assert "hint_contradicts_table" == caught.value.code
+    world.follow(hints={"id": "bigint"}, schema_evolution_mode="add_new_columns_with_type_widening")
+    await world.settle()
+    assert {"id": "bigint", "s": "string"} == world.columns()
+    assert {"a": FileState.COMMITTED, "b": FileState.COMMITTED} == world.states()

@@ -1,0 +1,107 @@
+"""What the rules make of what a staging pass found: decisions as a table."""
+
+import pytest
+
+from libs.common.contracts.schema_rules import EvolutionMode, SchemaRules
+from libs.common.ddl import parse_columns
+from libs.common.errors import Permanent
+from services.executor.domain.audit import Staged
+from services.executor.domain.evolution import Rules, asked_of, growth, refusals, suspects
+from services.executor.domain.schema_change import SchemaChange, Widening, compare, widened, with_widenings
+
+A, B = b"a", b"b"
+STAGED = Staged(1, 0, {}, {A: frozenset({"x"})}, misfits={B: frozenset({"n"})})
+TABLE = parse_columns("id int, n int, price decimal(4,2)")
+
+
+def rules(mode: EvolutionMode, **hints: str) -> Rules:
+    return Rules.of(SchemaRules(schema_evolution_mode=mode, hints=hints))
+
+
+@pytest.mark.parametrize(
+    ("mode", "files"),
+    [
+        ("add_new_columns", {A}),
+        ("add_new_columns_with_type_widening", {A, B}),
+        ("rescue", set()),
+        ("fail_on_new_columns", set()),
+        ("none", set()),
+    ],
+)
+def test_only_files_that_may_let_the_columns_grow_are_read_again(mode: EvolutionMode, files: set[bytes]) -> None:
+    """In most modes none is: the data is read once."""
+    assert files == suspects(rules(mode), STAGED)
+
+
+def test_only_a_column_whose_value_did_not_fit_is_widened() -> None:
+    """Inference calls every whole number a bigint."""
+    found = parse_columns("id bigint, n bigint")
+    change = growth(rules("add_new_columns_with_type_widening"), TABLE, found, STAGED)
+    assert SchemaChange(widenings=(Widening(("n",), "int", "bigint"),)) == change
+    assert not growth(rules("add_new_columns"), TABLE, found, STAGED).grows
+
+
+def test_a_column_may_outgrow_its_hint() -> None:
+    """And is not held against it afterwards, while types may be widened."""
+    wide = rules("add_new_columns_with_type_widening", n="int")
+    assert ("n",) == growth(wide, TABLE, parse_columns("n bigint"), STAGED).widenings[0].path
+    assert () == asked_of("t", parse_columns("n bigint"), wide)
+    with pytest.raises(Permanent, match="has n as bigint"):
+        asked_of("t", parse_columns("n bigint"), rules("add_new_columns", n="int"))
+
+
+def test_new_columns_get_the_types_of_their_hints() -> None:
+    """Whatever their values look like."""
+    change = growth(rules("add_new_columns", x="date"), TABLE, parse_columns("x string"), STAGED)
+    assert [(("x",), "date")] == [(a.path, a.type) for a in change.additions]
+
+
+@pytest.mark.parametrize(
+    ("table", "found", "wider"),
+    [
+        ("int", "bigint", "bigint"),
+        ("float", "double", "double"),
+        ("int", "double", None),
+        ("bigint", "double", None),
+        ("bigint", "int", None),
+        ("decimal(4,2)", "decimal(6,2)", "decimal(6,2)"),
+        ("decimal(4,2)", "decimal(6,1)", "decimal(7,2)"),
+        ("decimal(4,2)", "decimal(6,3)", None),
+        ("decimal(4,2)", "decimal(3,2)", None),
+        ("decimal(4,2)", "bigint", "decimal(38,2)"),
+        ("decimal(38,2)", "bigint", None),
+        ("decimal(4,2)", "boolean", None),
+        ("date", "timestamp", None),
+    ],
+)
+def test_types_become_what_iceberg_can_make_of_them(table: str, found: str, wider: str | None) -> None:
+    """Without rewriting a row, and without losing a digit."""
+    assert wider == widened(table, found)
+
+
+def test_a_widened_type_needs_no_more_widening() -> None:
+    """One round is enough, at any depth."""
+    table = parse_columns("a int, s struct<b: float, l array<struct<c: decimal(4,2)>>>, m map<string, int>")
+    found = parse_columns("a bigint, s struct<b: double, l array<struct<c: bigint>>>, m map<string, bigint>")
+    widenings = compare(table, found).widenings
+    assert ["a", "s.b", "s.l.element.c", "m.value"] == [w.name for w in widenings]
+    assert not compare(with_widenings(table, widenings), found).grows
+
+
+def test_a_file_with_new_fields_is_refused_where_that_is_the_rule() -> None:
+    """With a few of them, if there are many."""
+    many = Staged(1, 0, {}, {A: frozenset(f"f{n}" for n in range(9))})
+    refusal = refusals(rules("fail_on_new_columns"), many, SchemaChange())[A]
+    assert "new_columns" == refusal.error_type
+    assert "'f4' and 4 more" in refusal.message
+    assert {} == refusals(rules("none"), many, SchemaChange())
+
+
+def test_a_hint_that_the_table_contradicts_is_told_with_both_types() -> None:
+    """Unless it is a wider one, and types may be widened."""
+    with pytest.raises(Permanent, match=r"has n as int, and .* says bigint"):
+        asked_of("t", TABLE, rules("add_new_columns", n="bigint"))
+    with pytest.raises(Permanent, match="says string"):
+        asked_of("t", TABLE, rules("add_new_columns_with_type_widening", n="string"))
+    asked = asked_of("t", TABLE, rules("add_new_columns_with_type_widening", n="bigint", id="int", later="date"))
+    assert (Widening(("n",), "int", "bigint"),) == asked
