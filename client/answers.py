@@ -166,6 +166,39 @@ class File(_Answer):
     error: str | None = None
 
 
+class Column(_Answer):
+    name: str
+    type: str
+
+
+class ColumnChange(_Answer):
+    """What became different in a version, and the file and the value that asked for it, if they are known."""
+
+    kind: str
+    column: str
+    type: str | None = None
+    before: str | None = None
+    file: str | None = None
+    example: str | None = None
+
+
+class SchemaVersion(_Answer):
+    """The columns of a table as a batch left them."""
+
+    version: int
+    columns: tuple[Column, ...]
+    changes: tuple[ColumnChange, ...]
+    created_at: datetime
+
+
+class Schema(_Answer):
+    """The columns of a table now. ``version`` is None before anything is loaded."""
+
+    version: int | None
+    columns: tuple[Column, ...]
+    mode: str
+
+
 class Explanation(_Answer):
     """Why a key is in the table or is not."""
 

@@ -12,6 +12,7 @@ from client.commands.previews import preview
 from client.commands.refreshes import clear_history, refresh, refreshes, undo_refresh
 from client.commands.reloads import reload
 from client.commands.runs import cancel, retry, run, runs
+from client.commands.schemas import schema
 from client.dead_letters.command import app as dead_letters
 from client.demo.command import demo
 from devstack.cli import app as dev
@@ -31,6 +32,7 @@ app.command()(cancel)
 app.command()(retry)
 app.command()(files)
 app.command()(explain)
+app.command()(schema)
 app.command()(refresh)
 app.command()(refreshes)
 app.command()(undo_refresh)

@@ -26,6 +26,8 @@ from client.answers import (
     Rebuild,
     Refresh,
     Run,
+    Schema,
+    SchemaVersion,
 )
 from client.sse import events_of
 from libs.common.errors import AutoloaderError
@@ -219,6 +221,15 @@ class AutoloaderClient:
         """Why ``key`` (or ``s3://bucket/key``) is in the table or is not."""
         answer = self._call("GET", f"/api/v1/ingestions/{ingestion_id}/files/explain", params={"key": key})
         return Explanation.model_validate(answer)
+
+    def schema(self, ingestion_id: UUID) -> Schema:
+        """The columns of the ingestion's table."""
+        return Schema.model_validate(self._call("GET", f"/api/v1/ingestions/{ingestion_id}/schema"))
+
+    def schema_versions(self, ingestion_id: UUID) -> list[SchemaVersion]:
+        """How its columns came to be: the newest 100 versions, newest first."""
+        path = f"/api/v1/ingestions/{ingestion_id}/schema/versions"
+        return [SchemaVersion.model_validate(each) for each in self._call("GET", path, params={"limit": _PAGE})]
 
     def refresh(self, ingestion_id: UUID, *, full: bool, dry_run: bool = False, auto_run: bool = True) -> Refresh:
         """Begins the table anew: every file again, or only files that were never loaded."""

@@ -37,6 +37,7 @@ from services.api.runs.requests import RunRequests
 from services.api.runs.sweeper import Sweeper
 from services.api.settings import ApiSettings
 from services.api.subscriptions import subscriptions
+from services.api.table_schema.handlers import Schemas
 
 PROJECTOR_CONCURRENCY = 8
 # Its streams end at once; what may be left is one look at a database that does not answer.
@@ -79,6 +80,7 @@ def build_rest(settings: ApiSettings, backbone: Backbone, objects: ObjectStore, 
             kept_for=kept_for,
         ),
         files=Files(backbone.database, box, objects),
+        schemas=Schemas(backbone.database),
         costs=Costs(backbone.database, clusters, partial(_s3, settings), settings.speed(), settings.prices()),
         previews=Previews(backbone.database, clusters, partial(_s3, settings), settings.preview_bounds()),
         clusters=clusters,

@@ -39,6 +39,8 @@ from services.api.runs import routes as runs_routes
 from services.api.runs.handlers import Runs
 from services.api.runs.live import LiveRuns
 from services.api.runs.requests import RunRequests
+from services.api.table_schema import routes as schema_routes
+from services.api.table_schema.handlers import Schemas
 
 PREFIX = "/api/v1"
 VERSION = "0.1.0"
@@ -61,6 +63,7 @@ def build_http(
     reconciliations: Reconciliations,
     refreshes: Refreshes,
     files: Files,
+    schemas: Schemas,
     costs: Costs,
     previews: Previews,
     clusters: Clusters,
@@ -87,6 +90,7 @@ def build_http(
     versioned.include_router(reconciliations_routes.router(reconciliations, caller))
     versioned.include_router(refresh_routes.router(refreshes, caller))
     versioned.include_router(files_routes.router(files, run_requests, caller))
+    versioned.include_router(schema_routes.router(schemas, caller))
     versioned.include_router(clusters_routes.router(clusters, connection_tests, caller))
     health = health_routes.router(checks)
     versioned.include_router(health)

@@ -15,9 +15,19 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 
 from libs.common.contracts.events import Problem
+from libs.common.contracts.schema_rules import EvolutionMode
 from libs.common.errors import Permanent, Temporary
 from libs.common.failpoints import failpoint
-from libs.common.ledger.model import BatchClaim, BurnVerdict, Fate, FileVersion, PublishedBatch, Standing, tags
+from libs.common.ledger.model import (
+    BatchClaim,
+    BurnVerdict,
+    Evidence,
+    Fate,
+    FileVersion,
+    PublishedBatch,
+    Standing,
+    tags,
+)
 from libs.common.ledger.states import BatchState, FileState
 from libs.common.objects.ports import ObjectStore
 from libs.common.schema import Struct
@@ -43,12 +53,24 @@ DIAGNOSES_MAX = 20
 
 
 @dataclass(frozen=True, slots=True)
+class _Cause:
+    """Why a batch changed its table's columns, as far as it did."""
+
+    key: str | None = None
+    evidence: tuple[Evidence, ...] = ()
+    mode: EvolutionMode | None = None
+
+
+_NO_CAUSE = _Cause()
+
+
+@dataclass(frozen=True, slots=True)
 class _StagedBatch:
     """A staged snapshot with the schema that it was read with, and what stands against some files."""
 
     staged: Staged
     schema: Struct
-    cause_key: str | None = None
+    cause: _Cause
     refusals: Mapping[bytes, Refusal] = field(default_factory=dict)
 
 
@@ -179,7 +201,7 @@ class CommitProtocol:
         """Stages until the pass finds nothing that the table lacks, could have, and is to have."""
         await self._ledger.about_to_stage(claim)
         rules = Rules.of(order.definition.format.schema_rules)
-        cause_key: str | None = None
+        cause = _Cause(mode=rules.mode)
         properties = _properties(claim, files)
         # Rows that take the place of others are staged by themselves first: read, audited, and never published.
         wap_id = claim.rows_wap_id if claim.replaces_rows else claim.wap_id
@@ -191,11 +213,12 @@ class CommitProtocol:
             if looked_into:
                 change = growth(rules, schema, await table.infer(looked_into), staged)
             if not change.grows:
-                return _StagedBatch(staged, schema, cause_key, refusals(rules, staged, change))
+                return _StagedBatch(staged, schema, cause, refusals(rules, staged, change))
             # What was changed stays, whatever becomes of the batch: added columns hold nulls until rows come.
             async with self._lanes.of(order.definition.destination.identifier):
                 schema = await _grown(table, schema, change)
-            cause_key = looked_into[0].key
+            shown = await table.examples(looked_into, schema, change.paths)
+            cause = _Cause(looked_into[0].key, (*cause.evidence, *shown.values()), rules.mode)
         raise Temporary("the table's schema keeps changing under the batch", code="schema_unsettled")
 
     async def _publish(self, claim: BatchClaim, order: RunDefinition, table: Table, batch: _StagedBatch) -> None:
@@ -219,7 +242,7 @@ class CommitProtocol:
                 )
         failpoint("exec.after_publish")
         # Crash here: visible in the table, unfinished in the ledger. The next claim reads back and finalises.
-        await self._finish(claim, table, found, BurnVerdict(), batch.cause_key)
+        await self._finish(claim, table, found, BurnVerdict(), batch.cause)
         failpoint("exec.after_finalise")
 
     async def _replace(
@@ -267,7 +290,7 @@ class CommitProtocol:
                     hint="let the other writers finish, then ask for the reload again",
                 )
         failpoint("exec.after_publish")
-        await self._finish(claim, table, found, BurnVerdict(), batch.cause_key)
+        await self._finish(claim, table, found, BurnVerdict(), batch.cause)
         failpoint("exec.after_finalise")
 
     async def _agreed(self, claim: BatchClaim, order: RunDefinition, table: Table) -> int:
@@ -310,7 +333,7 @@ class CommitProtocol:
         await self._finish(claim, table, found, verdict)
 
     async def _finish(
-        self, claim: BatchClaim, table: Table, found: Published, verdict: BurnVerdict, cause_key: str | None = None
+        self, claim: BatchClaim, table: Table, found: Published, verdict: BurnVerdict, cause: _Cause = _NO_CAUSE
     ) -> None:
         """Finalise: the ledger learns what the table holds, in one transaction with the event that tells of it."""
         if found.is_burn:
@@ -321,9 +344,11 @@ class CommitProtocol:
                 found.snapshot_id,
                 found.bytes_written,
                 await table.columns(),
-                cause_key,
+                cause.key,
                 found.guarantee,
                 found.rows_removed,
+                cause.evidence,
+                cause.mode,
             )
             await self._ledger.published(claim, published)
 

@@ -13,6 +13,7 @@ from libs.common.ledger.model import (
     BurnVerdict,
     Column,
     Doubts,
+    Evidence,
     FileVersion,
     Loaded,
     PublishedBatch,
@@ -126,6 +127,13 @@ class Table(Protocol):
         Raises:
             SourceChanged, FilesUnreadable: as ``stage``.
         """
+        ...
+
+    async def examples(
+        self, files: Sequence[FileVersion], schema: Struct, paths: Sequence[tuple[str, ...]]
+    ) -> Mapping[tuple[str, ...], Evidence]:
+        """For each path that leads through structs alone: a file that has a value there, and the value; of numbers the
+        largest. Paths without a value are left out. Raises as ``infer``."""
         ...
 
     async def stage(

@@ -68,7 +68,7 @@ class TestRefusals:
         ]
         assert len(operations) > 20, "The API describes all that it can do"
         for method, path in operations:
-            asked = re.sub(r"\{\w+\}", str(NOBODY), path)
+            asked = re.sub(r"\{\w+\}", str(NOBODY), path.replace("{version}", "1"))
             body = _BODIES.get((method, path.rsplit("/", 1)[-1]))
             query = {"key": "data/a.json", "confirm": "true"}
             response = await api_client.request(method, asked, json=body, params=query)

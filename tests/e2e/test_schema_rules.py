@@ -63,6 +63,7 @@ class TestSchemaRules:
         Success criteria:
         - the first table has the hints' types, also for a field that no file has yet
         - a value that is too large for its int column widens it, in the run that meets it
+        - the history of the columns says which file and which value asked for it
         - with fail_on_new_columns, a file with a new field is named and the one beside it loads
         """
         logger = E2ELogger()
@@ -81,10 +82,22 @@ class TestSchemaRules:
         assert said == await types(spark_session, table)
 
         logger.phase("A value too large for an int")
-        await upload("second", {"id": 2, "n": 2**40, "at": "2025-01-07T12:00:00Z"})
+        second = await upload("second", {"id": 2, "n": 2**40, "at": "2025-01-07T12:00:00Z"})
         await run_to_end(api_client, ingestion["id"])
         assert {**said, "n": "bigint"} == await types(spark_session, table)
         assert [(1, 1), (2, 2**40)] == await rows(spark_session, table, "id", "n")
+
+        logger.phase("Why that is")
+        shown = (await api_client.get(f"{path}/schema")).json()
+        assert 2 == shown["version"]
+        assert {**said, "n": "bigint"}.keys() == {column["name"] for column in shown["columns"]}
+        newest, first = (await api_client.get(f"{path}/schema/versions")).json()
+        assert [("changed", "n", "int", "bigint", second, str(2**40))] == [
+            tuple(change[name] for name in ("kind", "column", "before", "type", "file", "example"))
+            for change in newest["changes"]
+        ]
+        assert "add_new_columns_with_type_widening" == newest["mode"]
+        assert first == (await api_client.get(f"{path}/schema/versions/1")).json()
 
         logger.phase("No new columns from now on")
         rules = {"schema_evolution_mode": "fail_on_new_columns", "hints": {"n": "bigint"}}

@@ -98,6 +98,13 @@ def unknown_names(found: Type, value: Any, path: tuple[str, ...] = ()) -> Iterat
                 yield from unknown_names(of, inner, (*path, "value"))
 
 
+def value_at(value: Any, path: tuple[str, ...]) -> Any:
+    """What objects in objects hold there; None if there is nothing, or something else on the way."""
+    for name in path:
+        value = value.get(name) if isinstance(value, dict) else None
+    return value
+
+
 def struct_of(value: Mapping[str, Any]) -> Struct:
     """The schema that one object shows."""
     return Struct(tuple(Field(name, _type(v)) for name, v in value.items()))

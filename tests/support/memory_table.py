@@ -9,11 +9,13 @@ import json
 import zlib
 from collections import Counter
 from collections.abc import Mapping, Sequence
+from typing import Any
 
 from libs.common.contracts.definition import Destination
+from libs.common.ddl import written_path
 from libs.common.errors import Temporary
 from libs.common.ids import IngestionId
-from libs.common.ledger.model import NO_SNAPSHOT, Column, FileVersion
+from libs.common.ledger.model import NO_SNAPSHOT, Column, Evidence, FileVersion
 from libs.common.schema import Struct, sql
 from services.executor.domain.audit import FileRead, Staged
 from services.executor.domain.evidence import ROWS_REMOVED
@@ -76,6 +78,23 @@ class MemoryTable:
                 if value is not None:
                     found = memory_rows.merged(found, memory_rows.struct_of(value))
         return found
+
+    async def examples(
+        self, files: Sequence[FileVersion], schema: Struct, paths: Sequence[tuple[str, ...]]
+    ) -> Mapping[tuple[str, ...], Evidence]:
+        await asyncio.sleep(0)
+        found: dict[tuple[str, ...], tuple[FileVersion, Any]] = {}
+        for file, lines in ((f, self._bodies([f])[f.digest]) for f in files):
+            for record in filter(None, map(memory_rows.record, lines)):
+                for path in paths if memory_rows.is_row(schema, record) else ():
+                    value = memory_rows.value_at(record, path)
+                    is_larger = path in found and isinstance(value, int | float) and abs(value) > abs(found[path][1])
+                    if value is not None and (path not in found or is_larger):
+                        found[path] = (file, value)
+        return {
+            path: Evidence(written_path(path), file.uri, json.dumps(value, ensure_ascii=False))
+            for path, (file, value) in found.items()
+        }
 
     async def stage(
         self, files: Sequence[FileVersion], schema: Struct, wap_id: str, properties: Mapping[str, str]

@@ -235,7 +235,7 @@ class BatchLedger:
                 .where(file.c.batch_id == claim.id, file.c.state == FileState.BATCHED)
                 .values(state=FileState.COMMITTED, updated_at=func.now())
             )
-            version = await record_schema(connection, claim, found.columns, cause_key=found.cause_key)
+            version = await record_schema(connection, claim, found)
             records = row.row_count or 0
             await self._log.record(
                 connection,

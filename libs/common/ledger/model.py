@@ -220,9 +220,20 @@ class Column:
 
 
 @dataclass(frozen=True, slots=True)
+class Evidence:
+    """What asked for a change of a column: the first file that had it, and a value of it there, as JSON. ``column`` is
+    its path as people write it."""
+
+    column: str
+    file: str
+    example: str | None = None
+
+
+@dataclass(frozen=True, slots=True)
 class PublishedBatch:
     """What the table holds of a batch, read back from it. ``columns`` is the table's schema at that time,
-    ``rows_removed`` what its publish took out."""
+    ``rows_removed`` what its publish took out. ``evidence`` is for changes of columns that the batch asked for, and
+    ``mode`` the schema_evolution_mode that let it."""
 
     snapshot_id: int
     bytes_written: int
@@ -230,6 +241,8 @@ class PublishedBatch:
     cause_key: str | None = None
     guarantee: Guarantee = "exactly_once"
     rows_removed: int = 0
+    evidence: tuple[Evidence, ...] = ()
+    mode: str | None = None
 
 
 @dataclass(frozen=True, slots=True)

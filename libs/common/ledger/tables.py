@@ -214,6 +214,15 @@ schema_version = Table(
     Column("added", JSONB, nullable=False, server_default=text("'[]'::jsonb"), comment="names new in this version"),
     Column("batch_id", Uuid, nullable=False, comment="the batch whose files brought the change"),
     Column("cause_key", Text, comment="a file that had the new fields"),
+    Column("run_id", Uuid, comment="the run of that batch"),
+    Column("mode", Text, comment="the schema_evolution_mode that let it happen"),
+    Column(
+        "changes",
+        JSONB,
+        nullable=False,
+        server_default=text("'[]'::jsonb"),
+        comment="[{kind, column, type, before, file, example}] against the version before",
+    ),
     Column("created_at", DateTime(timezone=True), nullable=False, server_default=func.now()),
     schema=SCHEMA,
 )

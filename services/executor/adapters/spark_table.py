@@ -13,11 +13,12 @@ from pyspark.sql.connect.observation import Observation
 from libs.common.contracts.definition import Destination
 from libs.common.errors import Permanent, Temporary
 from libs.common.ids import IngestionId
-from libs.common.ledger.model import NO_SNAPSHOT, Column, FileVersion
+from libs.common.ledger.model import NO_SNAPSHOT, Column, Evidence, FileVersion
 from libs.common.logs import get_logger
 from libs.common.schema import Struct, sql, struct_from_json
 from libs.common.storage.definitions import RunDefinition
 from services.executor.adapters import iceberg_sql, staging
+from services.executor.adapters.examples import examples_in
 from services.executor.adapters.reading.origin import Origin, file_path
 from services.executor.adapters.reading.reader import Reader, reader_of
 from services.executor.adapters.spark_errors import (
@@ -159,6 +160,15 @@ class SparkTable:
 
     async def infer(self, files: Sequence[FileVersion]) -> Struct:
         return await self._read(files, lambda: self._reader.infer(self._origin, files))
+
+    async def examples(
+        self, files: Sequence[FileVersion], schema: Struct, paths: Sequence[tuple[str, ...]]
+    ) -> Mapping[tuple[str, ...], Evidence]:
+        def work() -> Mapping[tuple[str, ...], Evidence]:
+            records = self._reader.records(self._origin, files, schema)
+            return examples_in(records, schema, paths)
+
+        return await self._read(files, work)
 
     async def stage(
         self, files: Sequence[FileVersion], schema: Struct, wap_id: str, properties: Mapping[str, str]

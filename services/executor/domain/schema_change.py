@@ -74,6 +74,11 @@ class SchemaChange:
     clashes: tuple[Clash, ...] = ()
 
     @property
+    def paths(self) -> tuple[tuple[str, ...], ...]:
+        """What would change."""
+        return (*(a.path for a in self.additions), *(w.path for w in self.widenings))
+
+    @property
     def grows(self) -> bool:
         return bool(self.additions or self.widenings)
 

@@ -6,6 +6,7 @@ from typing import Any
 import pytest
 
 from libs.common.ddl import parse_columns
+from libs.common.ledger.model import Evidence
 from libs.common.schema import Struct, sql
 from services.executor.domain.audit import FileRead
 from services.executor.domain.provenance import is_ours, is_rescuing, with_provenance
@@ -43,6 +44,22 @@ async def test_types_are_widened_at_any_depth_and_rows_of_before_stay(world: Wor
     assert wide == await world.other.widen(wanted)
     await publish(world, wide, b=lines({"id": 2**40, "meta": {"n": 2**40}, "l": [2**40]}))
     assert [(1,), (2**40,)] == await world.records("id")
+
+
+async def test_a_change_is_shown_by_a_value_and_its_file(world: World) -> None:
+    """Of numbers the largest; nothing inside of arrays, and nothing of what has no value."""
+    schema = parse_columns("id bigint, meta struct<a: string, b: int>, items array<struct<n: bigint>>, x date")
+    await world.one.create(schema)
+    one = world.put("a.json", lines({"id": 1}, {"id": -(2**40), "meta": {"b": 1}}))
+    other = world.put("sp ace+b.json", lines({"id": 7, "meta": {"a": "é", "b": -2}, "items": [{"n": 1}]}))
+    paths = [("id",), ("meta", "a"), ("meta", "b"), ("meta",), ("items", "element", "n"), ("x",)]
+    shown = await world.one.examples([one, other], schema, paths)
+    assert {
+        ("id",): Evidence("id", one.uri, str(-(2**40))),
+        ("meta", "a"): Evidence("meta.a", other.uri, '"é"'),
+        ("meta", "b"): Evidence("meta.b", other.uri, "-2"),
+    } == {path: evidence for path, evidence in shown.items() if path != ("meta",)}
+    assert "b" in json.loads(shown["meta",].example or "")
 
 
 async def test_a_batch_that_was_staged_before_a_widening_can_be_published_after_it(world: World) -> None:

@@ -48,6 +48,7 @@ from services.api.runs.live import LiveRuns
 from services.api.runs.projector import Projector
 from services.api.runs.requests import RunRequests
 from services.api.runs.sweeper import Sweeper
+from services.api.table_schema.handlers import Schemas
 from tests.support.memory_objects import MemoryObjects
 
 INGESTIONS = "/api/v1/ingestions"
@@ -224,6 +225,7 @@ async def api_under_test(
             word,
             kept_for=KEPT_FOR,
         ),
+        schemas=Schemas(database),
         files=Files(database, box, objects),
         costs=Costs(database, clusters, lambda: objects, Speed(), Prices()),
         previews=Previews(database, clusters, lambda: objects, Bounds()),

@@ -97,3 +97,17 @@ async def test_a_hint_that_contradicts_the_table_is_told(world: World) -> None:
     await world.settle()
     assert {"id": "bigint", "s": "string"} == world.columns()
     assert {"a": FileState.COMMITTED, "b": FileState.COMMITTED} == world.states()
+
+
+async def test_what_asked_for_a_change_is_recorded(world: World) -> None:
+    """With the batch that made it: the mode, each field, a file that has it, and a value."""
+    await world.load(a=lines(1))
+    await world.load(b=lines(2), c=lines(3, meta={"ts": "2025-01-07"}))
+    await world.load(d=lines(4, meta={"ts": "x", "n": 7}))
+    [versions] = world.ledger.schema_versions.values()
+    assert ["add_new_columns"] * 3 == [v.mode for v in versions]
+    assert [
+        [],
+        [("meta", "s3://landing/data/c.json", '{"ts": "2025-01-07"}')],
+        [("meta.n", "s3://landing/data/d.json", "7")],
+    ] == [[(e.column, e.file, e.example) for e in v.evidence] for v in versions]

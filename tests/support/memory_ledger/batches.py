@@ -230,6 +230,8 @@ class MemoryBatchLedger:
         at = (claim.ingestion_id, claim.generation)
         versions = self._tables.schema_versions.get(at, ())
         if not any(v.columns == found.columns for v in versions):
-            versions = (*versions, SchemaVersion(len(versions) + 1, found.columns, claim.id, found.cause_key))
+            number = len(versions) + 1
+            version = SchemaVersion(number, found.columns, claim.id, found.cause_key, found.evidence, found.mode)
+            versions = (*versions, version)
             self._tables.schema_versions[at] = versions
         return versions[-1].version

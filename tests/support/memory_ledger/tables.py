@@ -19,7 +19,16 @@ from libs.common.contracts.events import (
 )
 from libs.common.errors import Fenced, Temporary
 from libs.common.ids import BatchId, IngestionId, RefreshId, RunId
-from libs.common.ledger.model import BatchClaim, Column, FileVersion, KeptTable, PlannedBatch, RefreshClaim, ScanClaim
+from libs.common.ledger.model import (
+    BatchClaim,
+    Column,
+    Evidence,
+    FileVersion,
+    KeptTable,
+    PlannedBatch,
+    RefreshClaim,
+    ScanClaim,
+)
 from libs.common.ledger.run_log import Header, add, is_over
 from libs.common.ledger.states import LIVE_FILE_STATES, BatchState, FileState, ScanState
 from libs.common.lifecycle.run import outcome
@@ -98,6 +107,8 @@ class SchemaVersion:
     columns: tuple[Column, ...]
     batch_id: BatchId
     cause_key: str | None
+    evidence: tuple[Evidence, ...] = ()
+    mode: str | None = None
 
 
 @dataclass(frozen=True, slots=True)

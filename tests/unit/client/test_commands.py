@@ -436,3 +436,27 @@ def test_a_dropped_table_is_told_where_it_is(api: MadeUpApi, call: Call) -> None
     assert "kept as x" in dropped.stdout
     api.on(f"DELETE /{ID}", {"status": "partial_failure", "message": "not done: Spark is away"}, status=202)
     assert 1 == call("ingestion", "delete", ID, "--drop-table", "--yes").exit_code
+
+
+def test_the_columns_and_how_they_came_to_be(call: Call, api: MadeUpApi) -> None:
+    """What they are; and with --history each change, with the file and the value that asked for it."""
+    columns = [{"name": "id", "type": "bigint"}]
+    api.on("GET ", [ingestion()])
+    api.on(f"GET /{ID}/schema", {"version": 2, "columns": columns, "mode": "rescue"})
+    told = call("schema", "Flights").output
+    assert "bigint" in told
+    assert "version 2; schema_evolution_mode is rescue" in told
+    changes = [
+        {"kind": "changed", "column": "id", "type": "bigint", "before": "int", "file": "s3://b/a.json", "example": "7"},
+        {"kind": "added", "column": "x", "type": "date"},
+        {"kind": "dropped", "column": "y", "before": "date"},
+    ]
+    version = {"version": 2, "columns": columns, "changes": changes, "created_at": "2025-01-07T12:34:56Z"}
+    api.on(f"GET /{ID}/schema/versions", [version])
+    told = call("schema", "Flights", "--history").output
+    assert "id was int, and is bigint" in told
+    assert "s3://b/a.json" in told
+    assert "x date is new" in told
+    assert "y date is gone" in told
+    [shown] = json.loads(call("schema", "Flights", "--history", "--json").output)
+    assert (changes[0], columns) == (shown["changes"][0], shown["columns"])

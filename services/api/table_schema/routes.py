@@ -1,0 +1,52 @@
+"""``/ingestions/{id}/schema``."""
+
+from typing import Annotated
+from uuid import UUID
+
+from fastapi import APIRouter, Path, Request, Response
+
+from services.api import pages
+from services.api.caller import Caller
+from services.api.docs import PageQuery, errors_for, listed
+from services.api.table_schema.handlers import Schemas
+from services.api.table_schema.schemas import SchemaOut, SchemaVersionOut
+
+VersionPath = Annotated[int, Path(ge=1, le=2**31 - 1, description="The number of a version.")]
+
+
+def router(schemas: Schemas, caller: Caller) -> APIRouter:
+    routes = APIRouter(prefix="/ingestions/{ingestion_id}/schema", tags=["schema"])
+
+    @routes.get(
+        "",
+        summary="The columns of the table",
+        description="As the last batch that changed them left them, and what becomes of fields that they lack.",
+        responses=errors_for(404, 422),
+    )
+    async def get_schema(ingestion_id: UUID) -> SchemaOut:
+        return await schemas.current(caller, ingestion_id)
+
+    @routes.get(
+        "/versions",
+        summary="How the columns came to be, newest first",
+        description="Each version of the table's current generation: what changed, in which run, and which file asked "
+        "for it, with a value.",
+        responses=listed(404, 422),
+    )
+    async def list_schema_versions(
+        ingestion_id: UUID, request: Request, response: Response, page: PageQuery
+    ) -> list[SchemaVersionOut]:
+        shown, total = await schemas.versions(caller, ingestion_id, page)
+        pages.announce(response, request, page, total)
+        return shown
+
+    @routes.get(
+        "/versions/{version}",
+        summary="One version of the columns",
+        description="Its columns, and what changed against the version before.",
+        responses=errors_for(404, 422),
+    )
+    async def get_schema_version(ingestion_id: UUID, version: VersionPath) -> SchemaVersionOut:
+        return await schemas.version(caller, ingestion_id, version)
+
+    return routes
