@@ -9,8 +9,12 @@ from dataclasses import dataclass, replace
 from typing import Final
 
 from libs.common.contracts.partitioning import Transform
+from libs.common.contracts.schema_rules import SchemaRules
 from libs.common.schema import Field, Struct, Type, sql
+from libs.common.schema_hints import parse_hints
 
+INFERRED: Final = SchemaRules()
+"""Nothing was said about the columns."""
 TIME: Final = "timestamp"
 _WHOLE = frozenset({"tinyint", "smallint", "int", "bigint"})
 _TEXTS = frozenset({"string", "varchar", "char", "binary"})
@@ -60,9 +64,9 @@ class Fit:
         return any(_is_text(self.schema, part) for part in self.parts)
 
 
-def fit(schema: Struct, parts: Sequence[Transform]) -> Fit:
+def fit(schema: Struct, parts: Sequence[Transform], rules: SchemaRules = INFERRED) -> Fit:
     """The columns are ``schema``'s, with one difference: who partitions by the time of a text says that it is a time,
-    so that column becomes a timestamp."""
+    so that column becomes a timestamp. Unless ``rules`` have a word of their user on it."""
     fitted: list[Transform] = []
     misfits: list[Misfit] = []
     for part in parts:
@@ -71,7 +75,7 @@ def fit(schema: Struct, parts: Sequence[Transform]) -> Fit:
             misfits.append(_missing(part, schema))
             continue
         spelled = replace(part, column=tuple(f.name for f in way))
-        if part.is_of_time and way[-1].type == "string":
+        if part.is_of_time and way[-1].type == "string" and not _is_said(rules, part.column):
             schema = _with_type(schema, spelled.column, TIME)
         elif (misfit := _of_type(part, way[-1].type)) is not None:
             misfits.append(misfit)
@@ -79,6 +83,13 @@ def fit(schema: Struct, parts: Sequence[Transform]) -> Fit:
             misfits.append(_taken(spelled))
         fitted.append(spelled)
     return Fit(schema, tuple(fitted), tuple(misfits))
+
+
+def _is_said(rules: SchemaRules, path: tuple[str, ...]) -> bool:
+    """Whether the type of this column was written down."""
+    here = tuple(name.lower() for name in path)
+    hints = (tuple(name.lower() for name in hint.path) for hint in parse_hints(rules.hints))
+    return rules.columns is not None or any(here[: len(hint)] == hint for hint in hints)
 
 
 def _is_text(schema: Struct, part: Transform) -> bool:

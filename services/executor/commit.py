@@ -37,6 +37,7 @@ from services.executor.domain import evidence
 from services.executor.domain.audit import Clean, Miscounted, Refusal, Spoiled, Staged, audit, changed, unreadable
 from services.executor.domain.evolution import Rules, asked_of, growth, refusals, suspects
 from services.executor.domain.guard import contradiction, giving_up, unprovable
+from services.executor.domain.layout import of_new_table
 from services.executor.domain.provenance import lacking_provenance, with_provenance
 from services.executor.domain.replacing import kept
 from services.executor.domain.schema_change import Addition, SchemaChange, compare
@@ -189,9 +190,9 @@ class CommitProtocol:
                     hint="bring the table back, or create a new ingestion to load everything again",
                 )
             first = rules.given or rules.first(await table.infer(files))
-            schema = await table.create(
-                with_provenance(first, order.definition.destination.metadata_columns, rules.rescued)
-            )
+            ours = order.definition.destination.metadata_columns
+            columns = with_provenance(first, ours, rules.rescued)
+            schema = await table.create(*of_new_table(order.definition, columns))
             # Somebody else may have been faster, with another definition.
             return await _as_asked(table, schema, order, rules)
 
@@ -349,6 +350,7 @@ class CommitProtocol:
                 found.rows_removed,
                 cause.evidence,
                 cause.mode,
+                warnings=await table.warnings(),
             )
             await self._ledger.published(claim, published)
 

@@ -21,6 +21,7 @@ from libs.common.ledger.model import (
 )
 from libs.common.schema import Struct
 from services.executor.domain.audit import Staged
+from services.executor.domain.layout import PLAIN, Layout
 from services.executor.domain.replacing import FileRows
 from services.executor.domain.schema_change import Addition, Widening
 
@@ -108,8 +109,12 @@ class Table(Protocol):
         """The table's columns, for the record."""
         ...
 
-    async def create(self, schema: Struct) -> Struct:
+    async def create(self, schema: Struct, layout: Layout = PLAIN) -> Struct:
         """Creates the table if nobody else just did; returns the schema that it has. Ready for staging."""
+        ...
+
+    async def warnings(self) -> tuple[str, ...]:
+        """What the definition wants of its table, and this one, which was there before, does not have."""
         ...
 
     async def add(self, additions: Sequence[Addition]) -> Struct:
@@ -199,6 +204,7 @@ class TableFound:
     schema: Struct
     location: str
     metadata_location: str | None
+    layout: Layout = PLAIN
 
 
 class TablePlace(Protocol):
@@ -213,7 +219,9 @@ class TablePlace(Protocol):
         happens once, however often and by whomever it is asked for. Any exception means *unknown*: ``look``."""
         ...
 
-    async def create(self, schema: Struct, location: str | None, name: str | None = None) -> None:
+    async def create(
+        self, schema: Struct, layout: Layout, location: str | None = None, name: str | None = None
+    ) -> None:
         """Creates an empty table under the destination's name, or another one, if there is none. Ready for staging.
         Without a location it gets the folder of its name."""
         ...

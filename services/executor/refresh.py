@@ -27,7 +27,8 @@ from libs.common.ledger.refreshes import RefreshLedger
 from libs.common.logs import get_logger
 from libs.common.storage.definitions import RunDefinition, RunDefinitions
 from services.executor.commit import CommitProtocol
-from services.executor.domain.places import BEGINS_ANEW, MOVES_THE_TABLE, aside_name, next_location
+from services.executor.domain.places import BEGINS_ANEW, MOVES_THE_TABLE, aside_name
+from services.executor.next_table import check_next, create_next
 from services.executor.ports import Table, TablePlace
 from services.executor.undo import bring_back, refuse_if_gone
 
@@ -102,7 +103,9 @@ class Refreshes:
         if phase == "requested":
             # What cannot work is found out here, while there is nothing to repair.
             async with self._tables.open_place(order) as place:
-                await place.look()
+                standing = await place.look()
+                if standing is not None and claim.mode in BEGINS_ANEW:
+                    check_next(order.definition, standing)
                 if claim.kept is not None:
                     await refuse_if_gone(place, order.definition.destination, claim.kept)
             await self._ledger.fence(claim)
@@ -123,7 +126,7 @@ class Refreshes:
                 if claim.kept is not None:
                     await bring_back(place, order.definition.destination, claim, claim.kept)
                 elif claim.mode in BEGINS_ANEW and (old := await place.look(aside)) is not None:
-                    await place.create(old.schema, next_location(old.location, claim.to_generation))
+                    await create_next(place, order.definition, old, claim.to_generation)
             failpoint("refresh.after_create")
             await self._ledger.reached(claim, "created")
             phase = "created"

@@ -11,6 +11,7 @@ from libs.common.contracts.definition import Destination
 from libs.common.errors import AutoloaderError, Permanent, Temporary
 from libs.common.failpoints import failpoint
 from libs.common.ledger.model import KeptTable, RefreshClaim
+from services.executor.domain.layout import PLAIN
 from services.executor.domain.places import HOLDS_A_NAME, Step, between_name, is_a_table, stray_name, way_back
 from services.executor.ports import TablePlace
 
@@ -58,7 +59,7 @@ async def _take(step: Step, place: TablePlace, to: Destination, claim: RefreshCl
             await place.rename(kept.name, between)
             failpoint("undo.after_way_cleared")
         case Step.HOLD_THE_NAME:
-            await place.create(HOLDS_A_NAME, None, kept.name)
+            await place.create(HOLDS_A_NAME, PLAIN, name=kept.name)
             failpoint("undo.after_name_held")
         case Step.SET_ASIDE:
             await place.rename(None, stray_name(to.table, claim))

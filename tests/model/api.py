@@ -52,7 +52,7 @@ class Api:
         self.queued: RunId | None = None
         self.refreshes: dict[RefreshId, Refresh] = {}
         self._ledger = ledger
-        self._definition = definition
+        self.definition = definition
 
     @property
     def is_run_active(self) -> bool:
@@ -232,7 +232,7 @@ class Api:
             tenant_id=_TENANT,
             generation=generation,
             trigger=trigger,
-            definition=self._definition,
+            definition=self.definition,
             credentials=None,
             created_at=_LONG_AGO,
         )

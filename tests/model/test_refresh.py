@@ -1,6 +1,7 @@
 """Refreshes in the model: named stories of executors that wake up late, and what the invariants would see."""
 
 from collections.abc import Iterator
+from dataclasses import replace
 
 import pytest
 
@@ -61,6 +62,40 @@ def test_a_new_only_refresh_loads_what_was_never_loaded(world: World) -> None:
     check_at_rest(world)
     assert len(world.rows()) == 3
     assert world.api.generation == 2
+
+
+@pytest.mark.parametrize("mode", ["full", "new_only"])
+def test_a_new_table_is_partitioned_as_the_old_one_was(world: World, mode: RefreshMode) -> None:
+    """Also when a user changed that by hand since the table was made, until the definition is changed."""
+    world.partition_by("bucket(4, id)")
+    world.put("a.json", rows=2)
+    world.bring_to_rest()
+    table = world.warehouse.table(TO.identifier)
+    assert ("bucket(4, `id`)",) == table.layout.parts
+    table.layout = replace(table.layout, parts=("id",), comment="ours")
+    world.request_refresh(mode)
+    world.bring_to_rest()
+    check_at_rest(world)
+    layout = world.warehouse.table(TO.identifier).layout
+    assert (("id",), "ours") == (layout.parts, layout.comment)
+    world.partition_by("truncate(10, id)")
+    world.request_refresh(mode)
+    world.bring_to_rest()
+    check_at_rest(world)
+    layout = world.warehouse.table(TO.identifier).layout
+    assert (("truncate(10, `id`)",), "ours") == (layout.parts, layout.comment)
+
+
+def test_a_refresh_that_could_make_no_table_changes_nothing(world: World) -> None:
+    """It is found out while the old table still stands; the ingestion goes on with it."""
+    world.put("a.json", rows=2)
+    world.bring_to_rest()
+    world.partition_by("days(id)")
+    world.request_refresh("full")
+    world.bring_to_rest()
+    check_at_rest(world)
+    assert (1, 2) == (world.api.generation, len(world.rows()))
+    assert ["partition_type"] == [row.told_problem for row in world.ledger.refreshes.values()]
 
 
 def test_a_late_rename_does_not_take_the_new_table_away(world: World) -> None:

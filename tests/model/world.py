@@ -15,7 +15,7 @@ from typing import Any, cast
 
 from libs.common import failpoints
 from libs.common.contracts.codec import decode
-from libs.common.contracts.definition import Definition, Destination, Source
+from libs.common.contracts.definition import Definition, Destination, Partitioning, Source
 from libs.common.contracts.events import (
     FileBatchPlanned,
     RefreshMode,
@@ -128,6 +128,11 @@ class World:
         return self.warehouse.rows(TO)
 
     # --- the API --------------------------------------------------------------------------------------------------
+
+    def partition_by(self, *columns: str) -> None:
+        """Somebody changes the definition."""
+        to = TO.model_copy(update={"partitioning": Partitioning(enabled=bool(columns), columns=columns)})
+        self.api.definition = self.api.definition.model_copy(update={"destination": to})
 
     def request_run(self) -> None:
         """See ``Api``, which may die in it."""

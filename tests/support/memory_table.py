@@ -19,6 +19,7 @@ from libs.common.ledger.model import NO_SNAPSHOT, Column, Evidence, FileVersion
 from libs.common.schema import Struct, sql
 from services.executor.domain.audit import FileRead, Staged
 from services.executor.domain.evidence import ROWS_REMOVED
+from services.executor.domain.layout import PLAIN, Layout, unlike
 from services.executor.domain.provenance import data_of, is_ours, is_rescued
 from services.executor.domain.replacing import FileRows
 from services.executor.domain.schema_change import (
@@ -54,9 +55,13 @@ class MemoryTable:
         await asyncio.sleep(0)
         return tuple(Column(f.name, sql(f.type)) for f in self._table.schema.fields)
 
-    async def create(self, schema: Struct) -> Struct:
+    async def create(self, schema: Struct, layout: Layout = PLAIN) -> Struct:
         await asyncio.sleep(0)
-        return self._warehouse.create(self._to, schema).schema
+        return self._warehouse.create(self._to, schema, layout=layout).schema
+
+    async def warnings(self) -> tuple[str, ...]:
+        await asyncio.sleep(0)
+        return unlike(self.name, self._to, self._table.layout.parts)
 
     async def add(self, additions: Sequence[Addition]) -> Struct:
         await asyncio.sleep(0)
@@ -229,15 +234,18 @@ class MemoryTablePlace:
         table = self._warehouse.tables.get(self._named(name).identifier)
         if table is None:
             return None
-        return TableFound(table.schema, table.location, f"{table.location}/metadata/{len(table.snapshots)}.json")
+        metadata = f"{table.location}/metadata/{len(table.snapshots)}.json"
+        return TableFound(table.schema, table.location, metadata, table.layout)
 
     async def rename(self, name: str | None, to: str | None) -> None:
         await asyncio.sleep(0)
         self._warehouse.rename(self._named(name).identifier, self._named(to).identifier)
 
-    async def create(self, schema: Struct, location: str | None, name: str | None = None) -> None:
+    async def create(
+        self, schema: Struct, layout: Layout, location: str | None = None, name: str | None = None
+    ) -> None:
         await asyncio.sleep(0)
-        self._warehouse.create(self._named(name), schema, location)
+        self._warehouse.create(self._named(name), schema, location, layout)
 
     def _named(self, name: str | None) -> Destination:
         return self._to if name is None else self._to.model_copy(update={"table": name})

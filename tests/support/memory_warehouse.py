@@ -12,6 +12,7 @@ from itertools import count
 from libs.common.contracts.definition import Destination
 from libs.common.errors import Permanent, Temporary
 from libs.common.schema import Struct
+from services.executor.domain.layout import PLAIN, Layout
 
 
 def file_of(row: str) -> str | None:
@@ -41,6 +42,7 @@ class Iceberg:
     schema: Struct
     location: str
     numbers: Iterator[int]
+    layout: Layout = PLAIN
     snapshots: dict[int, Snapshot] = field(default_factory=dict)
     ancestry: list[int] = field(default_factory=list)
 
@@ -145,10 +147,10 @@ class Warehouse:
             raise Permanent(f"there is no table {identifier}", code="spark_refused")
         return table
 
-    def create(self, to: Destination, schema: Struct, location: str | None = None) -> Iceberg:
+    def create(self, to: Destination, schema: Struct, location: str | None = None, layout: Layout = PLAIN) -> Iceberg:
         """If there is none. Without a location the table gets the folder of its name."""
         named = f"s3://warehouse/{to.database}/{to.table}"
-        return self.tables.setdefault(to.identifier, Iceberg(schema, location or named, self._numbers))
+        return self.tables.setdefault(to.identifier, Iceberg(schema, location or named, self._numbers, layout))
 
     def rename(self, identifier: str, target: str) -> None:
         """Raises ``Permanent`` when the target exists."""

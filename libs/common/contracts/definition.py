@@ -10,6 +10,7 @@ from typing import Literal
 from pydantic import AwareDatetime, ConfigDict, Field, field_validator, model_validator
 
 from libs.common.contracts.part import Part
+from libs.common.contracts.partitioning import SHAPES, Transform, parse_all
 from libs.common.contracts.schema_rules import SchemaRules
 from libs.common.ddl import keys_that_are_no_text
 
@@ -132,11 +133,37 @@ class Format(Part):
 
 
 class Partitioning(Part):
+    """How the table is partitioned that is made when there is none. One that is there is written as it stands."""
+
     enabled: bool = False
-    columns: tuple[str, ...] = ()
+    columns: tuple[str, ...] = Field(
+        default=(),
+        description=f"As in Iceberg's SQL: {SHAPES}. A text whose time is taken becomes a timestamp.",
+        examples=[["days(event_time)", "bucket(16, user_id)"]],
+    )
+
+    @model_validator(mode="after")
+    def _can_be_read(self) -> "Partitioning":
+        if self.enabled and not self.columns:
+            raise ValueError(f"partitioning.enabled needs partitioning.columns; name {SHAPES}")
+        if self.enabled:
+            parse_all(self.columns)
+        return self
+
+    @property
+    def parts(self) -> tuple[Transform, ...]:
+        """What the user asks for; none when it is not enabled."""
+        return parse_all(self.columns) if self.enabled else ()
 
 
 class Optimization(Part):
+    target_file_size_bytes: int | None = Field(
+        default=None,
+        ge=1024**2,
+        le=2**40,
+        description="How large the table's data files should become (write.target-file-size-bytes). Null: what the "
+        "table says, and Iceberg's 512 MiB where it says nothing.",
+    )
     z_ordering_enabled: bool = False
     z_ordering_columns: tuple[str, ...] = ()
 
@@ -182,11 +209,6 @@ class Destination(Part):
 
     @model_validator(mode="after")
     def _is_writable_today(self) -> "Destination":
-        if self.partitioning.enabled:
-            raise ValueError(
-                "destination.partitioning is not supported yet; create the partitioned table yourself "
-                "and Autoloader will append to it"
-            )
         if self.optimization.z_ordering_enabled:
             raise ValueError("destination.optimization.z_ordering is not supported yet; leave it disabled")
         return self

@@ -198,6 +198,7 @@ class FileBatchCommitted(RunFact):
         description="effectively_once: the table refuses staging (write.wap.enabled), so the batch was looked for, and "
         "then appended; an executor that is frozen between the two and wakes up much later could append it again.",
     )
+    warnings: tuple[str, ...] = Field(default=(), description="What the user should know of the table, in words.")
 
 
 class FileBatchFailed(RunFact):

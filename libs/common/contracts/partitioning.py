@@ -122,8 +122,6 @@ def _with_width(entry: str, function: Function, inside: str) -> Transform:
 
 def _column(entry: str, text: str) -> tuple[str, ...]:
     text = text.strip()
-    if "\x00" in text:
-        raise ValueError(f"{entry!r} must not contain the NUL character")
     if not _COLUMN.fullmatch(text):
         raise ValueError(
             f"{entry!r}: {text!r} is not the name of one column; write odd names in backquotes, and inner fields as a.b"

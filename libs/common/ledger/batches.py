@@ -248,6 +248,7 @@ class BatchLedger:
                     records=records,
                     size_bytes=row.size_bytes,
                     guarantee=found.guarantee,
+                    warnings=found.warnings,
                 ),
                 change=Totals(
                     files_done=row.file_count,

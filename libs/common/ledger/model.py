@@ -233,7 +233,7 @@ class Evidence:
 class PublishedBatch:
     """What the table holds of a batch, read back from it. ``columns`` is the table's schema at that time,
     ``rows_removed`` what its publish took out. ``evidence`` is for changes of columns that the batch asked for, and
-    ``mode`` the schema_evolution_mode that let it."""
+    ``mode`` the schema_evolution_mode that let it. ``warnings`` are what its user should know of the table."""
 
     snapshot_id: int
     bytes_written: int
@@ -243,6 +243,7 @@ class PublishedBatch:
     rows_removed: int = 0
     evidence: tuple[Evidence, ...] = ()
     mode: str | None = None
+    warnings: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)

@@ -105,9 +105,11 @@ def _with_details(run: Run, fact: RunFact) -> Run:
             return replace(run, problems=run.problems | {problem})
         case FileBatchFailed(problems=problems) | ScanProgress(problems=problems):
             return replace(run, problems=run.problems | frozenset(problems))
-        case FileBatchCommitted(snapshot_id=snapshot_id, guarantee=guarantee):
+        case FileBatchCommitted(snapshot_id=snapshot_id, guarantee=guarantee, warnings=warnings):
             label = frozenset[str]() if guarantee == "exactly_once" else frozenset({EFFECTIVELY_ONCE})
-            return replace(run, snapshots=run.snapshots | {snapshot_id}, warnings=run.warnings | label)
+            return replace(
+                run, snapshots=run.snapshots | {snapshot_id}, warnings=run.warnings | label | frozenset(warnings)
+            )
         case _:
             return run
 

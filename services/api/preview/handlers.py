@@ -62,7 +62,7 @@ async def look(sent: IngestionIn, open_store: Callable[[], ObjectStore], bounds:
         files = listed.to_read()
         left_s = max(bounds.seconds * _READING_SHARE, bounds.seconds - (time.monotonic() - began))
         sample = await sampled(objects, files, sent.credentials, bounds, left_s, sent.format.schema_rules)
-    warnings = warnings_of(sent.source, listed, sample, len(files), str(bounds))
+    warnings = warnings_of(sent, listed, sample, len(files), str(bounds))
     return preview_of(listed, sample, warnings, time.monotonic() - began)
 
 

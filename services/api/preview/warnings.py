@@ -4,7 +4,8 @@ from collections import Counter
 from collections.abc import Iterator
 from dataclasses import dataclass
 
-from libs.common.contracts.definition import Source
+from libs.common.contracts.definition import Definition, Source
+from libs.common.partitioned import fit
 from libs.common.schema import sql
 from services.api.preview.inference import Place
 from services.api.preview.listing import Listed
@@ -24,11 +25,12 @@ class Warned:
     hint: str
 
 
-def warnings_of(source: Source, listed: Listed, sample: Sample, asked: int, limits: str) -> list[Warned]:
+def warnings_of(definition: Definition, listed: Listed, sample: Sample, asked: int, limits: str) -> list[Warned]:
     """The most important first. ``asked`` files should have been looked into; ``limits`` names the bounds of that."""
     return [
-        *_of_listing(source, listed),
+        *_of_listing(definition.source, listed),
         *_of_files(sample),
+        *(_of_partitions(definition, sample) if sample.records else ()),
         *_of_fields(sample),
         *_of_bounds(listed, sample, asked, limits),
     ]
@@ -98,6 +100,18 @@ def _of_fields(sample: Sample) -> Iterator[Warned]:
     if fields > COLUMNS_MAX:
         yield Warned("many_columns", f"there are {fields:,} fields; the first {COLUMNS_MAX} are shown",
                      "if names are data, put them into values: every name becomes a column")  # fmt: skip
+
+
+def _of_partitions(definition: Definition, sample: Sample) -> Iterator[Warned]:
+    to, rules = definition.destination, definition.format.schema_rules
+    parts = [part for part in to.partitioning.parts if part.column[0].lower() not in to.metadata_columns]
+    found = fit(sample.schema, parts, rules)
+    yield from (Warned(misfit.code, misfit.message, misfit.hint) for misfit in found.misfits)
+    for part in found.parts:
+        if part.is_of_time and fit(sample.schema, [part], rules).schema != sample.schema:
+            yield Warned("text_becomes_time", f"destination.partitioning has {part}, and {part.column_name} is text in "
+                         "the files: in a new table its column is a timestamp",
+                         "a record whose text is no time, as in 2025-01-31T07:00:00Z, is a bad one")  # fmt: skip
 
 
 def _twins(place: Place) -> Iterator[list[str]]:

@@ -4,7 +4,7 @@ from collections.abc import Sequence
 
 from libs.common.contracts.definition import Destination
 from libs.common.ids import IngestionId
-from libs.common.schema import Struct, literal, quoted, sql
+from libs.common.schema import literal, quoted, sql
 from services.executor.domain.evidence import FILES, REPLACED, ROWS, ROWS_REMOVED
 from services.executor.domain.provenance import FILE_PATH
 from services.executor.domain.schema_change import Addition, Widening
@@ -30,18 +30,6 @@ _IS_BURN = (
 
 def create_namespace(to: Destination) -> str:
     return f"CREATE NAMESPACE IF NOT EXISTS {to.catalog}.{to.database}"
-
-
-def create_table(to: Destination, schema: Struct, *, location: str | None = None) -> str:
-    """Format v2: what every engine of today reads. Staging is on from the first commit."""
-    where = f"LOCATION {literal(location)} " if location else ""
-    columns = ", ".join(
-        f"{quoted(f.name)} {sql(f.type)}{' NOT NULL' if f.required else ''}{_comment(f.comment)}" for f in schema.fields
-    )
-    return (
-        f"CREATE TABLE IF NOT EXISTS {to.identifier} {f'({columns})' if columns else ''} USING iceberg {where}"
-        f"TBLPROPERTIES ('{WAP_ENABLED}'='true', 'format-version'='2')"
-    )
 
 
 def rename_table(table: Destination, name: str) -> str:

@@ -17,7 +17,8 @@ from libs.common.ledger.model import NO_SNAPSHOT, Column, Evidence, FileVersion
 from libs.common.logs import get_logger
 from libs.common.schema import Struct, sql, struct_from_json
 from libs.common.storage.definitions import RunDefinition
-from services.executor.adapters import iceberg_sql, staging
+from services.executor.adapters import creation_sql, iceberg_sql, staging
+from services.executor.adapters.described import partitioning_of
 from services.executor.adapters.examples import examples_in
 from services.executor.adapters.reading.origin import Origin, file_path
 from services.executor.adapters.reading.reader import Reader, reader_of
@@ -34,6 +35,7 @@ from services.executor.adapters.spark_sessions import BatchSession, SessionKey, 
 from services.executor.adapters.spark_table_place import SparkTablePlace
 from services.executor.domain.audit import Staged
 from services.executor.domain.evidence import ROWS_REMOVED
+from services.executor.domain.layout import PLAIN, Layout, unlike
 from services.executor.domain.replacing import FileRows
 from services.executor.domain.schema_change import Addition, Widening, lacking, unwidened
 from services.executor.domain.story import Snapshot, TableStory, tell
@@ -120,16 +122,24 @@ class SparkTable:
         schema = await self._run(self._schema)
         return tuple(Column(f.name, sql(f.type)) for f in schema.fields)
 
-    async def create(self, schema: Struct) -> Struct:
+    async def create(self, schema: Struct, layout: Layout = PLAIN) -> Struct:
         def work() -> Struct:
             self._sql(iceberg_sql.create_namespace(self._to))
-            self._sql(iceberg_sql.create_table(self._to, schema))
+            self._sql(creation_sql.create_table(self._to, schema, layout))
             # Somebody else may have been faster, with a table that is not ready for staging.
             found = self._schema_if_any()
             assert found is not None
             return found
 
         return await self._run(work)
+
+    async def warnings(self) -> tuple[str, ...]:
+        def work() -> tuple[str, ...]:
+            rows = self._spark.sql(iceberg_sql.describe_table(self._to.identifier)).collect()
+            parts = partitioning_of([(row["col_name"], row["data_type"]) for row in rows], self._schema())
+            return unlike(self.name, self._to, parts)
+
+        return await self._run(work) if self._to.partitioning.parts else ()
 
     async def add(self, additions: Sequence[Addition]) -> Struct:
         def work() -> Struct:

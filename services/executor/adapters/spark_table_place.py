@@ -5,9 +5,11 @@ from typing import TypeVar
 
 from libs.common.contracts.definition import Destination
 from libs.common.schema import Struct, struct_from_json
-from services.executor.adapters import iceberg_sql
+from services.executor.adapters import creation_sql, iceberg_sql
+from services.executor.adapters.described import layout_of, location_of
 from services.executor.adapters.spark_errors import is_table_missing, translate
 from services.executor.adapters.spark_sessions import BatchSession
+from services.executor.domain.layout import Layout
 from services.executor.ports import TableFound
 
 T = TypeVar("T")
@@ -27,15 +29,21 @@ class SparkTablePlace:
 
         def work() -> TableFound | None:
             try:
-                described = self._spark.sql(iceberg_sql.describe_table(identifier)).collect()
+                rows = self._spark.sql(iceberg_sql.describe_table(identifier)).collect()
                 metadata = self._spark.sql(iceberg_sql.latest_metadata(identifier)).collect()
                 schema = struct_from_json(self._spark.table(identifier).schema.jsonValue())
+                properties = self._properties(name)
             except Exception as e:
                 if is_table_missing(e):
                     return None
                 raise
-            location = next(row["data_type"] for row in described if row["col_name"] == "Location")
-            return TableFound(schema, location, metadata[0]["file"] if metadata else None)
+            described = [(row["col_name"], row["data_type"]) for row in rows]
+            return TableFound(
+                schema,
+                location_of(described, schema),
+                metadata[0]["file"] if metadata else None,
+                layout_of(described, properties, schema),
+            )
 
         return await self._run(work)
 
@@ -43,9 +51,24 @@ class SparkTablePlace:
         statement = iceberg_sql.rename_table(self._named(name), self._named(to).table)
         await self._run(lambda: self._sql(statement))
 
-    async def create(self, schema: Struct, location: str | None, name: str | None = None) -> None:
-        statement = iceberg_sql.create_table(self._named(name), schema, location=location)
-        await self._run(lambda: self._sql(statement))
+    async def create(
+        self, schema: Struct, layout: Layout, location: str | None = None, name: str | None = None
+    ) -> None:
+        to = self._named(name)
+
+        def work() -> None:
+            self._sql(creation_sql.create_table(to, schema, layout, location=location))
+            # Crash here: whoever comes next finds the table, and says the rest. What was loaded into stays as it is:
+            # its user may have changed it since.
+            if self._properties(name).get("current-snapshot-id") == "none":
+                for statement in creation_sql.settle(to, layout):
+                    self._sql(statement)
+
+        await self._run(work)
+
+    def _properties(self, name: str | None) -> dict[str, str]:
+        rows = self._spark.sql(iceberg_sql.show_properties(self._named(name))).collect()
+        return {row["key"]: row["value"] for row in rows}
 
     def _named(self, name: str | None) -> Destination:
         return self._to if name is None else self._to.model_copy(update={"table": name})

@@ -9,6 +9,7 @@ from libs.common.errors import AutoloaderError, Permanent
 from libs.common.ids import new_ingestion_id
 from libs.common.ledger.model import NO_SNAPSHOT
 from libs.common.schema import Field, Struct
+from services.executor.domain.layout import PLAIN
 from services.executor.domain.places import HOLDS_A_NAME, next_location
 from services.executor.domain.schema_change import Addition
 from tests.contract.table.worlds import ID, World, a_wap_id, again, aside, burn, load, rows, stage
@@ -21,7 +22,7 @@ async def begun_anew(world: World) -> None:
     before = await world.place.look()
     assert before is not None
     await world.place.rename(None, aside(world))
-    await world.place.create(before.schema, next_location(before.location, 2))
+    await world.place.create(before.schema, before.layout, next_location(before.location, 2))
 
 
 async def test_a_table_is_moved_aside_once(world: World) -> None:
@@ -37,7 +38,7 @@ async def test_a_table_is_moved_aside_once(world: World) -> None:
     await world.place.rename(None, name)
     assert await world.place.look() is None
     assert before == await world.other_place.look(name)
-    await world.place.create(before.schema, next_location(before.location, 2))
+    await world.place.create(before.schema, before.layout, next_location(before.location, 2))
     with pytest.raises(Permanent):
         await world.other_place.rename(None, name)
     new = await world.other_place.look()
@@ -74,8 +75,8 @@ async def test_a_table_that_was_moved_aside_comes_back_whole(world: World) -> No
 async def test_a_name_can_be_held_by_a_table_without_rows(world: World) -> None:
     """As long as it is there, nothing gets that name."""
     await world.one.create(ID)
-    await world.place.create(HOLDS_A_NAME, None, aside(world))
-    await world.other_place.create(HOLDS_A_NAME, None, aside(world))
+    await world.place.create(HOLDS_A_NAME, PLAIN, None, aside(world))
+    await world.other_place.create(HOLDS_A_NAME, PLAIN, None, aside(world))
     held = await world.place.look(aside(world))
     assert held is not None
     assert HOLDS_A_NAME == held.schema
@@ -87,8 +88,8 @@ async def test_a_name_can_be_held_by_a_table_without_rows(world: World) -> None:
 async def test_a_new_table_is_ready_for_staging_and_never_replaces_one(world: World) -> None:
     """Somebody else may have been faster."""
     where = f"s3://test-lakehouse/warehouse/contract/{world.to.table}-g7"
-    await world.place.create(ID, where)
-    await world.other_place.create(Struct((Field("other", "string"),)), where)
+    await world.place.create(ID, PLAIN, where)
+    await world.other_place.create(Struct((Field("other", "string"),)), PLAIN, where)
     found = await world.place.look()
     assert found is not None
     assert ID == found.schema

@@ -139,7 +139,7 @@ class World:
             assert cancel_run(self.ledger, self.run_id, self.ingestion_id, 1)
 
     def table(self) -> MemoryTable:
-        return self.table_type(self.warehouse, TO, self.objects)
+        return self.table_type(self.warehouse, self.order.definition.destination, self.objects)
 
     async def claim(self, batch_id: BatchId) -> BatchClaim:
         claim = await self.executor.claim(batch_id)

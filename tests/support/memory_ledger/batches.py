@@ -150,6 +150,7 @@ class MemoryBatchLedger:
                     records=records,
                     size_bytes=row.size_bytes,
                     guarantee=found.guarantee,
+                    warnings=found.warnings,
                 ),
                 change=Totals(
                     files_done=row.file_count,

@@ -7,7 +7,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from libs.common.contracts.definition import Source
+from libs.common.contracts.definition import Definition, Partitioning, Source
 from libs.common.contracts.schema_rules import SchemaRules
 from services.api.preview.inference import Place
 from services.api.preview.lines import Head
@@ -21,8 +21,23 @@ from tests.unit.api.test_preview_listing import NOW, file
 SOURCE = Source(path="s3://landing/in/", file_pattern="*.json")
 
 
+DEFINITION = Definition.model_validate(
+    {
+        "name": "n",
+        "cluster_id": "c",
+        "source": SOURCE,
+        "destination": {"catalog": "lake", "database": "demo", "table": "t", "metadata_columns": ["_loaded_at"]},
+    }
+)
+
+
 def previewed(
-    files: dict[str, list[Any]], *, head: dict[str, Any] | None = None, asked: int | None = None, **rules: Any
+    files: dict[str, list[Any]],
+    *,
+    head: dict[str, Any] | None = None,
+    asked: int | None = None,
+    partitioned_by: tuple[str, ...] = (),
+    **rules: Any,
 ) -> Preview:
     """``files``: for each key its lines; what is not bytes is written as JSON."""
     listed, sample = Listed(SOURCE, NOW, 20), Sample(SchemaRules.model_validate(rules))
@@ -31,7 +46,16 @@ def previewed(
     for key, lines in files.items():
         raw = tuple(line if isinstance(line, bytes) else json.dumps(line).encode() for line in lines)
         sample.add(key, Head(raw, **(head or {})), sum(map(len, raw)))
-    warnings = warnings_of(SOURCE, listed, sample, len(files) if asked is None else asked, "at most so much")
+    to = DEFINITION.destination.model_copy(
+        update={"partitioning": Partitioning(enabled=bool(partitioned_by), columns=partitioned_by)}
+    )
+    definition = DEFINITION.model_copy(
+        update={
+            "destination": to,
+            "format": DEFINITION.format.model_copy(update={"schema_rules": SchemaRules.model_validate(rules)}),
+        }
+    )
+    warnings = warnings_of(definition, listed, sample, len(files) if asked is None else asked, "at most so much")
     return preview_of(listed, sample, warnings, 0.5)
 
 
@@ -183,3 +207,24 @@ def test_whatever_a_record_holds_can_be_stored_as_json(record: dict[str, Any]) -
     preview = previewed({"in/a.json": [record]})
     text = json.dumps(preview.model_dump(mode="json", by_alias=True), allow_nan=False)
     assert "\\u0000" not in text
+
+
+@pytest.mark.parametrize(
+    ("columns", "expected"),
+    [
+        (("days(gone)",), ["partition_column_missing"]),
+        (("hours(id)",), ["partition_type"]),
+        (("days(AT)", "at"), ["text_becomes_time"]),
+        (("id", "bucket(4, at)", "days(_loaded_at)"), []),
+    ],
+)
+def test_partitions_that_the_files_do_not_fit_are_told(columns: tuple[str, ...], expected: list[str]) -> None:
+    """Before a run finds it; a column of ours is in no file."""
+    preview = previewed({"in/a.json": [{"id": 1, "at": "2025-01-07"}]}, partitioned_by=columns)
+    assert expected == codes(preview)
+    assert all(columns[0].lower() in warning.message for warning in preview.warnings)
+
+
+def test_nothing_is_said_of_partitions_when_no_record_was_seen() -> None:
+    """That there is none is told already."""
+    assert ["no_records"] == codes(previewed({"in/a.json": []}, partitioned_by=("id",)))

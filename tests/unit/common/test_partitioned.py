@@ -1,8 +1,11 @@
 """Which columns a table can be partitioned by, and what is said when it cannot."""
 
+from typing import Any
+
 import pytest
 
 from libs.common.contracts.partitioning import parse, parse_all
+from libs.common.contracts.schema_rules import SchemaRules
 from libs.common.partitioned import fit
 from libs.common.schema import Array, Field, Struct
 
@@ -72,3 +75,17 @@ def test_the_first_of_many_columns_are_named() -> None:
     [misfit] = fit(schema, [parse("gone")]).misfits
     assert "c9, …" in misfit.message
     assert "c10" not in misfit.message
+
+
+@pytest.mark.parametrize(
+    "rules",
+    [
+        {"hints": {"seen": "string"}},
+        {"inference": "manual", "schema_json": "id bigint, Seen string"},
+    ],
+)
+def test_a_text_that_its_user_calls_a_text_stays_one(rules: dict[str, Any]) -> None:
+    """Both words are the user's, and they do not go together."""
+    [misfit] = fit(SCHEMA, [parse("days(seen)")], SchemaRules.model_validate(rules)).misfits
+    assert "partition_type" == misfit.code
+    assert () == fit(SCHEMA, [parse("days(seen)")], SchemaRules.model_validate({"hints": {"id": "int"}})).misfits

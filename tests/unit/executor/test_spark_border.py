@@ -12,12 +12,13 @@ from libs.common.contracts.definition import Credentials, Destination
 from libs.common.errors import AutoloaderError, Permanent, Temporary
 from libs.common.ledger.model import FileVersion
 from libs.common.schema import Field, Struct, literal
-from services.executor.adapters import iceberg_sql
+from services.executor.adapters import creation_sql, iceberg_sql
 from services.executor.adapters.reading.origin import exact_path
 from services.executor.adapters.spark_errors import file_not_whole, is_table_missing, translate
 from services.executor.adapters.spark_sessions import SessionKey, s3a_conf
 from services.executor.adapters.staging import carried, reads
 from services.executor.domain.audit import FileRead
+from services.executor.domain.layout import PLAIN
 from services.executor.domain.schema_change import Addition
 from services.executor.handlers import Patience
 from services.executor.ports import SourceChanged
@@ -142,10 +143,10 @@ def test_statements_name_the_table_and_quote_the_rest() -> None:
     assert "ALTER TABLE lake.demo.t ADD COLUMNS (`meta`.`a``b` string)" == iceberg_sql.add_columns(
         TO, [Addition(("meta", "a`b"), "string")]
     )
-    created = iceberg_sql.create_table(TO, Struct((Field("x y", "bigint"),)))
+    created = creation_sql.create_table(TO, Struct((Field("x y", "bigint"),)), PLAIN)
     assert "(`x y` bigint)" in created
     assert "'write.wap.enabled'='true'" in created
-    assert "()" not in iceberg_sql.create_table(TO, Struct())
+    assert "()" not in creation_sql.create_table(TO, Struct(), PLAIN)
     assert "CALL lake.system.cherrypick_snapshot('demo.t', 7)" == iceberg_sql.cherry_pick(TO, 7)
     assert r"'it\'s \\'" == literal("it's \\")
 

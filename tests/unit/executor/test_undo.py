@@ -6,6 +6,7 @@ from libs.common.contracts.definition import Destination
 from libs.common.errors import Permanent
 from libs.common.ids import new_ingestion_id, new_refresh_id
 from libs.common.ledger.model import KeptTable, RefreshClaim
+from services.executor.domain.layout import PLAIN
 from services.executor.domain.places import HOLDS_A_NAME, between_name
 from services.executor.undo import bring_back, refuse_if_gone
 from tests.support.memory_table import MemoryTablePlace
@@ -24,7 +25,7 @@ def place() -> MemoryTablePlace:
 
 async def test_a_table_that_only_holds_the_name_is_not_the_kept_one(place: MemoryTablePlace) -> None:
     """Refused before anything is changed, with the statement that brings a dropped one back."""
-    await place.create(HOLDS_A_NAME, None, KEPT.name)
+    await place.create(HOLDS_A_NAME, PLAIN, None, KEPT.name)
     with pytest.raises(Permanent) as refused:
         await refuse_if_gone(place, TO, KEPT)
     assert "kept_table_gone" == refused.value.code
@@ -33,13 +34,13 @@ async def test_a_table_that_only_holds_the_name_is_not_the_kept_one(place: Memor
 
 async def test_a_table_that_is_lost_on_its_way_back_can_be_put_back_on_it(place: MemoryTablePlace) -> None:
     """Under the name in between, as the hint says; then the undo goes on from there."""
-    await place.create(HOLDS_A_NAME, None, KEPT.name)
+    await place.create(HOLDS_A_NAME, PLAIN, None, KEPT.name)
     with pytest.raises(Permanent) as lost:
         await bring_back(place, TO, CLAIM, KEPT)
     assert "kept_table_gone" == lost.value.code
     between = between_name(TO.table, CLAIM)
     assert f"demo.{between}" in lost.value.hint
-    await place.create(OLD.schema, None, between)
+    await place.create(OLD.schema, PLAIN, None, between)
     await bring_back(place, TO, CLAIM, KEPT)
     found = await place.look()
     assert found is not None
