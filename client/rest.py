@@ -30,6 +30,7 @@ from client.answers import (
     SchemaVersion,
 )
 from client.sse import events_of
+from libs.common.contracts.events import RefreshStrategy
 from libs.common.errors import AutoloaderError
 
 DEFAULT_API_URL = "http://localhost:8000"
@@ -231,9 +232,17 @@ class AutoloaderClient:
         path = f"/api/v1/ingestions/{ingestion_id}/schema/versions"
         return [SchemaVersion.model_validate(each) for each in self._call("GET", path, params={"limit": _PAGE})]
 
-    def refresh(self, ingestion_id: UUID, *, full: bool, dry_run: bool = False, auto_run: bool = True) -> Refresh:
+    def refresh(
+        self,
+        ingestion_id: UUID,
+        *,
+        full: bool,
+        dry_run: bool = False,
+        auto_run: bool = True,
+        strategy: RefreshStrategy = "drop",
+    ) -> Refresh:
         """Begins the table anew: every file again, or only files that were never loaded."""
-        body = {"confirm": True, "dry_run": dry_run, "auto_run": auto_run}
+        body = {"confirm": True, "dry_run": dry_run, "auto_run": auto_run, "strategy": strategy}
         path = f"/api/v1/ingestions/{ingestion_id}/refresh/{'full' if full else 'new-only'}"
         return Refresh.model_validate(self._call("POST", path, json=body, timeout=SLOW_S))
 

@@ -19,16 +19,26 @@ class Mode(StrEnum):
     NEW_ONLY = "new-only"
 
 
+class Strategy(StrEnum):
+    """What readers see until the files are loaded."""
+
+    DROP = "drop"
+    SWAP = "swap"
+
+
 def refresh(
     ingestion: Which,
     mode: Annotated[Mode, typer.Option(help="Every file again, or only files that were never loaded.")] = Mode.FULL,
     dry_run: Annotated[bool, typer.Option("--dry-run", help="Only say what would be done.")] = False,
     auto_run: Annotated[bool, typer.Option(help="Run the ingestion as soon as the new table is there.")] = True,
+    strategy: Annotated[
+        Strategy, typer.Option(help="drop: an empty table at once. swap: the old rows until everything is loaded.")
+    ] = Strategy.DROP,
     yes: Yes = False,
     api: Api = DEFAULT_API_URL,
     as_json: Json = False,
 ) -> None:
-    """Begin the table anew. The old one is kept under another name.
+    """Begin the table anew. The old rows are kept: in a table under another name, or (swap) in the table's history.
 
     Exit code 1: not all of it is known to be done.
     """
@@ -36,9 +46,14 @@ def refresh(
         ingestion_id = found(client, ingestion)
         if not (dry_run or yes):
             table = client.ingestion(ingestion_id).destination.identifier
-            typer.confirm(f"Readers of {table} see an empty table until the files are loaded. Go on?", abort=True)
-        told = client.refresh(ingestion_id, full=mode is Mode.FULL, dry_run=dry_run, auto_run=auto_run)
+            typer.confirm(f"Readers of {table} {_SEEN[strategy]} until the files are loaded. Go on?", abort=True)
+        told = client.refresh(
+            ingestion_id, full=mode is Mode.FULL, dry_run=dry_run, auto_run=auto_run, strategy=strategy.value
+        )
         report(told, as_json=as_json)
+
+
+_SEEN = {Strategy.DROP: "see an empty table", Strategy.SWAP: "see the old rows"}
 
 
 def refreshes(ingestion: Which, api: Api = DEFAULT_API_URL, as_json: Json = False) -> None:

@@ -10,6 +10,7 @@ from libs.common.ledger.cluster_checks import ClusterChecks
 from libs.common.ledger.rebuilds import LedgerRebuild
 from libs.common.ledger.reconciliations import Reconciliations
 from libs.common.ledger.refreshes import RefreshLedger
+from libs.common.ledger.swaps import SwapLedger
 from libs.common.objects.s3 import S3Objects
 from libs.common.secrets import SecretBox
 from libs.common.service import Service
@@ -25,6 +26,7 @@ from services.executor.reconciler import Reconciler
 from services.executor.refresh import Refreshes
 from services.executor.settings import ExecutorSettings
 from services.executor.subscriptions import subscriptions
+from services.executor.swap import Swaps
 from services.executor.sweepers import batch_sweeper, check_sweeper, reconciliation_sweeper, refresh_sweeper
 from services.executor.table_lanes import TableLanes
 
@@ -61,7 +63,8 @@ def build_service(settings: ExecutorSettings) -> Service:
         aside=Aside.for_sweeps(sweep_interval, backbone.database.now),
     )
     refresh_ledger = RefreshLedger(backbone.database, backbone.outbox, owner=settings.instance_id, lease=lease)
-    refreshes = Refreshes(refresh_ledger, ledger, definitions, tables, protocol, heartbeat=lease / 3)
+    swaps = Swaps(refresh_ledger, SwapLedger(backbone.database), tables)
+    refreshes = Refreshes(refresh_ledger, ledger, definitions, tables, protocol, swaps, heartbeat=lease / 3)
     requests = Reconciliations(backbone.database, owner=settings.instance_id, lease=lease)
     reconciler = Reconciler(
         requests,

@@ -46,6 +46,15 @@ class Copy:
 
 
 @dataclass(frozen=True, slots=True)
+class RowsOf:
+    """The rows of a table as of a snapshot (``NO_SNAPSHOT``: none): of the destination, or of another one (``name``) of
+    its database."""
+
+    snapshot_id: int
+    name: str | None = None
+
+
+@dataclass(frozen=True, slots=True)
 class History:
     """What a table's snapshots say of one ingestion. ``current`` is the current snapshot (``NO_SNAPSHOT``: none);
     ``batches`` are the ids of the batches whose rows are in its ancestry; ``beside`` are snapshots of the ingestion
@@ -224,4 +233,35 @@ class TablePlace(Protocol):
     ) -> None:
         """Creates an empty table under the destination's name, or another one, if there is none. Ready for staging.
         Without a location it gets the folder of its name."""
+        ...
+
+    async def drop(self, name: str) -> None:
+        """Drops the table of this name with its files, if there is one."""
+        ...
+
+
+class WholeTable(Protocol):
+    """The rows of the destination table, all of them at once, for a swap. Raises as ``Table``."""
+
+    async def can_stage(self) -> bool:
+        """Whether the table takes snapshots that no reader sees (``write.wap.enabled``)."""
+        ...
+
+    async def current(self, name: str | None = None) -> int:
+        """The current snapshot of the destination, or of another table of its database; ``NO_SNAPSHOT`` without one."""
+        ...
+
+    async def has(self, snapshot_id: int) -> bool:
+        """Whether the table still has this snapshot. It always has ``NO_SNAPSHOT``."""
+        ...
+
+    async def parent(self, snapshot_id: int) -> int:
+        """The snapshot that this one was made on (``NO_SNAPSHOT``: it is the first)."""
+        ...
+
+    async def count(self, rows: RowsOf) -> int: ...
+
+    async def stage(self, rows: RowsOf, wap_id: str, properties: Mapping[str, str]) -> Copy:
+        """Stages a snapshot that holds these rows and no others, in the table's columns. Others may commit meanwhile:
+        ``parent_id`` says on what it was staged."""
         ...

@@ -2,6 +2,8 @@
 
     look ── fence ── burn what was under way ─┬─ move the old table aside ─┬─ create the new one ───┬─┬─ carry ── end
                                               │                            └─ bring a kept one back ┘ │
+                                              ├─ build the new one beside it ─────────────────────────┤
+                                              ├─ put other rows into it ──────────────────────────────┤
                                               └─ leave the table as it is ────────────────────────────┘
 
 Each step can be done again, and each is followed by a guarded update of the refresh's phase: whoever takes a refresh
@@ -11,9 +13,12 @@ executor that wakes up late cannot take the new table away, stands in docs/expla
 """
 
 import asyncio
-from contextlib import AbstractAsyncContextManager, suppress
+from collections.abc import Mapping
+from contextlib import suppress
+from dataclasses import replace
 from datetime import timedelta
-from typing import Protocol
+from typing import Any
+from uuid import UUID
 
 from libs.common.contracts.codec import Envelope
 from libs.common.contracts.events import Problem, RefreshTable
@@ -22,24 +27,17 @@ from libs.common.failpoints import failpoint
 from libs.common.heartbeat import holding
 from libs.common.ids import RefreshId
 from libs.common.ledger.batches import BatchLedger
-from libs.common.ledger.model import RefreshClaim
+from libs.common.ledger.model import BatchClaim, KeptTable, RefreshClaim
 from libs.common.ledger.refreshes import RefreshLedger
 from libs.common.logs import get_logger
 from libs.common.storage.definitions import RunDefinition, RunDefinitions
 from services.executor.commit import CommitProtocol
-from services.executor.domain.places import BEGINS_ANEW, MOVES_THE_TABLE, aside_name
+from services.executor.domain.places import BEGINS_ANEW, aside_name, touches_the_place
 from services.executor.next_table import check_next, create_next
-from services.executor.ports import Table, TablePlace
+from services.executor.swap import Swaps, Tables
 from services.executor.undo import bring_back, refuse_if_gone
 
 _log = get_logger(__name__)
-
-
-class Tables(Protocol):
-    """Opens the destination table of a refresh, and the place where it stands."""
-
-    def open(self, order: RunDefinition) -> AbstractAsyncContextManager[Table]: ...
-    def open_place(self, order: RunDefinition) -> AbstractAsyncContextManager[TablePlace]: ...
 
 
 class Refreshes:
@@ -52,6 +50,7 @@ class Refreshes:
         definitions: RunDefinitions,
         tables: Tables,
         protocol: CommitProtocol,
+        swaps: Swaps,
         *,
         heartbeat: timedelta,
     ) -> None:
@@ -60,6 +59,7 @@ class Refreshes:
         self._definitions = definitions
         self._tables = tables
         self._protocol = protocol
+        self._swaps = swaps
         self._heartbeat = heartbeat
 
     async def on_refresh_table(self, envelope: Envelope) -> None:
@@ -90,7 +90,8 @@ class Refreshes:
             log.warning("refresh.left", code=error.code, problem=error.message)
             if error.code == "database_unavailable":
                 raise
-            await self._ledger.tell(claim, Problem(error_type=error.code, message=error.message, hint=error.hint))
+            problem = Problem(error_type=error.code, message=error.message, hint=error.hint)
+            await self._ledger.tell(claim, problem, may_pass=isinstance(error, Temporary))
         except asyncio.CancelledError:
             with suppress(AutoloaderError):
                 await self._ledger.release(claim)
@@ -106,8 +107,9 @@ class Refreshes:
                 standing = await place.look()
                 if standing is not None and claim.mode in BEGINS_ANEW:
                     check_next(order.definition, standing)
-                if claim.kept is not None:
+                if isinstance(claim.kept, KeptTable):
                     await refuse_if_gone(place, order.definition.destination, claim.kept)
+            await self._swaps.check(claim, order)
             await self._ledger.fence(claim)
             failpoint("refresh.after_generation")
             phase = "fenced"
@@ -116,22 +118,22 @@ class Refreshes:
             await self._burn_what_is_under_way(claim, order)
             # Whether there is a table to move is decided once, by a guarded update: where no rename takes the name, one
             # that comes late is not refused, and would move the new table.
-            phase = "burned" if await self._has_to_move(claim, order) else "dropped"
+            phase = "burned" if await self._is_in_the_way(claim, order) else "dropped"
             await self._ledger.reached(claim, phase)
+        if phase == "burned" and claim.builds_aside:
+            await self._ledger.reached(claim, "created", builds=await self._swaps.build_aside(claim, order))
+            phase = "created"
         if phase == "burned":
             await self._move_aside(claim, order, aside)
             phase = "dropped"
         if phase == "dropped":
-            async with self._tables.open_place(order) as place:
-                if claim.kept is not None:
-                    await bring_back(place, order.definition.destination, claim, claim.kept)
-                elif claim.mode in BEGINS_ANEW and (old := await place.look(aside)) is not None:
-                    await create_next(place, order.definition, old, claim.to_generation)
+            found = await self._put_in_place(claim, order, aside)
             failpoint("refresh.after_create")
-            await self._ledger.reached(claim, "created")
+            await self._ledger.reached(claim, "created", **found)
             phase = "created"
         if phase == "created":
             await self._ledger.carry_history(claim)
+        await self._swaps.clear_away(claim, order)
         failpoint("refresh.before_active")
         await self._ledger.end(claim)
 
@@ -142,11 +144,29 @@ class Refreshes:
                 if not (await self._batches.standing(taken)).may_be_staged:
                     await self._protocol.give_up(taken, None, claim.reason)
                     continue
-                async with self._tables.open(order) as table:
+                async with self._tables.open(await self._where(taken, order)) as table:
                     await self._protocol.give_up(taken, table, claim.reason)
 
-    async def _has_to_move(self, claim: RefreshClaim, order: RunDefinition) -> bool:
-        if claim.mode not in MOVES_THE_TABLE:
+    async def _where(self, taken: BatchClaim, order: RunDefinition) -> RunDefinition:
+        """The order, with the table that the batch was on its way to: it may be one that is built aside."""
+        run = await self._definitions.of(UUID(str(taken.run_id)))
+        to = run.definition.destination
+        return replace(order, definition=order.definition.model_copy(update={"destination": to}))
+
+    async def _put_in_place(self, claim: RefreshClaim, order: RunDefinition, aside: str) -> Mapping[str, Any]:
+        """What is to stand there afterwards; returns what the ledger keeps of it."""
+        if claim.replaces_all:
+            return await self._swaps.take_the_place(claim, order)
+        async with self._tables.open_place(order) as place:
+            if isinstance(claim.kept, KeptTable):
+                await bring_back(place, order.definition.destination, claim, claim.kept)
+            elif claim.mode in BEGINS_ANEW and (old := await place.look(aside)) is not None:
+                await create_next(place, order.definition, old, claim.to_generation)
+        return {}
+
+    async def _is_in_the_way(self, claim: RefreshClaim, order: RunDefinition) -> bool:
+        """Whether a table stands there that the refresh has to move, or to leave readable."""
+        if not touches_the_place(claim):
             return False
         async with self._tables.open_place(order) as place:
             return await place.look() is not None

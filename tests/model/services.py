@@ -16,8 +16,9 @@ from libs.common.storage.definitions import RunDefinition, RunDefinitions
 from libs.common.storage.plans import PlannedFiles
 from services.executor.commit import CommitProtocol
 from services.executor.handlers import Batches, Patience
-from services.executor.ports import Table, TablePlace
+from services.executor.ports import Table, TablePlace, WholeTable
 from services.executor.refresh import Refreshes
+from services.executor.swap import Swaps
 from services.executor.table_lanes import TableLanes
 from services.scanner.candidates import Candidates
 from services.scanner.handlers import Scans
@@ -28,6 +29,7 @@ from tests.support.memory_ledger import MemoryLedger
 from tests.support.memory_objects import MemoryObjects
 from tests.support.memory_table import MemoryTable, MemoryTablePlace
 from tests.support.memory_warehouse import Warehouse
+from tests.support.memory_whole_table import MemoryWholeTable
 
 NEVER = timedelta(days=365)
 """Heartbeats: a process that stands still does not beat either, and one that goes on renews its lease by each write."""
@@ -85,12 +87,15 @@ class Services:
 
     def _refreshes(self, process: Process) -> Refreshes:
         batches = process.around_ledger(self.ledger.executor(owner=process.name))
+        refreshes = process.around_ledger(self.ledger.refresher(owner=process.name))
+        tables = _Tables(self, process)
         return Refreshes(
-            cast("RefreshLedger", process.around_ledger(self.ledger.refresher(owner=process.name))),
+            cast("RefreshLedger", refreshes),
             cast("BatchLedger", batches),
             cast("RunDefinitions", process.around_ledger(self.api)),
-            _Tables(self, process),
+            tables,
             CommitProtocol(batches, process.around_objects(self.objects), TableLanes()),
+            Swaps(refreshes, process.around_ledger(self.ledger.swapper()), tables),
             heartbeat=NEVER,
         )
 
@@ -112,3 +117,8 @@ class _Tables:
     async def open_place(self, order: RunDefinition) -> AsyncIterator[TablePlace]:
         place: TablePlace = MemoryTablePlace(self.services.warehouse, order.definition.destination)
         yield self.process.around_table(place)
+
+    @asynccontextmanager
+    async def open_whole(self, order: RunDefinition) -> AsyncIterator[WholeTable]:
+        whole: WholeTable = MemoryWholeTable(self.services.warehouse, order.definition.destination)
+        yield self.process.around_table(whole)

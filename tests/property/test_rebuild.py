@@ -186,3 +186,39 @@ def test_a_reload_that_was_rolled_back_gives_the_old_version_its_proof_back() ->
     assert (Verdict.PROVED, "b0") == plan.look_at(OLD, withdrawn)
     restored = [VersionRow(OLD.version_tag, FileState.COMMITTED, "b0"), withdrawn[1]]
     assert (Verdict.KEPT, None) == plan.look_at(NEW, restored)
+
+
+def swapped(found: list[Snapshot], files: list[FileVersion] | None, generation: int = 3) -> list[Snapshot]:
+    """And one more, as s: all rows gave way to those of these files."""
+    last, named = found[-1], None if files is None else written(files)
+    return [
+        *found,
+        Snapshot(last.id + 1, last.id, NOW, f"al1:{ME}:{generation}:s", False, 9, 1, files=named, replaced="*"),
+    ]
+
+
+def test_a_swap_proves_its_files_and_takes_the_proof_from_all_before() -> None:
+    """Also to a ledger that knows nothing of it; what came later is proved beside it."""
+    found = swapped(snapshots([OLD, file(2)]), [NEW])
+    later = Snapshot(5000, found[-1].id, NOW, f"al1:{ME}:3:b9", False, 1, 1, files=written([file(3)]))
+    plan = Rebuilding({ME}, [], told([*found, later]), 3)
+    assert (Verdict.PROVED, "s") == plan.look_at(NEW, ())
+    assert (Verdict.PROVED, "b9") == plan.look_at(file(3), ())
+    assert (Verdict.NEW, None) == plan.look_at(file(2), ())
+    assert [("s", 9), ("b9", 1)] == [(b.id, b.rows) for b in map(plan.batch_of, plan.restored)]
+
+
+def test_what_a_swap_replaced_stays_published_in_the_generation_that_an_undo_goes_back_to() -> None:
+    """It is not in the table any more; withdrawn it would be loaded again after an undo."""
+    found = swapped(snapshots([OLD]), [NEW])
+    rows = [BatchRow("b0", 1, BatchState.PUBLISHED, found[0].id, 1), BatchRow("s", 3, BatchState.PUBLISHED, 1001, 9)]
+    plan = Rebuilding({ME}, rows, told(found), 3)
+    assert ((), frozenset()) == (plan.restored, plan.withdrawn)
+    backup = Rebuilding({ME}, rows[:1], told(found), 1)
+    assert (["s"], frozenset({"b0"})) == ([b.batch_id for b in backup.restored], backup.withdrawn)
+
+
+def test_a_swap_of_too_many_files_proves_none_of_them() -> None:
+    """They may be in it: somebody has to say so."""
+    plan = Rebuilding({ME}, [], told(swapped(snapshots([OLD]), None)), 3)
+    assert (Verdict.UNPROVEN, None) == plan.look_at(NEW, ())

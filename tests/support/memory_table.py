@@ -247,6 +247,10 @@ class MemoryTablePlace:
         await asyncio.sleep(0)
         self._warehouse.create(self._named(name), schema, location, layout)
 
+    async def drop(self, name: str) -> None:
+        await asyncio.sleep(0)
+        self._warehouse.drop(self._named(name).identifier)
+
     def _named(self, name: str | None) -> Destination:
         return self._to if name is None else self._to.model_copy(update={"table": name})
 

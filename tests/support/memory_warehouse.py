@@ -31,6 +31,8 @@ class Snapshot:
     is_picked: bool = False
     takes_out: frozenset[str] = frozenset()
     """Files whose earlier rows are not there any more."""
+    takes_out_all: bool = False
+    """No earlier row is there any more."""
     properties: Mapping[str, str] = field(default_factory=dict)
 
 
@@ -55,7 +57,8 @@ class Iceberg:
             at = lineage[-1].parent
         rows: list[str] = []
         for snapshot in reversed(lineage):
-            rows = [row for row in rows if file_of(row) not in snapshot.takes_out] + list(snapshot.rows)
+            stay = [] if snapshot.takes_out_all else [r for r in rows if file_of(r) not in snapshot.takes_out]
+            rows = stay + list(snapshot.rows)
         return rows
 
     def current(self) -> list[Snapshot]:
@@ -69,14 +72,16 @@ class Iceberg:
         *,
         is_burn: bool = False,
         takes_out: frozenset[str] = frozenset(),
+        takes_out_all: bool = False,
         properties: Mapping[str, str] | None = None,
     ) -> Snapshot:
         """A new snapshot on top of the current one, not current itself. It takes out only what is there."""
         parent = self.ancestry[-1] if self.ancestry else None
         there = takes_out & {file_of(row) for row in self.rows()} if takes_out else takes_out
         snapshot = Snapshot(
-            next(self.numbers), parent, wap_id, tuple(rows), is_burn, takes_out=there, properties=properties or {}
-        )
+            next(self.numbers), parent, wap_id, tuple(rows), is_burn, takes_out=there, takes_out_all=takes_out_all,
+            properties=properties or {},
+        )  # fmt: skip
         self.snapshots[snapshot.id] = snapshot
         return snapshot
 
@@ -87,7 +92,10 @@ class Iceberg:
     def expire(self) -> None:
         """What ``expire_snapshots(now)`` does: only the current snapshot stays. Its rows, and all before it, too."""
         rows, kept = tuple(self.rows()), self.ancestry[-1:]
-        self.snapshots = {number: replace(self.snapshots[number], rows=rows, takes_out=frozenset()) for number in kept}
+        self.snapshots = {
+            number: replace(self.snapshots[number], rows=rows, takes_out=frozenset(), takes_out_all=False)
+            for number in kept
+        }
         self.ancestry = kept
 
     def roll_back(self, snapshot_id: int | None) -> None:
@@ -109,7 +117,7 @@ class Iceberg:
         if snapshot.wap_id is None:
             raise Temporary(f"snapshot {snapshot_id} was not staged", code="spark_failed")
         is_on_top = snapshot.parent == (self.ancestry[-1] if self.ancestry else None)
-        if snapshot.takes_out:
+        if snapshot.takes_out or snapshot.takes_out_all:
             # An overwrite is fast-forwarded or refused; its wap id is not looked at.
             if not is_on_top:
                 raise Temporary(
@@ -151,6 +159,10 @@ class Warehouse:
         """If there is none. Without a location the table gets the folder of its name."""
         named = f"s3://warehouse/{to.database}/{to.table}"
         return self.tables.setdefault(to.identifier, Iceberg(schema, location or named, self._numbers, layout))
+
+    def drop(self, identifier: str) -> None:
+        """If it is there."""
+        self.tables.pop(identifier, None)
 
     def rename(self, identifier: str, target: str) -> None:
         """Raises ``Permanent`` when the target exists."""

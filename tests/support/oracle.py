@@ -57,7 +57,8 @@ class Loaded:
 
 @dataclass(frozen=True, slots=True)
 class Refreshed:
-    """A refresh that was done, as the ledger has it. ``undoes`` is the one whose old table it brought back."""
+    """A refresh that was done, as the ledger has it. ``undoes`` is the one whose old table it brought back; ``builds``
+    is the table that it had loaded aside, and ``completes`` the refresh whose table it put in place of the old rows."""
 
     id: str
     mode: str
@@ -65,16 +66,20 @@ class Refreshed:
     to_generation: int
     kept_as: str | None
     undoes: str | None = None
+    builds: str | None = None
+    completes: str | None = None
 
 
-_TABLE_STAYS = frozenset({"clear_history", "delete"})
+_TABLE_STAYS = frozenset({"clear_history", "delete", "swap"})
 
 
 class Generations:
-    """What became of each generation of a table: an undo brings one back, under a new number."""
+    """What became of each generation of a table: an undo brings one back, under a new number. One that was built aside
+    has no table any more when its rows are in another one, or when it was given up (``dropped``)."""
 
     def __init__(self, refreshes: Sequence[Refreshed], table: str) -> None:
-        came_back = {r.undoes: r.to_generation for r in refreshes if r.undoes}
+        swapped = {r.completes for r in refreshes if r.completes}
+        came_back = {r.undoes: r.to_generation for r in refreshes if r.undoes and r.undoes not in swapped}
         self._numbers = {r.from_generation: came_back[r.id] for r in refreshes if r.id in came_back}
         latest = max((r.to_generation for r in refreshes), default=1)
         self.tables = {
@@ -83,9 +88,15 @@ class Generations:
         }
         """Where the table of each is, by today's numbers. One that was ended while its table stayed shares its
         successor's."""
+        built = {r.id: r for r in refreshes if r.builds}
         for r in sorted(refreshes, key=lambda r: r.to_generation, reverse=True):
-            if r.mode in _TABLE_STAYS:
+            if r.mode in _TABLE_STAYS or r.id in swapped or r.undoes in swapped:
                 self.tables[self.now(r.from_generation)] = self.tables[self.now(r.to_generation)]
+            elif r.builds and r.id not in came_back:
+                self.tables |= {self.now(r.from_generation): table, r.to_generation: r.builds}
+        self.dropped = {r.to_generation for r in built.values() if r.id in swapped or r.id in came_back}
+        for generation in self.dropped:
+            self.tables.pop(generation, None)
 
     def belongs(self, planned: int, generation: int) -> bool:
         """Whether rows of a batch that was planned in one generation may be in the table of another."""
@@ -222,7 +233,8 @@ class Oracle:
         ancestries = {generation: await self._ancestry(name) for generation, name in generations.tables.items()}
         problems = broken_in_tables(ingestion_id, ancestries, generations.belongs)
         if history_is_whole:
-            problems += broken_between(await _batches(database, ingestion_id), ancestries)
+            batches = [b for b in await _batches(database, ingestion_id) if b.generation not in generations.dropped]
+            problems += broken_between(batches, ancestries)
         return problems
 
     async def _ancestry(self, table: str) -> Ancestry:
@@ -241,7 +253,11 @@ class Oracle:
         """I8, as readers of the topic see it: after each first appearance comes the next seq, and the end is last."""
         async with database.read() as connection:
             rows = await connection.execute(
-                text("SELECT run_id, seq FROM ledger.scan WHERE ingestion_id = :ingestion"), {"ingestion": ingestion_id}
+                text(
+                    "SELECT run_id, seq FROM ledger.scan WHERE ingestion_id = :ingestion "
+                    "AND run_id NOT IN (SELECT id FROM ledger.refresh)"  # a swap's rows are no run's
+                ),
+                {"ingestion": ingestion_id},
             )
             last = {row.run_id: row.seq for row in rows}
         facts: dict[Any, dict[int, RunFact]] = defaultdict(dict)
@@ -327,8 +343,8 @@ async def _refreshes(database: Database, ingestion_id: str) -> list[Refreshed]:
     async with database.read() as connection:
         rows = await connection.execute(
             text(
-                "SELECT id::text, mode, from_generation, to_generation, kept_as, undoes::text FROM ledger.refresh "
-                "WHERE ingestion_id = :ingestion AND told_problem IS NULL"
+                "SELECT id::text, mode, from_generation, to_generation, kept_as, undoes::text, builds, completes::text "
+                "FROM ledger.refresh WHERE ingestion_id = :ingestion AND told_problem IS NULL"
             ),
             {"ingestion": ingestion_id},
         )

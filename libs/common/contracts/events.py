@@ -13,8 +13,10 @@ from pydantic import BaseModel, ConfigDict, Field
 
 RunOutcome = Literal["success", "partial", "failed", "cancelled"]
 Guarantee = Literal["exactly_once", "effectively_once"]
-RefreshMode = Literal["full", "new_only", "undo", "clear_history", "delete", "delete_with_table"]
+RefreshMode = Literal["full", "new_only", "swap", "undo", "clear_history", "delete", "delete_with_table"]
 """What a refresh is for; docs/explanation/refresh.md says what each of them does."""
+RefreshStrategy = Literal["drop", "swap"]
+"""How a table begins anew: in the place of the old one at once, or beside it until it is loaded."""
 RefreshPhase = Literal["requested", "fenced", "burned", "dropped", "created", "carried", "ended"]
 """How far a refresh is; docs/explanation/refresh.md says what is true in each phase."""
 
@@ -123,7 +125,16 @@ class RefreshTable(Message):
     mode: RefreshMode
     from_generation: int
     to_generation: int
-    undoes: UUID | None = Field(default=None, description="The refresh whose old table comes back; null unless undo.")
+    undoes: UUID | None = Field(
+        default=None,
+        description="The refresh whose old table an undo brings back, or whose built table a deletion gives up.",
+    )
+    strategy: RefreshStrategy = Field(
+        default="drop", description="swap: the old table stays in its place, and a new one is built aside."
+    )
+    completes: UUID | None = Field(
+        default=None, description="The refresh whose built table takes the old one's place; null unless swap."
+    )
 
 
 # --- autoloader.cluster-commands --------------------------------------------------------------------------
@@ -238,6 +249,13 @@ class TableRefreshed(Message):
     files_kept: int = Field(
         description="How many of them count as loaded in the new generation: they are not read again."
     )
+    builds: str | None = Field(
+        default=None, description="The table that is built aside, and that runs load until it is complete."
+    )
+    replaced_snapshot: int | None = Field(
+        default=None, description="The snapshot with the rows that gave way to others; -1: the table had none."
+    )
+    rows: int | None = Field(default=None, description="How many rows took their place.")
 
 
 class TableRefreshFailed(Message):

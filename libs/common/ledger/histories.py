@@ -7,7 +7,7 @@ its own, and a part may be repeated.
 from typing import Any
 from uuid import UUID
 
-from sqlalchemy import ColumnElement, and_, func, literal, select, true, tuple_, update
+from sqlalchemy import ColumnElement, and_, case, func, literal, select, true, tuple_, update
 from sqlalchemy.dialects.postgresql import insert
 from sqlalchemy.ext.asyncio import AsyncConnection
 
@@ -61,13 +61,16 @@ async def _renumber(
     connection: AsyncConnection, claim: RefreshClaim, old: int, after: Position | None, limit: int
 ) -> Position | None:
     """What is known of ``old`` is known of the new generation, whose table holds its rows. All batches of ``old`` have
-    ended; the wap ids that the table has of them keep the number that they were planned with."""
+    ended; the wap ids that the table has of them keep the number that they were planned with. If one snapshot holds all
+    of the rows, their batches stay behind: the files are in that one."""
     of = (and_(file.c.ingestion_id == claim.ingestion_id, file.c.generation == old),)
     last = await _end_of_part(connection, of, after, limit)
-    new = {"generation": claim.to_generation}
-    await connection.execute(update(file).where(*of, *_between(after, last)).values(new))
+    new: dict[str, Any] = {"generation": claim.to_generation}
+    in_one = case((file.c.state == FileState.COMMITTED, claim.id), else_=file.c.batch_id)
+    moved = new | {"batch_id": in_one} if claim.replaces_all else new
+    await connection.execute(update(file).where(*of, *_between(after, last)).values(moved))
     if last is None:
-        for table in (replacement, batch, schema_version):
+        for table in (replacement, schema_version) if claim.replaces_all else (replacement, batch, schema_version):
             is_old = and_(table.c.ingestion_id == claim.ingestion_id, table.c.generation == old)
             await connection.execute(update(table).where(is_old).values(new))
     return last

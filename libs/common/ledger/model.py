@@ -6,7 +6,7 @@ from dataclasses import dataclass, field
 from datetime import datetime
 from typing import Any
 
-from libs.common.contracts.events import Guarantee, Problem, RefreshMode
+from libs.common.contracts.events import Guarantee, Problem, RefreshMode, RefreshStrategy
 from libs.common.ids import BatchId, IngestionId, RefreshId, RunId
 from libs.common.ledger.outlived import why_ended
 from libs.common.ledger.states import BatchState, FileState
@@ -141,9 +141,27 @@ class KeptTable:
 
 
 @dataclass(frozen=True, slots=True)
+class BuiltAside:
+    """A table that a refresh builds beside the old one: its name (without catalog and database). ``generation`` is the
+    one whose history goes on: what was built if it takes the place, what was there before if it is given up."""
+
+    name: str
+    generation: int
+
+
+@dataclass(frozen=True, slots=True)
+class ReplacedRows:
+    """The rows that a swap took out of the table: the snapshot that still has them (``NO_SNAPSHOT``: there were none),
+    and the generation that they are of."""
+
+    snapshot_id: int
+    generation: int
+
+
+@dataclass(frozen=True, slots=True)
 class RefreshClaim:
-    """The right to work on a refresh, until the lease ends or somebody holds a higher token. ``kept`` is the table that
-    an undo brings back."""
+    """The right to work on a refresh, until the lease ends or somebody holds a higher token. ``kept`` is what an undo
+    goes back to, or what a swap puts in place."""
 
     id: RefreshId
     ingestion_id: IngestionId
@@ -152,7 +170,23 @@ class RefreshClaim:
     to_generation: int
     token: int
     attempt: int
-    kept: KeptTable | None = None
+    kept: KeptTable | BuiltAside | ReplacedRows | None = None
+    strategy: RefreshStrategy = "drop"
+
+    @property
+    def builds_aside(self) -> bool:
+        """Whether the old table stays in its place, and the new one is loaded beside it."""
+        return self.mode in ("full", "new_only") and self.strategy == "swap"
+
+    @property
+    def replaces_all(self) -> bool:
+        """Whether it puts other rows into the table that stands there, in one snapshot."""
+        return self.mode == "swap" or isinstance(self.kept, ReplacedRows)
+
+    @property
+    def wap_id(self) -> str:
+        """The name under which it can do so once: a batch's, since that snapshot stands in the ledger as one."""
+        return f"al1:{self.ingestion_id}:{self.to_generation}:{self.id}"
 
     @property
     def reason(self) -> Problem:

@@ -6,7 +6,6 @@ Each phase is one guarded UPDATE, so a refresh whose executor died goes on where
 
 from datetime import timedelta
 from typing import Any
-from uuid import UUID
 
 from sqlalchemy import func, or_, select, update
 from sqlalchemy.dialects.postgresql import insert
@@ -25,9 +24,10 @@ from libs.common.errors import Fenced
 from libs.common.ids import BatchId, IngestionId, RefreshId, RunId
 from libs.common.ledger.histories import FILES_AT_ONCE, Position, carry, count_loaded
 from libs.common.ledger.ingestions import begin_generation, lift_halt
-from libs.common.ledger.model import BatchClaim, KeptTable, RefreshClaim
+from libs.common.ledger.model import BatchClaim, RefreshClaim
 from libs.common.ledger.run_log import RunLog
 from libs.common.ledger.states import FINAL_BATCH_STATES, BatchState, ScanState
+from libs.common.ledger.swaps import kept_for, record_whole
 from libs.common.ledger.tables import batch, batch_attempt, refresh, scan, storable
 from libs.common.storage.engine import Database
 from libs.common.storage.outbox import Outbox
@@ -65,6 +65,8 @@ class RefreshLedger:
                     from_generation=command.from_generation,
                     to_generation=command.to_generation,
                     undoes=command.undoes,
+                    strategy=command.strategy,
+                    completes=command.completes,
                     phase="requested",
                 )
                 .on_conflict_do_nothing()
@@ -88,7 +90,7 @@ class RefreshLedger:
             ).one_or_none()
             if row is None:
                 return None
-            kept = await _kept_by(connection, row.undoes)
+            kept = await kept_for(connection, row)
         return RefreshClaim(
             id=refresh_id,
             ingestion_id=IngestionId(row.ingestion_id),
@@ -98,6 +100,7 @@ class RefreshLedger:
             token=row.token,
             attempt=row.attempts,
             kept=kept,
+            strategy=row.strategy,
         )
 
     async def claimable(self, *, limit: int) -> list[RefreshId]:
@@ -210,7 +213,7 @@ class RefreshLedger:
         )
 
     async def reached(self, claim: RefreshClaim, phase: RefreshPhase, **found: Any) -> None:
-        """The phase's work is done. ``found``: ``kept_as`` and ``metadata_location`` of the old table."""
+        """The phase's work is done. ``found`` goes into the columns of ``ledger.refresh`` of these names."""
         async with self._database.begin() as connection:
             await self._move(connection, claim, phase=phase, **found)
 
@@ -220,13 +223,16 @@ class RefreshLedger:
         New-only: what the old one had loaded counts as loaded, as its baseline: those rows are not in the new table.
         Undo: the history of the table that came back comes back with it, whole; what the ledger says of its files and
         batches is true of the table that holds them, whatever its generation is called.
+        Swap, and its undo: as undo, and the snapshot that holds all of the rows stands for the batches they came in.
         """
         part: Position | None = None
         while True:
             async with self._database.begin() as connection:
-                await self._move(connection, claim)
+                row = await self._move(connection, claim)
                 part = await carry(connection, claim, after=part, limit=self._files_at_once)
                 if part is None:
+                    if claim.replaces_all:
+                        await record_whole(connection, claim, row)
                     await self._move(connection, claim, phase="carried")
                     return
 
@@ -237,12 +243,13 @@ class RefreshLedger:
             await lift_halt(connection, claim.ingestion_id)
             await self._tell_the_end(connection, row)
 
-    async def tell(self, claim: RefreshClaim, problem: Problem) -> None:
+    async def tell(self, claim: RefreshClaim, problem: Problem, *, may_pass: bool = False) -> None:
         """Says why the refresh is not done: once for each reason. Before the fence that is its end, and nothing was
-        changed; after it the refresh stays, and a sweeper tries again."""
+        changed; after it the refresh stays, and a sweeper tries again. A swap, for which nobody is there to ask again,
+        also stays before the fence if the trouble ``may_pass`` by itself."""
         async with self._database.begin() as connection:
             before = await self._move(connection, claim)
-            is_over = before.phase == "requested"
+            is_over = before.phase == "requested" and not (may_pass and claim.mode == "swap")
             values: dict[str, Any] = {"told_problem": problem.error_type, "last_error": storable(problem.message)}
             if is_over:
                 values |= {"phase": "ended", "lease_until": None}
@@ -269,6 +276,9 @@ class RefreshLedger:
                 kept_as=row.kept_as,
                 files_loaded_before=loaded,
                 files_kept=kept,
+                builds=row.builds,
+                replaced_snapshot=row.replaced_snapshot,
+                rows=row.row_count,
             ),
         )
 
@@ -305,14 +315,6 @@ class RefreshLedger:
 
 
 _UNLEASED = or_(refresh.c.lease_until.is_(None), refresh.c.lease_until < func.clock_timestamp())
-
-
-async def _kept_by(connection: AsyncConnection, refresh_id: UUID | None) -> KeptTable | None:
-    """The table that this refresh set aside."""
-    if refresh_id is None:
-        return None
-    row = (await connection.execute(select(refresh).where(refresh.c.id == refresh_id))).one()
-    return KeptTable(row.kept_as.rsplit(".", 1)[-1], row.from_generation, row.metadata_location)
 
 
 async def _now(connection: AsyncConnection) -> Any:

@@ -119,6 +119,8 @@ class RunLog:
             totals, seq = add(totals, change), seq + 1
             await self._outbox.enqueue(connection, RUN_STATUS, fact(header()))
         values: dict[str, Any] = {"totals": totals.model_dump(), "seq": seq, "state": state, "updated_at": now}
+        if scan_state is ScanState.SCANNED:
+            values["was_listed"] = True
         if is_over(state, totals):
             seq += 1
             end = outcome(

@@ -162,7 +162,8 @@ async def is_bound(connection: AsyncConnection, ingestion_id: UUID, generation: 
     )
     unfinished = exists().where(run.c.ingestion_id == ingestion_id, run.c.ended_at.is_(None))
     refreshing = exists().where(refresh.c.ingestion_id == ingestion_id, refresh.c.ended_at.is_(None))
-    return bool(await connection.scalar(select(or_(published, unfinished, refreshing))))
+    building = exists().where(ingestion.c.id == ingestion_id, ingestion.c.building.is_not(None))
+    return bool(await connection.scalar(select(or_(published, unfinished, refreshing, building))))
 
 
 async def unfinished_run(connection: AsyncConnection, ingestion_id: UUID) -> UUID | None:

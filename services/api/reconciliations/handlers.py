@@ -6,6 +6,7 @@ from uuid import UUID, uuid4
 from sqlalchemy import select
 from sqlalchemy.ext.asyncio import AsyncConnection
 
+from libs.common.built_aside import definition_of_now
 from libs.common.contracts.events import AuditIngestion, RebuildLedger
 from libs.common.contracts.topics import TABLE_COMMANDS
 from libs.common.errors import Conflict, Invalid, NotFound
@@ -101,7 +102,7 @@ class Reconciliations:
                 kind=kind,
                 options=options,
                 generation=wanted.generation,
-                definition=wanted.definition,
+                definition=definition_of_now(wanted.definition, wanted.building),
             )
         )
         command = AuditIngestion if kind == "audit" else RebuildLedger

@@ -63,7 +63,8 @@ class Deletions:
         if active is not None and active.mode == _MODES[table]:
             return UUID(str(active.id))
         await repository.refuse_while_under_way(connection, ingestion_id)
-        if table == "keep" and await ingestions.unfinished_run(connection, ingestion_id) is None:
+        is_idle = of.building is None and await ingestions.unfinished_run(connection, ingestion_id) is None
+        if table == "keep" and is_idle:
             await ingestions.forget(connection, ingestion_id)
             await audit.record(connection, caller, "ingestion.deleted", ingestion_id, destructive=True)
             return None
@@ -74,6 +75,7 @@ class Deletions:
             of,
             id=refresh_id,
             mode=_MODES[table],
+            undoes=of.building,
             auto_run=False,
             impact=Impact().model_dump(mode="json"),
             notes=[],

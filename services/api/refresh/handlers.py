@@ -10,7 +10,7 @@ from sqlalchemy.ext.asyncio import AsyncConnection
 
 from libs.common.clock import Clock, utc_now
 from libs.common.contracts.definition import Definition
-from libs.common.contracts.events import RefreshMode
+from libs.common.contracts.events import RefreshMode, RefreshStrategy
 from libs.common.failpoints import failpoint
 from libs.common.ids import new_refresh_id
 from libs.common.secrets import SecretBox
@@ -40,6 +40,7 @@ class _Wish:
     auto_run: bool
     undoes: UUID | None = None
     plan_id: UUID | None = None
+    strategy: RefreshStrategy = "drop"
 
 
 class Refreshes:
@@ -74,12 +75,14 @@ class Refreshes:
         Idempotency-Key gets the same refresh, as it stands then.
 
         Raises:
-            NotFound: the ingestion, or the plan. Conflict: codes ``refresh_active``, ``ingestion_paused``,
-                ``plan_outdated``. Invalid: codes ``unknown_cluster``, ``idempotency_key_reused``, ``plan_of_another``.
+            NotFound: the ingestion, or the plan. Conflict: codes ``refresh_active``, ``refresh_building``,
+                ``ingestion_paused``, ``plan_outdated``. Invalid: codes ``unknown_cluster``, ``idempotency_key_reused``,
+                ``plan_of_another``.
         """
         if sent.dry_run:
             return await self._foretell(caller, ingestion_id, mode, sent, once)
-        return await self._carry_out(caller, ingestion_id, _Wish(mode, sent.auto_run, plan_id=sent.plan_id), once)
+        wish = _Wish(mode, sent.auto_run, plan_id=sent.plan_id, strategy=sent.strategy)
+        return await self._carry_out(caller, ingestion_id, wish, once)
 
     async def undo(
         self, caller: Caller, ingestion_id: UUID, refresh_id: UUID, sent: UndoIn, once: Once | None
@@ -96,7 +99,8 @@ class Refreshes:
         """202 as ``request``: no file counts as loaded any more, and the table stays as it is.
 
         Raises:
-            NotFound: the ingestion. Conflict: code ``refresh_active``. Invalid: code ``unknown_cluster``.
+            NotFound: the ingestion. Conflict: codes ``refresh_active``, ``refresh_building``. Invalid: code
+                ``unknown_cluster``.
         """
         return await self._carry_out(caller, ingestion_id, _Wish("clear_history", auto_run=False), None)
 
@@ -124,9 +128,7 @@ class Refreshes:
         self, caller: Caller, ingestion_id: UUID, mode: RefreshMode, sent: RefreshIn, once: Once | None
     ) -> Answer:
         impact, notes = await self._estimate(caller, ingestion_id, _Wish(mode, sent.auto_run))
-        foretold = views.foretold(
-            ingestion_id, mode, auto_run=sent.auto_run, impact=impact, notes=notes, now=self._clock()
-        )
+        foretold = views.foretold(ingestion_id, mode, sent, impact=impact, notes=notes, now=self._clock())
         answer = Answer(202, foretold.model_dump(mode="json"))
         async with self._database.begin() as connection:
             return await at_most_once(connection, caller, once, lambda: _at_once(answer))
@@ -167,8 +169,11 @@ class Refreshes:
         if wish.auto_run:
             ingestions.refuse_while_paused(of)
         await repository.refuse_while_under_way(connection, ingestion_id)
+        strategy = wish.strategy
         if wish.undoes is not None:
-            await self._refuse_undo(connection, of, wish.undoes)
+            strategy = await self._refuse_undo(connection, of, wish.undoes)
+        else:
+            repository.refuse_while_building(of)
         if wish.plan_id is not None:
             plan = await plans.get(connection, ingestion_id, wish.plan_id, is_applied=True)
             refuse_plan(plan, of, f"refresh_{wish.mode}")
@@ -179,19 +184,21 @@ class Refreshes:
             id=refresh_id,
             mode=wish.mode,
             undoes=wish.undoes,
+            strategy=strategy,
             plan_id=wish.plan_id,
             auto_run=wish.auto_run,
             impact=impact.model_dump(mode="json"),
             notes=notes,
         )
         await repository.announce(connection, self._outbox, refresh_id)
-        details = {"refresh_id": str(refresh_id), "mode": wish.mode}
+        details = {"refresh_id": str(refresh_id), "mode": wish.mode, "strategy": strategy}
         if wish.undoes is not None:
             details["undoes"] = str(wish.undoes)
         await audit.record(connection, caller, "refresh.requested", ingestion_id, destructive=True, details=details)
         return Answer(202, {"refresh_id": str(refresh_id)})
 
-    async def _refuse_undo(self, connection: AsyncConnection, of: Row[Any], refresh_id: UUID) -> None:
+    async def _refuse_undo(self, connection: AsyncConnection, of: Row[Any], refresh_id: UUID) -> RefreshStrategy:
+        """How the refresh was done, if it can be undone."""
         row = await repository.one_of(connection, of.id, refresh_id)
         refuse_undo(
             row,
@@ -200,6 +207,8 @@ class Refreshes:
             now=await repository.now(connection),
             kept_for=self._kept_for,
         )
+        strategy: RefreshStrategy = row.strategy
+        return strategy
 
     def _shown(self, row: Row[Any]) -> RefreshOut:
         return views.told(row, kept_for=self._kept_for)

@@ -42,7 +42,10 @@ class RefreshProjector:
             row = await repository.get(connection, fact.refresh_id)
             if row is None or row.ended_at is not None:
                 return
-            of = await repository.begin_generation(connection, fact.ingestion_id, fact.to_generation)
+            building = row.id if fact.builds is not None else None
+            of = await repository.begin_generation(connection, fact.ingestion_id, fact.to_generation, building)
+            if row.mode == "swap":
+                await runs.move_on(connection, of)
             await self._end_what_never_began(connection, fact, row.mode)
             run_id = await self._run(connection, of, row) if row.auto_run else None
             if row.mode in DELETES:
@@ -56,10 +59,15 @@ class RefreshProjector:
                 kept_as=fact.kept_as,
                 files_loaded_before=fact.files_loaded_before,
                 files_kept=fact.files_kept,
+                builds=fact.builds,
+                replaced_snapshot=fact.replaced_snapshot,
+                row_count=fact.rows,
                 run_id=run_id,
                 told_at=fact.occurred_at,
                 ended_at=fact.occurred_at,
             )
+            if row.mode == "swap":
+                await runs.dispatch_queued(connection, self._outbox, fact.ingestion_id)
         _log.info("refresh.ended", refresh_id=str(fact.refresh_id), generation=fact.to_generation)
 
     async def on_failed(self, envelope: Envelope) -> None:

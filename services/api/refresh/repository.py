@@ -4,7 +4,7 @@ from datetime import datetime
 from typing import Any
 from uuid import UUID
 
-from sqlalchemy import Row, Select, exists, func, select, update
+from sqlalchemy import Row, Select, exists, func, select, true, update
 from sqlalchemy.ext.asyncio import AsyncConnection
 
 from libs.common.contracts.events import RefreshTable
@@ -30,7 +30,8 @@ async def insert(connection: AsyncConnection, of: Row[Any], **values: Any) -> No
 
 
 async def get(connection: AsyncConnection, refresh_id: UUID) -> Row[Any] | None:
-    """With ``is_undone``, as all rows of refreshes here."""
+    """With ``is_undone``, and what became of the table that it built aside, as all rows of refreshes here: see
+    ``_known``."""
     row: Row[Any] | None = (await connection.execute(_known().where(refresh.c.id == refresh_id))).one_or_none()
     return row
 
@@ -99,6 +100,21 @@ async def refuse_while_under_way(connection: AsyncConnection, ingestion_id: UUID
         )
 
 
+def refuse_while_building(of: Row[Any]) -> None:
+    """
+    Raises:
+        Conflict: code ``refresh_building``.
+    """
+    if of.building is not None:
+        path = f"/api/v1/ingestions/{of.id}"
+        raise Conflict(
+            f"refresh {of.building} of this ingestion is not complete: its table has not taken the old one's place",
+            code="refresh_building",
+            hint=f"POST {path}/run loads what it lacks, and it takes the place when nothing is left; or give it up: "
+            f"POST {path}/refresh/{of.building}/undo",
+        )
+
+
 async def announce(connection: AsyncConnection, outbox: Outbox, refresh_id: UUID) -> None:
     """Wakes an executor for the refresh, once this transaction commits."""
     row = await get(connection, refresh_id)
@@ -110,6 +126,8 @@ async def announce(connection: AsyncConnection, outbox: Outbox, refresh_id: UUID
         from_generation=row.from_generation,
         to_generation=row.to_generation,
         undoes=row.undoes,
+        strategy=row.strategy,
+        completes=row.completes,
     )
     await outbox.enqueue(connection, TABLE_COMMANDS, command)
 
@@ -128,12 +146,15 @@ async def change(connection: AsyncConnection, refresh_id: UUID, **values: Any) -
     return changed.rowcount > 0
 
 
-async def begin_generation(connection: AsyncConnection, ingestion_id: UUID, generation: int) -> Row[Any]:
-    """The ingestion's row, with ``generation`` or a later one. The caller holds its lock."""
+async def begin_generation(
+    connection: AsyncConnection, ingestion_id: UUID, generation: int, building: UUID | None
+) -> Row[Any]:
+    """The ingestion's row, with ``generation`` or a later one, and with the refresh that builds its table aside, if one
+    does. The caller holds its lock."""
     await connection.execute(
         update(ingestion)
         .where(ingestion.c.id == ingestion_id, ingestion.c.generation < generation)
-        .values(generation=generation, updated_at=func.now())
+        .values(generation=generation, building=building, updated_at=func.now())
     )
     return (await connection.execute(select(ingestion).where(ingestion.c.id == ingestion_id))).one()
 
@@ -157,4 +178,34 @@ async def runs_that_never_began(connection: AsyncConnection, ingestion_id: UUID,
 def _known() -> Select[Any]:
     undo = refresh.alias("undo")
     is_undone = exists().where(undo.c.undoes == refresh.c.id, undo.c.status == "success")
-    return select(refresh, is_undone.label("is_undone"))
+    is_building = exists().where(ingestion.c.id == refresh.c.ingestion_id, ingestion.c.building == refresh.c.id)
+    completed_by = refresh.alias("completed_by")
+    swap = (
+        select(
+            completed_by.c.status, completed_by.c.problem, completed_by.c.told_at, completed_by.c.ended_at,
+            completed_by.c.replaced_snapshot, completed_by.c.row_count,
+        )
+        .where(completed_by.c.completes == refresh.c.id)
+        .order_by(completed_by.c.created_at.desc())
+        .limit(1)
+        .lateral("swap")
+    )  # fmt: skip
+    last_run = (
+        select(run.c.id, run.c.status)
+        .where(
+            refresh.c.builds.is_not(None),
+            run.c.ingestion_id == refresh.c.ingestion_id,
+            run.c.generation == refresh.c.to_generation,
+            run.c.ended_at.is_not(None),
+        )
+        .order_by(run.c.ended_at.desc())
+        .limit(1)
+        .lateral("last_run")
+    )
+    return select(
+        refresh,
+        is_undone.label("is_undone"),
+        is_building.label("is_building"),
+        *(column.label(f"swap_{column.name}") for column in swap.c),
+        *(column.label(f"last_run_{column.name}") for column in last_run.c),
+    ).select_from(refresh.outerjoin(swap, true()).outerjoin(last_run, true()))

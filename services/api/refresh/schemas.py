@@ -6,10 +6,10 @@ from uuid import UUID
 
 from pydantic import BaseModel, ConfigDict, Field, model_validator
 
-from libs.common.contracts.events import RefreshMode
+from libs.common.contracts.events import RefreshMode, RefreshStrategy
 
 OperationName = Literal[
-    "table_dropped", "table_restored", "processed_files_cleared", "run_triggered", "ingestion_deleted"
+    "table_dropped", "table_restored", "table_replaced", "processed_files_cleared", "run_triggered", "ingestion_deleted"
 ]
 
 _INGESTION_ID = "2f1b1c0e-6c56-4b5e-9d7e-0d9f2c1b8a11"
@@ -57,6 +57,11 @@ class RefreshIn(BaseModel):
     confirm: Literal[True] = Field(description="Must be true: the table is emptied.")
     auto_run: bool = Field(default=True, description="Run the ingestion as soon as the new table is there.")
     dry_run: bool = Field(default=False, description="Only say what would be done.")
+    strategy: RefreshStrategy = Field(
+        default="drop",
+        description="drop: an empty table takes the place of the old one at once. swap: the old rows stay readable "
+        "until everything is loaded beside them; then they are replaced in one step.",
+    )
     plan_id: UUID | None = Field(
         default=None, description="Its run loads exactly the files of this plan (POST …/plan), or none if one changed."
     )

@@ -13,7 +13,7 @@ BEGINS_ANEW: Final[frozenset[RefreshMode]] = frozenset({"full", "new_only"})
 
 def undo_until(row: Any, kept_for: timedelta) -> datetime | None:
     """When a refresh stops being undoable; None if there is nothing to undo, or nothing any more."""
-    return None if row.is_undone or not _kept_a_table(row) else _end(row, kept_for)
+    return None if row.is_undone or not _kept_rows(row) else _end(row, kept_for)
 
 
 def refuse_undo(row: Any, since: Sequence[Any], definition: Definition, *, now: datetime, kept_for: timedelta) -> None:
@@ -24,7 +24,7 @@ def refuse_undo(row: Any, since: Sequence[Any], definition: Definition, *, now: 
             ``destination_changed``.
     """
     path = f"/api/v1/ingestions/{row.ingestion_id}/refresh"
-    if not _kept_a_table(row):
+    if not _kept_rows(row):
         raise _nothing(row, path)
     if row.is_undone:
         raise Conflict(
@@ -39,13 +39,17 @@ def refuse_undo(row: Any, since: Sequence[Any], definition: Definition, *, now: 
             code="refreshed_since",
             hint=f"undo the latest one first: POST {path}/{newer[-1].id}/undo",
         )
-    if now > _end(row, kept_for):
+    before = Definition.model_validate(row.definition).destination.identifier
+    if now > _end(row, kept_for) and not row.is_building:
+        old = f"its old table was not dropped since, it can still be read, as {row.kept_as}"
+        if row.builds is not None:
+            snapshot = f"{before} VERSION AS OF {row.swap_replaced_snapshot}"
+            old = f"that snapshot was not expired since, the old rows can still be read, as {snapshot}"
         raise Conflict(
             f"refresh {row.id} could be undone until {_end(row, kept_for):%Y-%m-%d %H:%M:%S} UTC",
             code="undo_too_late",
-            hint=f"if its old table was not dropped since, it can still be read, as {row.kept_as}",
+            hint=f"if {old}",
         )
-    before = Definition.model_validate(row.definition).destination.identifier
     if before != definition.destination.identifier:
         raise Conflict(
             f"the old table belongs under {before}, and the ingestion loads {definition.destination.identifier} now",
@@ -54,12 +58,16 @@ def refuse_undo(row: Any, since: Sequence[Any], definition: Definition, *, now: 
         )
 
 
-def _kept_a_table(row: Any) -> bool:
-    return row.status == "success" and row.mode in BEGINS_ANEW and row.kept_as is not None
+def _kept_rows(row: Any) -> bool:
+    """In a table that it set aside, or, while another one is built and after, where they were."""
+    kept = row.kept_as is not None or row.builds is not None
+    return row.status == "success" and row.mode in BEGINS_ANEW and kept
 
 
 def _end(row: Any, kept_for: timedelta) -> datetime:
-    until: datetime = row.ended_at + kept_for
+    """Counted from when readers saw the new rows. A table that is being built can be given up at any time."""
+    since = row.swap_ended_at if row.swap_status == "success" else row.ended_at
+    until: datetime = since + kept_for
     return until
 
 

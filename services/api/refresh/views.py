@@ -6,13 +6,23 @@ from typing import Any, Literal
 from uuid import UUID
 
 from libs.common.contracts.definition import Definition
-from libs.common.contracts.events import Problem, RefreshMode
-from services.api.refresh.schemas import Impact, NextSteps, Operation, OperationName, PlannedOperation, RefreshOut
+from libs.common.contracts.events import Problem, RefreshMode, RefreshStrategy
+from services.api.refresh.schemas import (
+    Impact,
+    NextSteps,
+    Operation,
+    OperationName,
+    PlannedOperation,
+    RefreshIn,
+    RefreshOut,
+)
+from services.api.refresh.swapping import SWAP_MESSAGE, notes_on_swap, replaced
 from services.api.refresh.undoing import BEGINS_ANEW, undo_until
 
 _MESSAGES: dict[RefreshMode, str] = {
     "full": "the table begins anew, and every file is loaded again",
     "new_only": "the table begins anew, and only files that were never loaded are loaded",
+    "swap": "the rows that were loaded aside take the place of the old ones, in one step",
     "undo": "the table from before the refresh comes back, with its history; the next run loads what it lacks",
     "clear_history": "no file counts as loaded any more: the next run reads them all again; the table stays as it is",
     "delete": "what is under way is stopped, and the ingestion is deleted; its table stays",
@@ -21,6 +31,7 @@ _MESSAGES: dict[RefreshMode, str] = {
 _OPERATIONS: dict[RefreshMode, tuple[OperationName, ...]] = {
     "full": ("table_dropped", "processed_files_cleared"),
     "new_only": ("table_dropped",),
+    "swap": ("table_replaced",),
     "undo": ("table_dropped", "table_restored"),
     "clear_history": ("processed_files_cleared",),
     "delete": ("ingestion_deleted",),
@@ -31,23 +42,33 @@ _WOULD: dict[OperationName, str] = {
     "processed_files_cleared": "no file counts as loaded any more",
     "run_triggered": "a run loads the new table",
 }
+_WOULD_SWAP: dict[OperationName, str] = {
+    **_WOULD,
+    "table_dropped": "nothing: the table stays readable, and an empty one with its columns is built aside",
+    "table_replaced": "when everything is loaded, its rows take the place of the old ones in one step",
+}
 EMPTY_WARNING = "readers see an empty table until the next run has loaded it"
 TWICE_WARNING = "{table} keeps its rows: they will be there twice when the next run has loaded the files again"
 
 
-def operations_of(mode: RefreshMode, *, auto_run: bool) -> list[OperationName]:
-    """What a refresh does, in order. New-only keeps the history."""
+def operations_of(mode: RefreshMode, strategy: RefreshStrategy = "drop", *, auto_run: bool) -> list[OperationName]:
+    """What a refresh does, in order. New-only keeps the history; a swap replaces the rows at its end."""
     names = list(_OPERATIONS[mode])
     if auto_run:
         names.append("run_triggered")
+    if strategy == "swap" and mode in BEGINS_ANEW:
+        names.append("table_replaced")
     return names
 
 
 def foretold(
-    ingestion_id: UUID, mode: RefreshMode, *, auto_run: bool, impact: Impact, notes: Sequence[str], now: datetime
+    ingestion_id: UUID, mode: RefreshMode, sent: RefreshIn, *, impact: Impact, notes: Sequence[str], now: datetime
 ) -> RefreshOut:
     """The answer to a dry run."""
     path = f"/api/v1/ingestions/{ingestion_id}/refresh/{mode.replace('_', '-')}"
+    swaps = sent.strategy == "swap"
+    would = _WOULD_SWAP if swaps else _WOULD
+    strategy = ', "strategy": "swap"' if swaps else ""
     return RefreshOut(
         status="dry_run",
         message="nothing was changed",
@@ -58,13 +79,14 @@ def foretold(
         mode=mode,
         operations=[],
         impact=impact,
-        warnings=[EMPTY_WARNING],
+        warnings=[] if swaps else [EMPTY_WARNING],
         notes=list(notes),
         would_perform=[
-            PlannedOperation(operation=name, details=_WOULD[name]) for name in operations_of(mode, auto_run=auto_run)
+            PlannedOperation(operation=name, details=would[name])
+            for name in operations_of(mode, sent.strategy, auto_run=sent.auto_run)
         ],
         next_steps=NextSteps(
-            to_proceed=f'POST {path} {{"confirm": true, "auto_run": {str(auto_run).lower()}}}',
+            to_proceed=f'POST {path} {{"confirm": true, "auto_run": {str(sent.auto_run).lower()}{strategy}}}',
             to_cancel="nothing has to be done: a dry run changes nothing",
         ),
     )
@@ -73,18 +95,20 @@ def foretold(
 def told(row: Any, *, kept_for: timedelta) -> RefreshOut:
     """The answer to a refresh, from its row of ``control.refresh``. What it sets aside is kept for that long."""
     problem = None if row.problem is None else Problem.model_validate(row.problem)
+    operations = [
+        _operation(name, row, problem, is_first=at == 0)
+        for at, name in enumerate(operations_of(row.mode, row.strategy, auto_run=row.auto_run))
+    ]
+    is_well = all(operation.status != "failed" for operation in operations)
     return RefreshOut(
-        status="accepted" if problem is None else "partial_failure",
-        message=_MESSAGES[row.mode] if problem is None else _failure(row, problem),
+        status="accepted" if is_well else "partial_failure",
+        message=_message(row) if problem is None else _failure(row, problem),
         refresh_id=row.id,
         ingestion_id=row.ingestion_id,
         run_id=row.run_id,
         timestamp=row.created_at,
         mode=row.mode,
-        operations=[
-            _operation(name, row, problem, is_first=at == 0)
-            for at, name in enumerate(operations_of(row.mode, auto_run=row.auto_run))
-        ],
+        operations=operations,
         impact=Impact.model_validate(row.impact),
         warnings=_warnings(row),
         notes=[*row.notes, *_notes(row)],
@@ -95,18 +119,14 @@ def told(row: Any, *, kept_for: timedelta) -> RefreshOut:
 def _operation(name: OperationName, row: Any, problem: Problem | None, *, is_first: bool) -> Operation:
     at = row.told_at or row.created_at
     if problem is not None:
-        if is_first:
-            return Operation(
-                operation=name, status="failed", timestamp=at, details=problem.hint, error=problem.message,
-                error_code=problem.error_type,
-            )  # fmt: skip
-        left: Literal["skipped", "pending"] = "pending" if row.ended_at is None else "skipped"
-        return Operation(operation=name, status=left, timestamp=at, details="what comes before it is not done")
+        return _not_done(name, row, problem, at, is_first=is_first)
     if row.status != "success":
         return Operation(operation=name, status="pending", timestamp=at, details="the executor has not said yet")
     match name:
+        case "table_replaced":
+            return replaced(row)
         case "table_dropped" if row.kept_as is None:
-            return Operation(operation=name, status="skipped", timestamp=at, details="there was no table")
+            return Operation(operation=name, status="skipped", timestamp=at, details=_why_not_dropped(row))
         case "table_dropped":
             details = f"kept as {row.kept_as}"
         case "table_restored":
@@ -120,6 +140,26 @@ def _operation(name: OperationName, row: Any, problem: Problem | None, *, is_fir
     return Operation(operation=name, status="success", timestamp=at, details=details)
 
 
+def _not_done(name: OperationName, row: Any, problem: Problem, at: datetime, *, is_first: bool) -> Operation:
+    """The first one says why, the others wait for it."""
+    if is_first:
+        return Operation(
+            operation=name, status="failed", timestamp=at, details=problem.hint, error=problem.message,
+            error_code=problem.error_type,
+        )  # fmt: skip
+    left: Literal["skipped", "pending"] = "pending" if row.ended_at is None else "skipped"
+    return Operation(operation=name, status=left, timestamp=at, details="what comes before it is not done")
+
+
+def _why_not_dropped(row: Any) -> str:
+    undoes_a_swap = row.mode == "undo" and row.strategy == "swap"
+    return "the table stays in its place" if row.builds is not None or undoes_a_swap else "there was no table"
+
+
+def _message(row: Any) -> str:
+    return SWAP_MESSAGE if row.builds is not None else _MESSAGES[row.mode]
+
+
 def _failure(row: Any, problem: Problem) -> str:
     end = "nothing was changed" if row.ended_at is not None else "it is tried again until it succeeds"
     return f"not done: {problem.message}; {end}"
@@ -128,7 +168,8 @@ def _failure(row: Any, problem: Problem) -> str:
 def _warnings(row: Any) -> list[str]:
     if row.mode == "clear_history" and row.status != "failed":
         return [TWICE_WARNING.format(table=_table(row))]
-    return [EMPTY_WARNING] if row.status == "success" and row.mode in BEGINS_ANEW else []
+    sees_no_rows = row.status == "success" and row.mode in BEGINS_ANEW and row.builds is None
+    return [EMPTY_WARNING] if sees_no_rows else []
 
 
 def _table(row: Any) -> str:
@@ -136,7 +177,7 @@ def _table(row: Any) -> str:
 
 
 def _notes(row: Any) -> list[str]:
-    notes = []
+    notes = notes_on_swap(row, _table(row))
     if row.mode == "clear_history" and row.status != "failed":
         notes += [
             "empty the table with SQL before the next run, or begin it anew: "

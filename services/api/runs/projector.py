@@ -15,11 +15,12 @@ from libs.common import metrics
 from libs.common.contracts.codec import Envelope
 from libs.common.contracts.events import RunCompleted, RunFact
 from libs.common.errors import Permanent
-from libs.common.lifecycle.run import FINAL, Run, advance
+from libs.common.lifecycle.run import FINAL, Run, RunStatus, advance
 from libs.common.logs import get_logger
 from libs.common.storage.control import inbox
 from libs.common.storage.engine import Database
 from libs.common.storage.outbox import Outbox
+from services.api.refresh.completion import replace_when_built
 from services.api.runs import repository
 
 CONSUMER = "api-projector"
@@ -73,6 +74,8 @@ async def fold(connection: AsyncConnection, outbox: Outbox, fact: RunFact) -> tu
         await repository.store(connection, fact.run_id, before, after, fact.occurred_at)
     if before.status in FINAL or after.status not in FINAL:
         return None, []
+    if after.status is RunStatus.SUCCESS:
+        await replace_when_built(connection, outbox, ingestion_id)
     return after, await repository.dispatch_queued(connection, outbox, ingestion_id)
 
 

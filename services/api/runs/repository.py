@@ -10,6 +10,7 @@ from sqlalchemy import Row, exists, func, literal, select, update
 from sqlalchemy.dialects.postgresql import insert
 from sqlalchemy.ext.asyncio import AsyncConnection
 
+from libs.common.built_aside import definition_of_now
 from libs.common.contracts.events import Problem, RunRequested, Totals
 from libs.common.contracts.scope import LANES, Lane, Scope
 from libs.common.contracts.topics import REQUESTS_OF
@@ -18,7 +19,7 @@ from libs.common.ledger.model import digest_of
 from libs.common.ledger.states import LOADED_FILE_STATES, FileState
 from libs.common.ledger.tables import file
 from libs.common.lifecycle.run import FINAL, Run, RunStatus
-from libs.common.storage.control import ingestion, run, run_error
+from libs.common.storage.control import ingestion, refresh, run, run_error
 from libs.common.storage.outbox import Outbox
 
 
@@ -42,7 +43,8 @@ async def insert_run(
     new: NewRun,
     dispatch: bool,
 ) -> None:
-    """A run of the ingestion row ``of``, with its definition frozen."""
+    """A run of the ingestion row ``of``, with its definition frozen: while a refresh builds a table aside, the run
+    loads that one."""
     await connection.execute(
         run.insert().values(
             id=run_id,
@@ -55,7 +57,7 @@ async def insert_run(
             retry_of=new.retry_of,
             predicted=new.predicted,
             definition_version=of.definition_version,
-            definition=of.definition,
+            definition=definition_of_now(of.definition, of.building),
             dispatched_at=func.now() if dispatch else None,
         )
     )
@@ -227,9 +229,9 @@ async def _add_problems(connection: AsyncConnection, run_id: UUID, problems: Ite
 
 
 async def dispatch_queued(connection: AsyncConnection, outbox: Outbox, ingestion_id: UUID) -> list[UUID]:
-    """Starts the queued run of each lane, if there is one, none is active in it, and the ingestion is not paused. The
-    caller holds the ingestion's lock."""
-    if await is_paused(connection, ingestion_id):
+    """Starts the queued run of each lane, if there is one, none is active in it, and the ingestion is not paused, nor
+    its table about to be replaced. The caller holds the ingestion's lock."""
+    if await is_paused(connection, ingestion_id) or await _is_swapped(connection, ingestion_id):
         return []
     started = []
     for lane in LANES:
@@ -242,6 +244,23 @@ async def dispatch_queued(connection: AsyncConnection, outbox: Outbox, ingestion
         await announce(connection, outbox, queued)
         started.append(queued)
     return started
+
+
+async def move_on(connection: AsyncConnection, of: Row[Any]) -> None:
+    """Runs that wait, and that nobody has heard of yet, go into the table and the generation of the ingestion row
+    ``of``."""
+    await connection.execute(
+        update(run)
+        .where(run.c.ingestion_id == of.id, run.c.ended_at.is_(None), run.c.dispatched_at.is_(None))
+        .values(generation=of.generation, definition=definition_of_now(of.definition, of.building))
+    )
+
+
+async def _is_swapped(connection: AsyncConnection, ingestion_id: UUID) -> bool:
+    under_way = exists().where(
+        refresh.c.ingestion_id == ingestion_id, refresh.c.ended_at.is_(None), refresh.c.mode == "swap"
+    )
+    return bool(await connection.scalar(select(under_way)))
 
 
 def _appended(column: Any, new: list[Any]) -> Any:

@@ -37,6 +37,11 @@ def rename_table(table: Destination, name: str) -> str:
     return f"ALTER TABLE {table.identifier} RENAME TO {table.database}.{name}"
 
 
+def drop_table(table: Destination) -> str:
+    """With its files."""
+    return f"DROP TABLE IF EXISTS {table.identifier} PURGE"
+
+
 def describe_table(identifier: str) -> str:
     return f"DESCRIBE TABLE EXTENDED {identifier}"
 
@@ -166,6 +171,15 @@ def replace_rows(to: Destination, view: str, columns: Sequence[str]) -> str:
         f"WHEN MATCHED THEN DELETE "
         f"WHEN NOT MATCHED AND new.{quoted(REPLACES)} IS NULL THEN INSERT ({names}) VALUES ({values})"
     )
+
+
+def rows_as_of(to: Destination, snapshot_id: int) -> str:
+    return f"SELECT * FROM {_at(to, snapshot_id)}"
+
+
+def has_snapshot(to: Destination, snapshot_id: int) -> str:
+    """One row if the table has it, as an ancestor of the current one or not."""
+    return f"SELECT snapshot_id FROM {to.identifier}.snapshots WHERE snapshot_id = {snapshot_id}"
 
 
 def parent_of(to: Destination, snapshot_id: int) -> str:

@@ -33,13 +33,14 @@ from services.executor.adapters.spark_errors import (
 )
 from services.executor.adapters.spark_sessions import BatchSession, SessionKey, SparkSessions
 from services.executor.adapters.spark_table_place import SparkTablePlace
+from services.executor.adapters.spark_whole_table import SparkWholeTable
 from services.executor.domain.audit import Staged
 from services.executor.domain.evidence import ROWS_REMOVED
 from services.executor.domain.layout import PLAIN, Layout, unlike
 from services.executor.domain.replacing import FileRows
 from services.executor.domain.schema_change import Addition, Widening, lacking, unwidened
 from services.executor.domain.story import Snapshot, TableStory, tell
-from services.executor.ports import Copy, FilesUnreadable, History, Published, Table, TablePlace
+from services.executor.ports import Copy, FilesUnreadable, History, Published, Table, TablePlace, WholeTable
 
 T = TypeVar("T")
 _log = get_logger(__name__)
@@ -76,6 +77,12 @@ class SparkTables:
         """The name under which the table stands. Raises as ``open``."""
         async with self._borrow(order) as (session, url):
             yield SparkTablePlace(session, url, order.definition.destination)
+
+    @asynccontextmanager
+    async def open_whole(self, order: RunDefinition) -> AsyncIterator[WholeTable]:
+        """All of its rows. Raises as ``open``."""
+        async with self._borrow(order) as (session, url):
+            yield SparkWholeTable(session, url, order.definition.destination)
 
     async def story(self, order: RunDefinition) -> TableStory | None:
         """What the destination table's snapshots tell; None if there is no table. Raises as ``open``."""

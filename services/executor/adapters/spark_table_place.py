@@ -70,6 +70,10 @@ class SparkTablePlace:
         rows = self._spark.sql(iceberg_sql.show_properties(self._named(name))).collect()
         return {row["key"]: row["value"] for row in rows}
 
+    async def drop(self, name: str) -> None:
+        statement = iceberg_sql.drop_table(self._named(name))
+        await self._run(lambda: self._sql(statement))
+
     def _named(self, name: str | None) -> Destination:
         return self._to if name is None else self._to.model_copy(update={"table": name})
 

@@ -19,6 +19,9 @@ ROWS = "autoloader.rows"
 ROWS_REMOVED = "autoloader.rows-removed"
 """And how many rows of its files it put in, and took out: Iceberg's own numbers also count rows that only moved."""
 
+EVERYTHING = "*"
+"""In the place of ``REPLACED``'s numbers: whatever was in the table, whose ever it was."""
+
 _BITS = 64
 
 

@@ -10,16 +10,20 @@ from enum import Enum, auto
 from typing import Final
 
 from libs.common.contracts.events import RefreshMode
-from libs.common.ledger.model import RefreshClaim
+from libs.common.ledger.model import KeptTable, RefreshClaim
 from libs.common.schema import Field, Struct
 from services.executor.ports import TableFound
 
 BEGINS_ANEW: Final[frozenset[RefreshMode]] = frozenset({"full", "new_only"})
 """An empty table takes the place of the one that was there."""
-MOVES_THE_TABLE: Final[frozenset[RefreshMode]] = BEGINS_ANEW | {"undo", "delete_with_table"}
-"""The table that stands there gets another name. The others leave it as it is."""
 HOLDS_A_NAME = Struct((Field("this_table_only_holds_a_name", "boolean"),))
 """The columns of a table that is nothing but a name that is taken."""
+
+
+def touches_the_place(claim: RefreshClaim) -> bool:
+    """Whether it needs to know if a table stands there: to give it another name, or to build one beside it. The others
+    leave the place as it is."""
+    return claim.mode in BEGINS_ANEW or claim.mode == "delete_with_table" or isinstance(claim.kept, KeptTable)
 
 
 def aside_name(table: str, claim: RefreshClaim) -> str:

@@ -48,14 +48,15 @@ class Rebuilding:
         self.restored = tuple(
             b for b in self.held if b.batch_id not in in_ledger or not _is_published(in_ledger[b.batch_id])
         )
-        # A batch of an older generation is in the table that a refresh set aside, unless this one has its snapshot.
+        # A batch of an older generation is in the table that a refresh set aside, unless this one has its snapshot; or
+        # in snapshots of this one from before a swap, to which an undo goes back.
         self.withdrawn = frozenset(
             b.id
             for b in batches
             if _is_published(b)
             and b.id not in held
             and not is_unproven(b, story)
-            and (b.generation == generation or b.snapshot_id in story.snapshots)
+            and (b.generation == generation or (b.snapshot_id in story.snapshots and b.id not in story.replaced))
         )
         self._named = NamedFiles(self.held)
         self._replacing = frozenset(b.batch_id for b in self.restored if b.replaces_rows)

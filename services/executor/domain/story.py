@@ -46,10 +46,12 @@ class TableBatch:
 
 @dataclass(frozen=True, slots=True)
 class TableStory:
-    """The table's side of an audit. ``batches`` are in its ancestry, oldest first; ``snapshots`` are all that it still
-    has. ``is_cut``: the ancestry once went further back than ``since``; its beginning was expired."""
+    """The table's side of an audit. ``batches`` are in its ancestry, oldest first, since its rows were replaced as a
+    whole, if ever; ``replaced`` are the ids of those before. ``snapshots`` are all that it still has. ``is_cut``: the
+    ancestry once went further back than ``since``; its beginning was expired."""
 
     batches: tuple[TableBatch, ...] = ()
+    replaced: frozenset[str] = frozenset()
     snapshots: frozenset[int] = frozenset()
     is_cut: bool = False
     since: datetime | None = None
@@ -69,11 +71,16 @@ def tell(
         at = by_id[at].parent_id
     ancestry.reverse()
     batches: list[TableBatch] = []
+    replaced: set[str] = set()
     for s in ancestry:
+        if s.replaced == evidence.EVERYTHING:
+            replaced |= {b.batch_id for b in batches}
+            batches = []
         if (found := _batch_of(s)) is not None:
             batches = [*_without(batches, found.ingestion_id, _numbers(s.replaced)), found]
     return TableStory(
         batches=tuple(batches),
+        replaced=frozenset(replaced),
         snapshots=frozenset(by_id),
         is_cut=at is not None,
         since=ancestry[0].committed_at if ancestry else None,

@@ -17,11 +17,19 @@ from libs.common.ledger.model import FileVersion, Page, PlannedBatch, ScanClaim
 from libs.common.ledger.refreshes import RefreshLedger
 from libs.common.ledger.scans import ScanLedger
 from libs.common.ledger.states import BatchState, FileState
+from libs.common.ledger.swaps import SwapLedger
 from libs.common.ledger.tables import batch, file
 from libs.common.storage.control import ingestion, outbox, run
 from libs.common.storage.engine import Database
 from libs.common.storage.outbox import Outbox
-from tests.support.memory_ledger import MemoryBatchLedger, MemoryLedger, MemoryRefreshLedger, MemoryScanLedger, RunRow
+from tests.support.memory_ledger import (
+    MemoryBatchLedger,
+    MemoryLedger,
+    MemoryRefreshLedger,
+    MemoryScanLedger,
+    MemorySwapLedger,
+    RunRow,
+)
 from tests.support.memory_ledger.cancellations import cancel_run as cancel_run_in_memory
 
 LONG = timedelta(minutes=5)
@@ -29,6 +37,7 @@ SHORT = timedelta(milliseconds=50)
 Scanner = ScanLedger | MemoryScanLedger
 Executor = BatchLedger | MemoryBatchLedger
 Refresher = RefreshLedger | MemoryRefreshLedger
+Swapper = SwapLedger | MemorySwapLedger
 
 
 @dataclass(frozen=True)
@@ -65,6 +74,7 @@ class World(Protocol):
     def scanner(self, lease: timedelta = LONG, owner: str = "scanner") -> Scanner: ...
     def executor(self, lease: timedelta = LONG, owner: str = "executor") -> Executor: ...
     def refresher(self, lease: timedelta = LONG, owner: str = "executor") -> Refresher: ...
+    def swapper(self) -> Swapper: ...
     async def messages(self) -> list[Message]: ...
     async def files(self, ingestion_id: IngestionId) -> list[FileSeen]: ...
     async def batch_state(self, batch_id: BatchId) -> BatchState: ...
@@ -86,6 +96,9 @@ class MemoryWorld:
 
     def refresher(self, lease: timedelta = LONG, owner: str = "executor") -> Refresher:
         return self._ledger.refresher(owner=owner, lease=lease)
+
+    def swapper(self) -> Swapper:
+        return self._ledger.swapper()
 
     async def messages(self) -> list[Message]:
         return list(self._ledger.events)
@@ -139,6 +152,9 @@ class PostgresWorld:
 
     def refresher(self, lease: timedelta = LONG, owner: str = "executor") -> Refresher:
         return RefreshLedger(self.database, self._outbox, owner=owner, lease=lease, files_at_once=1)
+
+    def swapper(self) -> Swapper:
+        return SwapLedger(self.database)
 
     async def messages(self) -> list[Message]:
         async with self.database.read() as connection:

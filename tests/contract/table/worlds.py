@@ -16,11 +16,13 @@ from services.executor.adapters.reading.reader import reader_of
 from services.executor.adapters.spark_sessions import BatchSession, SessionKey, open_session
 from services.executor.adapters.spark_table import SparkTable
 from services.executor.adapters.spark_table_place import SparkTablePlace
+from services.executor.adapters.spark_whole_table import SparkWholeTable
 from services.executor.domain.audit import FileRead, Staged
-from services.executor.ports import Table, TablePlace
+from services.executor.ports import Table, TablePlace, WholeTable
 from tests.support.memory_objects import MemoryObjects
 from tests.support.memory_table import MemoryTable, MemoryTablePlace
 from tests.support.memory_warehouse import Warehouse
+from tests.support.memory_whole_table import MemoryWholeTable
 
 BUCKET = "autoloader-contract"
 ID = Struct((Field("id", "bigint"),))
@@ -36,6 +38,8 @@ class World(Protocol):
     other: Table
     place: TablePlace
     other_place: TablePlace
+    whole: WholeTable
+    other_whole: WholeTable
 
     def put(self, key: str, body: bytes) -> FileVersion: ...
     def delete(self, file: FileVersion) -> None: ...
@@ -71,6 +75,8 @@ class MemoryWorld:
         self.other: Table = MemoryTable(self.warehouse, self.to, self.objects)
         self.place: TablePlace = MemoryTablePlace(self.warehouse, self.to)
         self.other_place: TablePlace = MemoryTablePlace(self.warehouse, self.to)
+        self.whole: WholeTable = MemoryWholeTable(self.warehouse, self.to)
+        self.other_whole: WholeTable = MemoryWholeTable(self.warehouse, self.to)
 
     def put(self, key: str, body: bytes) -> FileVersion:
         return self.objects.put(BUCKET, key, body)
@@ -112,6 +118,10 @@ class Spark:
         loan = BatchSession(self.sessions[session], self._threads, 120, self._key.scheme)
         return SparkTablePlace(loan, self._key.url, to)
 
+    def whole(self, to: Destination, session: int = 0) -> SparkWholeTable:
+        loan = BatchSession(self.sessions[session], self._threads, 120, self._key.scheme)
+        return SparkWholeTable(loan, self._key.url, to)
+
     def sql(self, statement: str, session: int = 0) -> list[Any]:
         return list(self.sessions[session].sql(statement).collect())
 
@@ -132,6 +142,8 @@ class SparkWorld:
         self.other: Table = spark.hold(self.to, 1)
         self.place: TablePlace = spark.place(self.to, 0)
         self.other_place: TablePlace = spark.place(self.to, 1)
+        self.whole: WholeTable = spark.whole(self.to, 0)
+        self.other_whole: WholeTable = spark.whole(self.to, 1)
         self._s3 = s3
         self._prefix = f"{name}/"
         self._put: list[str] = []

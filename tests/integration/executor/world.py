@@ -99,10 +99,15 @@ class World:
 
     async def plan(self, **bodies: bytes) -> BatchId:
         """The run's scan found these, each with the suffix .json, and made one batch of them."""
-        [batch_id] = await self.plan_batches({f"{name}.json": body for name, body in bodies.items()})
+        return await self.plan_for(1, **bodies)
+
+    async def plan_for(self, generation: int, **bodies: bytes) -> BatchId:
+        """As ``plan``, in this generation of the table."""
+        named = {f"{name}.json": body for name, body in bodies.items()}
+        [batch_id] = await self.plan_batches(named, generation=generation)
         return batch_id
 
-    async def plan_batches(self, *batches: dict[str, bytes]) -> list[BatchId]:
+    async def plan_batches(self, *batches: dict[str, bytes], generation: int = 1) -> list[BatchId]:
         """Bodies by name; several batches of one run."""
         planned = [
             PlannedBatch(
@@ -111,7 +116,7 @@ class World:
             for bodies in batches
         ]
         scanner = self.ledger.scanner()
-        scan = await scanner.claim(self.run_id, self.ingestion_id, 1)
+        scan = await scanner.claim(self.run_id, self.ingestion_id, generation)
         assert scan is not None
         files = tuple(f for batch in planned for f in batch.files)
         await scanner.complete(scan, Page(taken=files, batches=tuple(planned)), ())

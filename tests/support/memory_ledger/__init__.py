@@ -15,9 +15,18 @@ from datetime import timedelta
 from tests.support.memory_ledger.batches import MemoryBatchLedger
 from tests.support.memory_ledger.refreshes import MemoryRefreshLedger
 from tests.support.memory_ledger.scans import MemoryScanLedger
+from tests.support.memory_ledger.swaps import MemorySwapLedger
 from tests.support.memory_ledger.tables import RunRow, Tables
 
-__all__ = ["LEASE", "MemoryBatchLedger", "MemoryLedger", "MemoryRefreshLedger", "MemoryScanLedger", "RunRow"]
+__all__ = [
+    "LEASE",
+    "MemoryBatchLedger",
+    "MemoryLedger",
+    "MemoryRefreshLedger",
+    "MemoryScanLedger",
+    "MemorySwapLedger",
+    "RunRow",
+]
 
 LEASE = timedelta(seconds=30)
 
@@ -33,3 +42,6 @@ class MemoryLedger(Tables):
 
     def refresher(self, *, owner: str = "executor", lease: timedelta = LEASE) -> MemoryRefreshLedger:
         return MemoryRefreshLedger(self, owner=owner, lease=lease)
+
+    def swapper(self) -> MemorySwapLedger:
+        return MemorySwapLedger(self)

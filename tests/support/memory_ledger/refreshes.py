@@ -14,8 +14,9 @@ from libs.common.contracts.events import (
 )
 from libs.common.errors import Fenced
 from libs.common.ids import IngestionId, RefreshId
-from libs.common.ledger.model import BatchClaim, KeptTable, RefreshClaim
+from libs.common.ledger.model import BatchClaim, RefreshClaim
 from libs.common.ledger.states import FINAL_BATCH_STATES, LOADED_FILE_STATES, BatchState, FileState, ScanState
+from tests.support.memory_ledger.swaps import kept_for, record_whole, renumber
 from tests.support.memory_ledger.tables import FileRow, RefreshRow, Tables
 
 
@@ -37,6 +38,8 @@ class MemoryRefreshLedger:
                 from_generation=command.from_generation,
                 to_generation=command.to_generation,
                 undoes=RefreshId(command.undoes) if command.undoes else None,
+                strategy=command.strategy,
+                completes=RefreshId(command.completes) if command.completes else None,
             )
             row = self._tables.refreshes.setdefault(id_, first)
             if row.phase == "ended":
@@ -51,7 +54,7 @@ class MemoryRefreshLedger:
                 row, token=row.token + 1, attempts=row.attempts + 1, owner=self._owner, lease_until=self._fresh()
             )
             self._tables.refreshes[refresh_id] = row
-        return row.claimed(self._kept_by(row.undoes))
+        return row.claimed(kept_for(self._tables, row))
 
     async def claimable(self, *, limit: int) -> list[RefreshId]:
         async with self._tables.transaction():
@@ -122,9 +125,11 @@ class MemoryRefreshLedger:
 
     async def carry_history(self, claim: RefreshClaim) -> None:
         async with self._tables.transaction():
-            self._move(claim, phase="carried")
+            done = self._move(claim, phase="carried")
             if claim.kept is not None:
-                self._renumber(claim.ingestion_id, claim.kept.generation, claim.to_generation)
+                renumber(self._tables, claim, claim.kept.generation)
+                if claim.replaces_all:
+                    record_whole(self._tables, claim, done)
             elif claim.mode == "new_only":
                 for (_, _, digest, tag), row in self._loaded(claim.ingestion_id, claim.from_generation):
                     at = (claim.ingestion_id, claim.to_generation, digest, tag)
@@ -136,10 +141,10 @@ class MemoryRefreshLedger:
             self._tables.halts.pop(claim.ingestion_id, None)
             self._tell_the_end(row)
 
-    async def tell(self, claim: RefreshClaim, problem: Problem) -> None:
+    async def tell(self, claim: RefreshClaim, problem: Problem, *, may_pass: bool = False) -> None:
         async with self._tables.transaction():
             before = self._move(claim)
-            is_over = before.phase == "requested"
+            is_over = before.phase == "requested" and not (may_pass and claim.mode == "swap")
             values: dict[str, Any] = {"told_problem": problem.error_type, "last_error": problem.message}
             if is_over:
                 values |= {"phase": "ended", "lease_until": None}
@@ -162,6 +167,9 @@ class MemoryRefreshLedger:
                 kept_as=row.kept_as,
                 files_loaded_before=len(self._loaded(row.ingestion_id, row.from_generation)),
                 files_kept=len(self._loaded(row.ingestion_id, row.to_generation)),
+                builds=row.builds,
+                replaced_snapshot=row.replaced_snapshot,
+                rows=row.row_count,
             )
         )
 
@@ -176,28 +184,6 @@ class MemoryRefreshLedger:
                 is_over=is_over,
             )
         )
-
-    def _kept_by(self, refresh_id: RefreshId | None) -> KeptTable | None:
-        if refresh_id is None:
-            return None
-        row = self._tables.refreshes[refresh_id]
-        assert row.kept_as is not None
-        return KeptTable(row.kept_as.rsplit(".", 1)[-1], row.from_generation, row.metadata_location)
-
-    def _renumber(self, ingestion_id: IngestionId, old: int, new: int) -> None:
-        tables = self._tables
-        is_old = (ingestion_id, old).__eq__
-        tables.files = {(at[0], new, *at[2:]) if is_old(at[:2]) else at: row for at, row in tables.files.items()}
-        tables.batches = {
-            id_: replace(row, generation=new) if is_old((row.ingestion_id, row.generation)) else row
-            for id_, row in tables.batches.items()
-        }
-        tables.replacements = {
-            at: replace(row, of=(ingestion_id, new)) if is_old(row.of) else row
-            for at, row in tables.replacements.items()
-        }
-        versions = tables.schema_versions
-        tables.schema_versions = {(at[0], new) if is_old(at) else at: row for at, row in versions.items()}
 
     def _loaded(self, ingestion_id: IngestionId, generation: int) -> list[tuple[Any, FileRow]]:
         """What a generation had loaded."""

@@ -13,6 +13,7 @@ from libs.common.contracts.events import (
     Problem,
     RefreshMode,
     RefreshPhase,
+    RefreshStrategy,
     RunCompleted,
     RunFact,
     Totals,
@@ -21,12 +22,14 @@ from libs.common.errors import Fenced, Temporary
 from libs.common.ids import BatchId, IngestionId, RefreshId, RunId
 from libs.common.ledger.model import (
     BatchClaim,
+    BuiltAside,
     Column,
     Evidence,
     FileVersion,
     KeptTable,
     PlannedBatch,
     RefreshClaim,
+    ReplacedRows,
     ScanClaim,
 )
 from libs.common.ledger.run_log import Header, add, is_over
@@ -119,6 +122,8 @@ class RefreshRow:
     from_generation: int
     to_generation: int
     undoes: RefreshId | None = None
+    strategy: RefreshStrategy = "drop"
+    completes: RefreshId | None = None
     phase: RefreshPhase = "requested"
     token: int = 0
     attempts: int = 0
@@ -126,10 +131,15 @@ class RefreshRow:
     lease_until: datetime | None = None
     kept_as: str | None = None
     metadata_location: str | None = None
+    builds: str | None = None
+    snapshot_id: int | None = None
+    replaced_snapshot: int | None = None
+    row_count: int | None = None
+    bytes_written: int | None = None
     told_problem: str | None = None
     last_error: str | None = None
 
-    def claimed(self, kept: KeptTable | None = None) -> RefreshClaim:
+    def claimed(self, kept: KeptTable | BuiltAside | ReplacedRows | None = None) -> RefreshClaim:
         """The claim of whoever has the refresh now."""
         return RefreshClaim(
             self.id,
@@ -140,6 +150,7 @@ class RefreshRow:
             self.token,
             self.attempts,
             kept,
+            self.strategy,
         )
 
 

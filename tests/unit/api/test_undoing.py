@@ -34,6 +34,9 @@ def refresh(id_: UUID = ONE, **changes: Any) -> Any:
         "mode": "full",
         "status": "success",
         "kept_as": "lake.demo.flights__g1_x",
+        "builds": None,
+        "is_building": False,
+        "swap_status": None,
         "is_undone": False,
         "ended_at": DONE,
         "definition": definition().model_dump(mode="json", by_alias=True),
@@ -42,6 +45,11 @@ def refresh(id_: UUID = ONE, **changes: Any) -> Any:
 
 
 UNDO = refresh(UUID(int=4), mode="undo")
+BUILDING = refresh(kept_as=None, builds="lake.demo.flights__new_x", is_building=True)
+SWAPPED = refresh(
+    kept_as=None, builds="lake.demo.flights__new_x", swap_status="success", swap_ended_at=DONE + WEEK / 2,
+    swap_replaced_snapshot=17,
+)  # fmt: skip
 
 
 def judge(row: Any, *since: Any, now: datetime = DONE, to: Definition | None = None) -> None:
@@ -53,6 +61,8 @@ def judge(row: Any, *since: Any, now: datetime = DONE, to: Definition | None = N
     [
         pytest.param(refresh(), (), id="the latest one"),
         pytest.param(refresh(mode="new_only"), (), id="of either kind"),
+        pytest.param(BUILDING, (), id="it builds its table aside"),
+        pytest.param(SWAPPED, (), id="its rows took the place of others"),
         pytest.param(refresh(), (refresh(TWO, is_undone=True), UNDO), id="the one after it was undone"),
     ],
 )
@@ -94,6 +104,17 @@ def test_it_can_be_undone_for_as_long_as_was_promised() -> None:
         judge(refresh(), now=DONE + WEEK + timedelta(seconds=1))
     assert "undo_too_late" == refused.value.code
     assert "lake.demo.flights__g1_x" in refused.value.hint
+
+
+def test_rows_that_were_replaced_come_back_for_as_long_from_then_on() -> None:
+    """The refusal says which snapshot has them; what is still built aside can be given up at any time."""
+    assert DONE + WEEK * 3 / 2 == undo_until(SWAPPED, WEEK)
+    judge(SWAPPED, now=DONE + WEEK * 3 / 2)
+    with pytest.raises(Conflict) as refused:
+        judge(SWAPPED, now=DONE + 2 * WEEK)
+    assert "undo_too_late" == refused.value.code
+    assert "lake.demo.flights VERSION AS OF 17" in refused.value.hint
+    judge(BUILDING, now=DONE + 9 * WEEK)
 
 
 def test_a_table_comes_back_to_its_own_name_only() -> None:

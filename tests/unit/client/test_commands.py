@@ -366,7 +366,19 @@ def test_a_refresh_asks_first(api: MadeUpApi, call: Call, status: str, exit_code
     accepted = call("refresh", ID, "--mode", "new-only", "--no-auto-run", answer="y\n")
     assert exit_code == accepted.exit_code
     assert "success: table_dropped (kept as x)" in accepted.stdout
-    assert {"confirm": True, "dry_run": False, "auto_run": False} == json.loads(api.asked[-1].content)
+    sent = {"confirm": True, "dry_run": False, "auto_run": False, "strategy": "drop"}
+    assert sent == json.loads(api.asked[-1].content)
+
+
+def test_a_refresh_may_leave_the_old_rows_until_all_is_loaded(api: MadeUpApi, call: Call) -> None:
+    """It asks about what readers will see, and sends the strategy."""
+    api.on(f"GET /{ID}", ingestion())
+    waits = {"operation": "table_replaced", "status": "pending", "details": "the old rows stay"}
+    api.on(f"POST /{ID}/refresh/full", {"status": "accepted", "message": "", "operations": [waits]}, status=202)
+    told = call("refresh", ID, "--strategy", "swap", answer="y\n")
+    assert "see the old rows until the files are loaded" in told.stdout
+    assert "pending: table_replaced (the old rows stay)" in told.stdout
+    assert "swap" == json.loads(api.asked[-1].content)["strategy"]
 
 
 def test_a_dry_run_needs_no_leave(api: MadeUpApi, call: Call) -> None:

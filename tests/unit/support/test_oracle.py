@@ -76,3 +76,28 @@ def test_a_generation_may_end_while_its_table_stays(mode: str) -> None:
     assert {1: "t", 2: "t"} == generations.tables
     both = {wap_id("a"): [50], wap_id("b", 2): [50]}
     assert [] == broken_in_tables(ME, {1: both, 2: both}, generations.belongs)
+
+
+BUILT = Refreshed("r", "full", 1, 2, None, builds="t__new")
+SWAPPED = [BUILT, Refreshed("s", "swap", 2, 3, None, completes="r")]
+
+
+@pytest.mark.parametrize(
+    ("refreshes", "tables", "dropped"),
+    [
+        pytest.param([BUILT], {1: "t", 2: "t__new"}, set(), id="is being built"),
+        pytest.param(SWAPPED, {1: "t", 3: "t"}, {2}, id="took the place"),
+        pytest.param([BUILT, Refreshed("u", "undo", 2, 3, None, undoes="r")], {3: "t"}, {2}, id="was given up"),
+        pytest.param(
+            [*SWAPPED, Refreshed("u", "undo", 3, 4, None, undoes="r")], {1: "t", 3: "t", 4: "t"}, {2}, id="was undone"
+        ),
+    ],
+)
+def test_a_table_that_was_built_aside(refreshes: list[Refreshed], tables: dict[int, str], dropped: set[int]) -> None:
+    """The old one keeps its place. What was planned for the built one belongs nowhere else."""
+    generations = Generations(refreshes, "t")
+    assert (tables, dropped) == (generations.tables, generations.dropped)
+    in_place = max(generation for generation, name in tables.items() if name == "t")
+    assert [f"I6: {wap_id('b', 2)} is in the table of generation {in_place}"] == broken_in_tables(
+        ME, {in_place: {wap_id("b", 2): [50]}}, generations.belongs
+    )

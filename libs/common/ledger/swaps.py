@@ -1,0 +1,127 @@
+"""The ledger as a swap uses it: what it puts in place, what that has to hold, and how it stands in the ledger.
+
+One snapshot takes out whatever the table holds, and puts in the rows of many batches. In the ledger it stands as one
+batch of the new generation, published, with all of the files: so guards, audits and rebuilds need to know nothing of
+swaps. ``services/executor/swap.py`` does it.
+"""
+
+from typing import Any
+
+from sqlalchemy import func, select
+from sqlalchemy.dialects.postgresql import insert
+from sqlalchemy.ext.asyncio import AsyncConnection
+
+from libs.common.contracts.events import Totals
+from libs.common.ledger.model import BuiltAside, FileVersion, KeptTable, RefreshClaim, ReplacedRows
+from libs.common.ledger.states import BatchState, FileState, ScanState
+from libs.common.ledger.tables import batch, file, refresh, scan
+from libs.common.storage.engine import Database
+
+FILES_NAMED_MAX = 100_000
+"""A snapshot names its files up to this number, in about nine bytes each: more would weigh on every commit."""
+
+
+class SwapLedger:
+    """Reads for whoever holds the claim of a swap, or of its undo."""
+
+    def __init__(self, database: Database) -> None:
+        self._database = database
+
+    async def rows(self, generation: int, claim: RefreshClaim) -> int:
+        """How many rows the batches of this generation have in its table."""
+        total = select(func.coalesce(func.sum(batch.c.row_count - batch.c.rows_removed), 0)).where(
+            batch.c.ingestion_id == claim.ingestion_id,
+            batch.c.generation == generation,
+            batch.c.state == BatchState.PUBLISHED,
+        )
+        async with self._database.read() as connection:
+            return int(await connection.scalar(total) or 0)
+
+    async def files(self, generation: int, claim: RefreshClaim) -> tuple[FileVersion, ...] | None:
+        """The files whose rows are in this generation's table; None if they are too many to be named."""
+        query = (
+            select(file.c.bucket, file.c.key, file.c.etag, file.c.size_bytes, file.c.last_modified)
+            .where(
+                file.c.ingestion_id == claim.ingestion_id,
+                file.c.generation == generation,
+                file.c.state == FileState.COMMITTED,
+            )
+            .limit(FILES_NAMED_MAX + 1)
+        )
+        async with self._database.read() as connection:
+            rows = (await connection.execute(query)).all()
+        if len(rows) > FILES_NAMED_MAX:
+            return None
+        return tuple(FileVersion(r.bucket, r.key, r.etag, r.size_bytes, r.last_modified) for r in rows)
+
+
+async def kept_for(connection: AsyncConnection, row: Any) -> KeptTable | BuiltAside | ReplacedRows | None:
+    """What the refresh of this row goes back to, or puts in place; None if it does neither."""
+    if row.mode == "swap":
+        of = await _refresh(connection, row.completes)
+        return BuiltAside(_name(of.builds), row.from_generation)
+    if row.undoes is None:
+        return None
+    undone = await _refresh(connection, row.undoes)
+    if undone.builds is None:
+        return KeptTable(_name(undone.kept_as), undone.from_generation, undone.metadata_location)
+    swap = await connection.scalar(
+        select(refresh.c.replaced_snapshot).where(
+            refresh.c.completes == undone.id, refresh.c.phase == "ended", refresh.c.snapshot_id.is_not(None)
+        )
+    )
+    if swap is None:
+        return BuiltAside(_name(undone.builds), undone.from_generation)
+    return ReplacedRows(swap, undone.from_generation)
+
+
+async def record_whole(connection: AsyncConnection, claim: RefreshClaim, row: Any) -> None:
+    """The snapshot that holds all rows of the generation, as a batch. Doing it twice changes nothing."""
+    files = (
+        await connection.execute(
+            select(func.count().label("number"), func.coalesce(func.sum(file.c.size_bytes), 0).label("size")).where(
+                file.c.ingestion_id == claim.ingestion_id,
+                file.c.generation == claim.to_generation,
+                file.c.batch_id == claim.id,
+            )
+        )
+    ).one()
+    totals = Totals(batches_planned=1, batches_done=1, files_done=files.number, records_ingested=row.row_count or 0)
+    # A batch is a run's: there is none, so the refresh stands for one that has ended.
+    await connection.execute(
+        insert(scan)
+        .values(
+            run_id=claim.id,
+            ingestion_id=claim.ingestion_id,
+            generation=claim.to_generation,
+            state=ScanState.ENDED,
+            totals=totals.model_dump(),
+            ended_at=func.clock_timestamp(),
+        )
+        .on_conflict_do_nothing()
+    )
+    await connection.execute(
+        insert(batch)
+        .values(
+            id=claim.id,
+            run_id=claim.id,
+            ingestion_id=claim.ingestion_id,
+            generation=claim.to_generation,
+            state=BatchState.PUBLISHED,
+            may_be_staged=True,
+            file_count=files.number,
+            size_bytes=int(files.size),
+            snapshot_id=row.snapshot_id,
+            row_count=row.row_count,
+            bytes_written=row.bytes_written,
+        )
+        .on_conflict_do_nothing()
+    )
+
+
+async def _refresh(connection: AsyncConnection, refresh_id: Any) -> Any:
+    return (await connection.execute(select(refresh).where(refresh.c.id == refresh_id))).one()
+
+
+def _name(identifier: str) -> str:
+    return identifier.rsplit(".", 1)[-1]
