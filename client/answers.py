@@ -209,6 +209,24 @@ class Explanation(_Answer):
     versions: tuple[File, ...] = ()
 
 
+class BadRecord(_Answer):
+    """A record that does not fit the table."""
+
+    line: int | None = None
+    reason: str
+    raw: str | None = None
+
+
+class Quarantined(_Answer):
+    """A file that was loaded without its bad records."""
+
+    file: str
+    table: str
+    records_loaded: int | None = None
+    records_quarantined: int
+    first: tuple[BadRecord, ...] = ()
+
+
 class Operation(_Answer):
     operation: str
     status: str

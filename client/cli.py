@@ -9,6 +9,7 @@ from client.commands.files import explain, files
 from client.commands.ingestions import app as ingestion
 from client.commands.plans import plan
 from client.commands.previews import preview
+from client.commands.quarantine import app as quarantine
 from client.commands.refreshes import clear_history, refresh, refreshes, undo_refresh
 from client.commands.reloads import reload
 from client.commands.runs import cancel, retry, run, runs
@@ -33,6 +34,7 @@ app.command()(retry)
 app.command()(files)
 app.command()(explain)
 app.command()(schema)
+app.add_typer(quarantine, name="quarantine")
 app.command()(refresh)
 app.command()(refreshes)
 app.command()(undo_refresh)

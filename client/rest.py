@@ -23,6 +23,7 @@ from client.answers import (
     Ingestion,
     Plan,
     Preview,
+    Quarantined,
     Rebuild,
     Refresh,
     Run,
@@ -231,6 +232,16 @@ class AutoloaderClient:
         """How its columns came to be: the newest 100 versions, newest first."""
         path = f"/api/v1/ingestions/{ingestion_id}/schema/versions"
         return [SchemaVersion.model_validate(each) for each in self._call("GET", path, params={"limit": _PAGE})]
+
+    def quarantine(
+        self, ingestion_id: UUID, *, file: str | None = None, limit: int = _PAGE
+    ) -> tuple[list[Quarantined], int]:
+        """The newest ``limit`` files with bad records (at most 100), and how many there are in all. ``file`` is a key,
+        or ``s3://bucket/key``."""
+        params = {"limit": str(limit), **({"file": file} if file is not None else {})}
+        answer = self._send("GET", f"/api/v1/ingestions/{ingestion_id}/quarantine", params=params)
+        listed = [Quarantined.model_validate(each) for each in answer.json()]
+        return listed, int(answer.headers["X-Total-Count"])
 
     def refresh(
         self,

@@ -34,6 +34,7 @@ NAMES: dict[str, str] = {
     "exec.before_publish": "the ledger says staged, the table was not asked yet",
     "exec.during_publish": "the publish call is on its way",
     "exec.after_publish": "the rows are visible, the ledger does not know",
+    "exec.after_quarantine": "the rows and the bad records are visible, the ledger does not know",
     "exec.after_finalise": "the ledger and the outbox know, the message is not committed",
     "refresh.after_generation": "the new generation is stored, the old table still exists",
     "refresh.after_drop": "the old table is gone, the new one does not exist",

@@ -23,6 +23,7 @@ from services.api.ingestions.handlers import Ingestions
 from services.api.late_objects import LateObjects
 from services.api.plans.handlers import Plans
 from services.api.preview.handlers import Previews
+from services.api.quarantine.handlers import Quarantine
 from services.api.reconciliations.handlers import Reconciliations
 from services.api.refresh.deletion import Deletions
 from services.api.refresh.handlers import Refreshes
@@ -81,6 +82,7 @@ def build_rest(settings: ApiSettings, backbone: Backbone, objects: ObjectStore, 
         ),
         files=Files(backbone.database, box, objects),
         schemas=Schemas(backbone.database),
+        quarantine=Quarantine(backbone.database),
         costs=Costs(backbone.database, clusters, partial(_s3, settings), settings.speed(), settings.prices()),
         previews=Previews(backbone.database, clusters, partial(_s3, settings), settings.preview_bounds()),
         clusters=clusters,

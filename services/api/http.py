@@ -29,6 +29,8 @@ from services.api.plans import routes as plans_routes
 from services.api.plans.handlers import Plans
 from services.api.preview import routes as preview_routes
 from services.api.preview.handlers import Previews
+from services.api.quarantine import routes as quarantine_routes
+from services.api.quarantine.handlers import Quarantine
 from services.api.reconciliations import routes as reconciliations_routes
 from services.api.reconciliations.handlers import Reconciliations
 from services.api.refresh import routes as refresh_routes
@@ -64,6 +66,7 @@ def build_http(
     refreshes: Refreshes,
     files: Files,
     schemas: Schemas,
+    quarantine: Quarantine,
     costs: Costs,
     previews: Previews,
     clusters: Clusters,
@@ -91,6 +94,7 @@ def build_http(
     versioned.include_router(refresh_routes.router(refreshes, caller))
     versioned.include_router(files_routes.router(files, run_requests, caller))
     versioned.include_router(schema_routes.router(schemas, caller))
+    versioned.include_router(quarantine_routes.router(quarantine, caller))
     versioned.include_router(clusters_routes.router(clusters, connection_tests, caller))
     health = health_routes.router(checks)
     versioned.include_router(health)

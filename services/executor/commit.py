@@ -12,13 +12,15 @@ the comments; every one of them is repaired by the next claim running this same 
 import asyncio
 import random
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
+from uuid import uuid4
 
 from libs.common.contracts.events import Problem
 from libs.common.contracts.schema_rules import EvolutionMode
 from libs.common.errors import Permanent, Temporary
 from libs.common.failpoints import failpoint
 from libs.common.ledger.model import (
+    BadRecords,
     BatchClaim,
     BurnVerdict,
     Evidence,
@@ -32,15 +34,17 @@ from libs.common.ledger.states import BatchState, FileState
 from libs.common.objects.ports import ObjectStore
 from libs.common.schema import Struct
 from libs.common.storage.definitions import RunDefinition
-from services.executor import replacement
+from services.executor import quarantine, replacement
 from services.executor.domain import evidence
 from services.executor.domain.audit import Clean, Miscounted, Refusal, Spoiled, Staged, audit, changed, unreadable
 from services.executor.domain.evolution import Rules, asked_of, growth, refusals, suspects
 from services.executor.domain.guard import contradiction, giving_up, unprovable
 from services.executor.domain.layout import of_new_table
 from services.executor.domain.provenance import lacking_provenance, with_provenance
+from services.executor.domain.quarantine import ATTEMPT
 from services.executor.domain.replacing import kept
 from services.executor.domain.schema_change import Addition, SchemaChange, compare
+from services.executor.domain.tolerance import Tolerance
 from services.executor.ports import FilesUnreadable, Ledger, Published, SourceChanged, Table
 from services.executor.table_lanes import TableLanes
 
@@ -51,6 +55,7 @@ REPLACES_MAX = 6
 """How often one attempt stages a copy with replaced rows before it leaves the table to those who keep changing it."""
 DIAGNOSES_MAX = 20
 """Bad files of one batch whose first bad line is looked up; each costs two reads of that file."""
+_HAS_BAD_RECORDS = frozenset({"unparsable_file", "too_many_bad_records"})
 
 
 @dataclass(frozen=True, slots=True)
@@ -67,12 +72,15 @@ _NO_CAUSE = _Cause()
 
 @dataclass(frozen=True, slots=True)
 class _StagedBatch:
-    """A staged snapshot with the schema that it was read with, and what stands against some files."""
+    """A staged snapshot with the schema that it was read with, what was set aside beside it, and what stands against
+    some files."""
 
     staged: Staged
     schema: Struct
+    properties: Mapping[str, str]
     cause: _Cause
     refusals: Mapping[bytes, Refusal] = field(default_factory=dict)
+    bad: Mapping[bytes, BadRecords] = field(default_factory=dict)
 
 
 class CommitProtocol:
@@ -93,11 +101,14 @@ class CommitProtocol:
         if await self._was_ended(claim, table):
             return
         files = await self._ledger.files(claim)
+        tolerance = Tolerance.of(order.definition.quality)
         try:
             schema = await self._prepare(claim, order, table, files)
             if claim.replaces_rows:
                 await replacement.check(self._ledger, claim, table, files, schema)
             batch = await self._stage(claim, order, table, files, schema)
+            bad = await quarantine.stage(claim, table, files, batch.schema, batch.staged, tolerance, batch.properties)
+            batch = replace(batch, bad=bad)
         except SourceChanged:
             fates = changed(files, await self._versions(order, files))
             if not fates:
@@ -108,16 +119,18 @@ class CommitProtocol:
             await self._set_aside(claim, table, BurnVerdict(unreadable(files, error.reasons)))
             return
         failpoint("exec.after_stage")
-        # Crash here: the staged snapshot is invisible and is never published; the next attempt stages its own.
-        match audit(files, batch.staged, await self._versions(order, files), batch.refusals):
+        # Crash here: what is staged is invisible and is never published; the next attempt stages its own.
+        match audit(files, batch.staged, await self._versions(order, files), batch.refusals, tolerance):
             case Clean(rows_by_file=rows) if claim.replaces_rows:
                 await self._replace(claim, order, table, files, batch, rows)
             case Clean(rows_by_file=rows):
-                await self._ledger.staged(claim, rows)
+                await self._ledger.staged(claim, rows, batch.bad)
                 failpoint("exec.after_audit")
                 await self._publish(claim, order, table, batch)
             case Spoiled(fates=spoiled):
-                await self._burn(claim, table, BurnVerdict(await _explained(table, batch.schema, files, spoiled)))
+                aborts = tolerance.on_error == "abort" and any(map(_has_bad_records, spoiled.values()))
+                explained = await _explained(table, batch.schema, files, spoiled)
+                await self._burn(claim, table, BurnVerdict(explained, aborts=aborts))
             case Miscounted(counted=counted, added=added):
                 raise Temporary(
                     f"the staging pass counted {counted} rows and the snapshot holds {added}",
@@ -214,7 +227,7 @@ class CommitProtocol:
             if looked_into:
                 change = growth(rules, schema, await table.infer(looked_into), staged)
             if not change.grows:
-                return _StagedBatch(staged, schema, cause, refusals(rules, staged, change))
+                return _StagedBatch(staged, schema, properties, cause, refusals(rules, staged, change))
             # What was changed stays, whatever becomes of the batch: added columns hold nulls until rows come.
             async with self._lanes.of(order.definition.destination.identifier):
                 schema = await _grown(table, schema, change)
@@ -243,7 +256,7 @@ class CommitProtocol:
                 )
         failpoint("exec.after_publish")
         # Crash here: visible in the table, unfinished in the ledger. The next claim reads back and finalises.
-        await self._finish(claim, table, found, BurnVerdict(), batch.cause)
+        await self._finish(claim, table, found, BurnVerdict(), batch)
         failpoint("exec.after_finalise")
 
     async def _replace(
@@ -266,7 +279,7 @@ class CommitProtocol:
                     files,
                     batch.staged.snapshot_id,
                     rows_by_file,
-                    _properties(claim, files),
+                    batch.properties,
                 )
                 # The copy may stand on top of the batch's own publish: by an executor that woke up, or by a call of
                 # ours that was given up and arrived all the same. So the table is asked now; what comes later makes
@@ -276,7 +289,7 @@ class CommitProtocol:
                 # Crash here: the copy is invisible. So it stays: the guard below comes after it, and whoever takes the
                 # batch over ends it with a commit of its own, after which no copy from before can be published.
                 if copy is not None and await self._agreed(claim, order, table) == copy.parent_id:
-                    await self._ledger.staged(claim, rows_by_file)
+                    await self._ledger.staged(claim, rows_by_file, batch.bad)
                     failpoint("exec.after_audit")
                     await self._ledger.publishing(claim, copy.parent_id)
                     failpoint("exec.during_publish")
@@ -291,7 +304,7 @@ class CommitProtocol:
                     hint="let the other writers finish, then ask for the reload again",
                 )
         failpoint("exec.after_publish")
-        await self._finish(claim, table, found, BurnVerdict(), batch.cause)
+        await self._finish(claim, table, found, BurnVerdict(), batch)
         failpoint("exec.after_finalise")
 
     async def _agreed(self, claim: BatchClaim, order: RunDefinition, table: Table) -> int:
@@ -334,12 +347,26 @@ class CommitProtocol:
         await self._finish(claim, table, found, verdict)
 
     async def _finish(
-        self, claim: BatchClaim, table: Table, found: Published, verdict: BurnVerdict, cause: _Cause = _NO_CAUSE
+        self,
+        claim: BatchClaim,
+        table: Table,
+        found: Published,
+        verdict: BurnVerdict,
+        batch: _StagedBatch | None = None,
     ) -> None:
-        """Finalise: the ledger learns what the table holds, in one transaction with the event that tells of it."""
+        """Finalise: the ledger learns what the table holds, in one transaction with the event that tells of it.
+        ``batch`` is what this attempt staged, if it got that far."""
         if found.is_burn:
             await self._end_burned(claim, verdict)
         else:
+            cause = batch.cause if batch else _NO_CAUSE
+            is_ours = batch is not None and found.attempt == batch.properties[ATTEMPT]
+            if batch is None or batch.bad or not is_ours:
+                # Crash here: the next claim finds the rows again, and comes here.
+                await quarantine.publish(claim, table, found)
+                failpoint("exec.after_quarantine")
+            if claim.replaces_rows:
+                await quarantine.forget_replaced(self._ledger, claim, table)
             # Also when this worker came to burn: a copy that was published before the burn has won.
             published = PublishedBatch(
                 found.snapshot_id,
@@ -366,6 +393,7 @@ def _properties(claim: BatchClaim, files: Sequence[FileVersion]) -> dict[str, st
         "autoloader.ingestion": str(claim.ingestion_id),
         "autoloader.generation": str(claim.generation),
         evidence.FILES: evidence.written(files),
+        ATTEMPT: str(uuid4()),
     }
 
 
@@ -414,7 +442,7 @@ async def _explained(
 ) -> dict[bytes, Fate]:
     """The fates, with the first bad line of files that have one, and the field that does not fit."""
     explained = dict(fates)
-    bad = [f for f in files if f.digest in fates and _is_unparsable(fates[f.digest])]
+    bad = [f for f in files if f.digest in fates and _has_bad_records(fates[f.digest])]
     for f in bad[:DIAGNOSES_MAX]:
         problem = fates[f.digest].problem
         assert problem is not None
@@ -429,5 +457,5 @@ async def _explained(
     return explained
 
 
-def _is_unparsable(fate: Fate) -> bool:
-    return fate.problem is not None and fate.problem.error_type == "unparsable_file"
+def _has_bad_records(fate: Fate) -> bool:
+    return fate.problem is not None and fate.problem.error_type in _HAS_BAD_RECORDS

@@ -7,8 +7,9 @@ from typing import Protocol
 
 from libs.common.contracts.events import Guarantee, Problem
 from libs.common.errors import Temporary
-from libs.common.ids import IngestionId
+from libs.common.ids import BatchId, IngestionId
 from libs.common.ledger.model import (
+    BadRecords,
     BatchClaim,
     BurnVerdict,
     Column,
@@ -28,13 +29,15 @@ from services.executor.domain.schema_change import Addition, Widening
 
 @dataclass(frozen=True, slots=True)
 class Published:
-    """What the current ancestry of the table holds under one wap id: a batch's data, or an empty burn."""
+    """What the current ancestry of the table holds under one wap id: a batch's data, or an empty burn. ``attempt``
+    names the attempt that staged it, None where that is not told any more."""
 
     snapshot_id: int
     is_burn: bool
     bytes_written: int
     guarantee: Guarantee = "exactly_once"
     rows_removed: int = 0
+    attempt: str | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -90,7 +93,9 @@ class Ledger(Protocol):
     async def loaded(self, claim: BatchClaim) -> Mapping[bytes, Loaded]: ...
     async def has_published(self, ingestion_id: IngestionId, generation: int) -> bool: ...
     async def about_to_stage(self, claim: BatchClaim) -> None: ...
-    async def staged(self, claim: BatchClaim, rows_by_file: Mapping[bytes, int]) -> None: ...
+    async def staged(
+        self, claim: BatchClaim, rows_by_file: Mapping[bytes, int], bad: Mapping[bytes, BadRecords] | None = None
+    ) -> None: ...
     async def doubts(self, claim: BatchClaim, batches: Collection[str], snapshots: Collection[int]) -> Doubts: ...
     async def halt(self, claim: BatchClaim, reason: Problem) -> None: ...
     async def publishing(self, claim: BatchClaim, base: int) -> None: ...
@@ -203,6 +208,30 @@ class Table(Protocol):
 
     async def first_bad_line(self, file: FileVersion, schema: Struct) -> int | None:
         """Reads one file alone to find its first line that does not fit, 1-based; None if it cannot be told."""
+        ...
+
+    async def stage_bad_records(
+        self, files: Sequence[FileVersion], schema: Struct, wap_id: str, properties: Mapping[str, str]
+    ) -> Mapping[bytes, BadRecords]:
+        """Reads the bad records of these files, and writes them into a snapshot of the table's quarantine that no
+        reader sees; makes the quarantine if there is none. What was written, by file digest. Raises as ``stage``."""
+        ...
+
+    async def staged_bad_records(self, wap_id: str, attempt: str | None) -> int | None:
+        """The snapshot of the quarantine that this attempt staged (None: that any did) under the wap id; None if there
+        is none, or no quarantine."""
+        ...
+
+    async def publish_bad_records(self, snapshot_id: int) -> None:
+        """As ``publish``, in the quarantine."""
+        ...
+
+    async def remove_bad_records(self, batch_ids: Collection[BatchId], uris: Sequence[str]) -> None:
+        """Takes out of the quarantine what these batches set aside of these files. May be asked for again."""
+        ...
+
+    async def has_bad_records(self, wap_id: str) -> bool:
+        """Whether the quarantine's current ancestry holds something under this wap id, read back afresh."""
         ...
 
 

@@ -1,4 +1,5 @@
-"""Files that cannot be read: the others load, the bad one is named to the line, and a mended one loads next time."""
+"""Files that are not loaded for their bad lines: the others load, the bad one is named to the line, and a mended one
+loads next time."""
 
 import asyncio
 from typing import Any
@@ -21,6 +22,7 @@ from tests.e2e.records import BASE_FIELDS, ndjson, record
 pytestmark = [pytest.mark.e2e, pytest.mark.requires_spark, pytest.mark.requires_minio]
 
 BAD_KEY = "data/broken.json"
+SKIP_FILE = {"on_error": "skip_file"}
 # Good, good, and a line that a writer did not finish.
 BROKEN = ndjson([record(900), record(901)]) + b'{"id": 902, "timestamp": "2025-01-0'
 
@@ -54,7 +56,12 @@ class TestBadFiles:
         await upload_json_files(minio_client, test_bucket, 0, 3, records_per_file=100)
         await put(minio_client, test_bucket, BAD_KEY, BROKEN)
         ingestion = await create_standard_ingestion(
-            api_client, test_cluster_id, test_bucket, minio_config, generate_unique_table_name("one_bad")
+            api_client,
+            test_cluster_id,
+            test_bucket,
+            minio_config,
+            generate_unique_table_name("one_bad"),
+            quality=SKIP_FILE,
         )
         table = get_table_identifier(ingestion)
 
@@ -93,7 +100,12 @@ class TestBadFiles:
         for key in keys:
             await put(minio_client, test_bucket, key, b"this is not JSON\n")
         ingestion = await create_standard_ingestion(
-            api_client, test_cluster_id, test_bucket, minio_config, generate_unique_table_name("all_bad")
+            api_client,
+            test_cluster_id,
+            test_bucket,
+            minio_config,
+            generate_unique_table_name("all_bad"),
+            quality=SKIP_FILE,
         )
 
         run = await run_to_end(api_client, ingestion["id"], expected_status="failed")
@@ -126,7 +138,12 @@ class TestBadFiles:
         for key, line in bad.items():
             await put(minio_client, test_bucket, key, two + b"\n" + line + b"\n")
         ingestion = await create_standard_ingestion(
-            api_client, test_cluster_id, test_bucket, minio_config, generate_unique_table_name("two_on_a_line")
+            api_client,
+            test_cluster_id,
+            test_bucket,
+            minio_config,
+            generate_unique_table_name("two_on_a_line"),
+            quality=SKIP_FILE,
         )
 
         run = await run_to_end(api_client, ingestion["id"], expected_status="failed")

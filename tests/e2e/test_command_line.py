@@ -79,7 +79,9 @@ class TestCommandLine:
         autoloader = Terminal(environment.api_url)
         name = generate_unique_table_name("by_hand")
         definition = tmp_path / "definition.json"
-        definition.write_text(json.dumps(standard_definition(test_cluster_id, test_bucket, minio_config, name, name)))
+        skips = {"quality": {"on_error": "skip_file"}}
+        written = standard_definition(test_cluster_id, test_bucket, minio_config, name, name, overrides=skips)
+        definition.write_text(json.dumps(written))
         await upload_json_files(minio_client, test_bucket, 0, 2, records_per_file=RECORDS)
         bad = {"Bucket": test_bucket, "Key": "data/bad.json"}
         await asyncio.to_thread(minio_client.put_object, **bad, Body=b'{"id": 900}\n{"id"\n')

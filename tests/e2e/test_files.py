@@ -48,7 +48,12 @@ class TestFiles:
         await asyncio.to_thread(put, Bucket=test_bucket, Key=BROKEN_KEY, Body=b"this is not JSON\n")
         await asyncio.to_thread(put, Bucket=test_bucket, Key="data/notes.txt", Body=b"to whom it may concern\n")
         ingestion = await create_standard_ingestion(
-            api_client, test_cluster_id, test_bucket, minio_config, generate_unique_table_name("files")
+            api_client,
+            test_cluster_id,
+            test_bucket,
+            minio_config,
+            generate_unique_table_name("files"),
+            quality={"on_error": "skip_file"},
         )
         run = await run_to_end(api_client, ingestion["id"], expected_status="partial")
 

@@ -143,7 +143,12 @@ class TestRetry:
         for key in BAD_KEYS:
             await put(minio_client, test_bucket, key, b"this is not JSON\n")
         ingestion = await create_standard_ingestion(
-            api_client, test_cluster_id, test_bucket, minio_config, generate_unique_table_name("retried")
+            api_client,
+            test_cluster_id,
+            test_bucket,
+            minio_config,
+            generate_unique_table_name("retried"),
+            quality={"on_error": "skip_file"},
         )
         failed = await run_to_end(api_client, ingestion["id"], expected_status="partial")
         await put(minio_client, test_bucket, BAD_KEYS[0], ndjson(record(900 + i) for i in range(3)))

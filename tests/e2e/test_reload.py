@@ -109,7 +109,12 @@ class TestReload:
         bad = {"Bucket": test_bucket, "Key": "data/bad.json"}
         await asyncio.to_thread(minio_client.put_object, **bad, Body=b"this is not JSON\n")
         ingestion = await create_standard_ingestion(
-            api_client, test_cluster_id, test_bucket, minio_config, generate_unique_table_name("not_reloaded")
+            api_client,
+            test_cluster_id,
+            test_bucket,
+            minio_config,
+            generate_unique_table_name("not_reloaded"),
+            quality={"on_error": "skip_file"},
         )
         await run_to_end(api_client, ingestion["id"], expected_status="partial")
 

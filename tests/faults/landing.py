@@ -3,6 +3,7 @@
 import asyncio
 import json
 import os
+from collections import Counter
 from collections.abc import AsyncIterator, Iterable
 from contextlib import asynccontextmanager, suppress
 from dataclasses import dataclass, field
@@ -24,7 +25,8 @@ REGION = "us-east-1"
 
 @dataclass
 class Landing:
-    """One ingestion. ``ids`` are the rows that its files hold; each of them should be in the table once."""
+    """One ingestion. ``ids`` are the rows that its files hold; each of them should be in the table once. ``bad`` are
+    addresses and lines of records that should be in its quarantine once."""
 
     autoloader: Installation
     s3: Any
@@ -34,18 +36,22 @@ class Landing:
     ids: set[int] = field(default_factory=set)
     keys: set[str] = field(default_factory=set)
     ingestion_id: str = ""
+    on_error: str = "skip_file"
+    bad: set[tuple[str, int]] = field(default_factory=set)
 
     @property
     def table(self) -> str:
         return f"test_catalog.faults.{self.name}"
 
-    async def put(self, name: str, body: bytes, ids: Iterable[int] = ()) -> str:
-        """Lands a file; ``ids`` are those of its rows that the table should have. Returns its address."""
+    async def put(self, name: str, body: bytes, ids: Iterable[int] = (), bad: Iterable[int] = ()) -> str:
+        """Lands a file; ``ids`` are those of its rows that the table should have, ``bad`` the lines that its quarantine
+        should. Returns its address."""
         key = f"{self.name}/{name}"
         # An empty Body makes botocore promise bytes that never come.
         await asyncio.to_thread(self.s3.put_object, Bucket=BUCKET, Key=key, **({"Body": body} if body else {}))
         self.keys.add(key)
         self.ids.update(ids)
+        self.bad.update((f"s3://{BUCKET}/{key}", line) for line in bad)
         return f"s3://{BUCKET}/{key}"
 
     async def put_rows(self, name: str, first: int, count: int, filler: str = "") -> str:
@@ -73,6 +79,7 @@ class Landing:
                 **source,
             },
             destination={"catalog": "test_catalog", "database": "faults", "table": self.name},
+            quality={"on_error": self.on_error},
         )
         self.ingestion_id = created["id"]
 
@@ -104,7 +111,15 @@ class Landing:
 
     async def check(self) -> None:
         """The oracle has nothing to say."""
-        self.faults.judged(await Oracle(self.autoloader, self.spark).judge(self.ingestion_id, self.table, self.ids))
+        verdict = await Oracle(self.autoloader, self.spark).judge(self.ingestion_id, self.table, self.ids)
+        self.faults.judged(verdict)
+        assert Counter(self.bad) == await asyncio.to_thread(self._quarantined)
+
+    def _quarantined(self) -> Counter[tuple[str, int]]:
+        name = f"{self.table}__quarantine"
+        if not self.spark.catalog.tableExists(name):
+            return Counter()
+        return Counter((row["file"], row["line"]) for row in self.spark.sql(f"SELECT file, line FROM {name}").collect())
 
     def check_logs(self, secret: str) -> None:
         """Nobody has written it down."""
@@ -112,7 +127,8 @@ class Landing:
 
     def clean(self) -> None:
         with suppress(Exception):  # the case may have ended before there was a table
-            self.spark.sql(f"DROP TABLE IF EXISTS {self.table} PURGE").collect()
+            for name in (self.table, f"{self.table}__quarantine"):
+                self.spark.sql(f"DROP TABLE IF EXISTS {name} PURGE").collect()
         keys = sorted(self.keys)
         for at in range(0, len(keys), 1000):
             self.s3.delete_objects(Bucket=BUCKET, Delete={"Objects": [{"Key": key} for key in keys[at : at + 1000]]})

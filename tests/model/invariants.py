@@ -21,6 +21,7 @@ def check_always(world: World) -> None:
     _a_table_holds_one_generation(lake)
     _a_file_is_in_one_batch(world)
     _a_batch_happened_once_and_the_ledger_does_not_run_ahead(world, lake)
+    _bad_records_are_there_once_and_beside_their_rows(lake)
     _a_run_tells_its_story_without_a_gap(world)
     _a_run_that_ended_well_loaded_what_it_found(world)
     _nobody_makes_up_that_a_file_is_gone(world)
@@ -36,6 +37,7 @@ def check_at_rest(world: World) -> None:
     assert world.api.generation == lake.current, "the API and the table are in different generations"
     for generation in range(1, lake.current + 1):
         _a_table_has_the_rows_of_its_committed_files(world, lake, generation)
+        _the_bad_records_of_committed_files_are_set_aside(world, lake, generation)
         _table_and_ledger_tell_the_same_story(world, lake, generation)
         _counts_close(world, lake, generation)
     _every_valid_file_is_loaded(world)
@@ -75,6 +77,12 @@ def _a_batch_happened_once_and_the_ledger_does_not_run_ahead(world: World, lake:
     for batch in world.ledger.batches.values():
         if batch.state is BatchState.BURNED:
             assert batch.id not in lake.batches(batch.generation), "I4: a burned batch is in the table"
+
+
+def _bad_records_are_there_once_and_beside_their_rows(lake: Lake) -> None:
+    for batch_id, texts in lake.quarantined.items():
+        assert all(times == 1 for times in texts.values()), "bad records duplicated"
+        assert any(batch_id in lake.batches(g) for g in lake.tables), "bad records of a batch that did not happen"
 
 
 def _a_run_tells_its_story_without_a_gap(world: World) -> None:
@@ -126,6 +134,13 @@ def _a_table_has_the_rows_of_its_committed_files(world: World, lake: Lake, gener
     assert all(body.is_valid for body in committed), "a broken file was loaded"
 
 
+def _the_bad_records_of_committed_files_are_set_aside(world: World, lake: Lake, generation: int) -> None:
+    for at, row in world.ledger.files.items():
+        if at[1] == generation and row.state is FileState.COMMITTED and row.batch_id is not None:
+            bad = Counter(world.bodies[row.version.key, row.version.version_tag].bad)
+            assert not bad - lake.quarantined[row.batch_id], f"bad records of {row.version.key} lost"
+
+
 def _table_and_ledger_tell_the_same_story(world: World, lake: Lake, generation: int) -> None:
     batches = [b for b in world.ledger.batches.values() if b.generation == generation]
     published = {b.id for b in batches if b.state is BatchState.PUBLISHED}
@@ -148,7 +163,7 @@ def _every_valid_file_is_loaded(world: World) -> None:
 
 def _counts_close(world: World, lake: Lake, generation: int) -> None:
     """I7: what runs say they loaded is what the table holds; what the API shows is what was said."""
-    records = 0
+    records = aside = 0
     for run_id in (id_ for id_, order in world.api.orders.items() if lake.now(order.generation) == generation):
         facts, run = world.ledger.facts(run_id), world.api.runs[run_id]
         if not facts:
@@ -159,9 +174,14 @@ def _counts_close(world: World, lake: Lake, generation: int) -> None:
         assert run.totals == facts[-1].totals, "I8: the API shows other totals than the run had"
         told = sum(fact.records for fact in facts if isinstance(fact, FileBatchCommitted))
         assert told == facts[-1].totals.records_ingested, "I7: a run's batches and its total differ"
+        bad = sum(fact.records_quarantined for fact in facts if isinstance(fact, FileBatchCommitted))
+        assert bad == facts[-1].totals.records_quarantined, "I7: a run's batches and its bad records differ"
+        aside += bad
         assert facts[-1].totals.batches_done == facts[-1].totals.batches_planned, "I7: a batch of a run never ended"
         records += told
     assert records == sum(lake.ids(generation).values()), "I7: the runs' totals and the table differ"
+    there = sum(sum(lake.quarantined[batch_id].values()) for batch_id in lake.batches(generation))
+    assert aside == there, "I7: the runs' totals and the quarantine differ"
 
 
 def _never_began(world: World, run_id: RunId) -> None:

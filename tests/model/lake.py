@@ -1,7 +1,7 @@
 """The tables of the world by generation: which one is whose, and what it holds."""
 
 import json
-from collections import Counter
+from collections import Counter, defaultdict
 from functools import cached_property
 from uuid import UUID
 
@@ -74,6 +74,14 @@ class Lake:
     def generations_in(self, generation: int) -> set[int]:
         """Whose batches' rows are in the table of the generation."""
         return {self._generation_of(id_) for id_ in self._batches_in(generation)}
+
+    @cached_property
+    def quarantined(self) -> defaultdict[BatchId, Counter[str]]:
+        """The texts of bad records that a reader sees, by the batch that set them aside."""
+        found: defaultdict[BatchId, Counter[str]] = defaultdict(Counter)
+        for row in map(json.loads, self._world.warehouse.rows(TO.quarantine)):
+            found[BatchId(UUID(row["batch_id"]))][row["raw"]] += 1
+        return found
 
     def files(self, generation: int, *states: FileState) -> set[tuple[bytes, str]]:
         """The ledger's file versions of a generation, in these states."""

@@ -19,7 +19,7 @@ from libs.common.contracts.topics import FILE_BATCHES, RUN_REQUESTS, TABLE_COMMA
 from libs.common.messaging.ports import Incoming
 from tests.model.invariants import check_always, check_at_rest
 from tests.model.process import Mishap, Process
-from tests.model.world import World
+from tests.model.world import BAD_RECORDS_MAX, World
 from tests.support.memory_table import MemoryTable, PaperBurnTable, PlainAppendTable
 
 T = TypeVar("T")
@@ -61,7 +61,8 @@ _PASSES = {
     TABLE_COMMANDS.name(): ("refresh.", "undo."),
 }
 CALLS = (
-    "record", "stage", "staged", "publishing", "publish", "published", "stage_burn", "burned",
+    "record", "stage", "stage_bad_records", "staged", "publishing", "publish", "published", "publish_bad_records",
+    "stage_burn", "burned",
     "fence", "seize", "look", "rename", "reached", "create", "carry_history", "end",
 )  # fmt: skip
 """Calls to stand right before."""
@@ -72,7 +73,8 @@ class Content(StrEnum):
 
     ROWS = "two rows"
     NEW_COLUMN = "two rows that have a column of their own"
-    BROKEN = "two rows, and a line that is not JSON"
+    BAD_RECORD = "two rows, and a line that is not JSON"
+    BROKEN = "two rows, and more such lines than a file may have"
 
 
 @dataclass
@@ -108,9 +110,8 @@ class Autoloader(RuleBasedStateMachine):
     @rule(key=KEYS, content=st.sampled_from(Content))
     def put(self, key: str, content: Content) -> None:
         """Writes a file, or overwrites one."""
-        self.world.put(
-            key, rows=2, has_new_column=content is Content.NEW_COLUMN, has_broken_line=content is Content.BROKEN
-        )
+        bad = {Content.BAD_RECORD: BAD_RECORDS_MAX, Content.BROKEN: BAD_RECORDS_MAX + 1}.get(content, 0)
+        self.world.put(key, rows=2, has_new_column=content is Content.NEW_COLUMN, bad=bad)
 
     @rule(key=KEYS)
     def delete(self, key: str) -> None:

@@ -15,7 +15,7 @@ from typing import Any, cast
 
 from libs.common import failpoints
 from libs.common.contracts.codec import decode
-from libs.common.contracts.definition import Definition, Destination, Partitioning, Source
+from libs.common.contracts.definition import Definition, Destination, Partitioning, Quality, Source
 from libs.common.contracts.events import (
     FileBatchPlanned,
     RefreshMode,
@@ -48,6 +48,7 @@ from tests.support.memory_warehouse import Warehouse
 BUCKET = "landing"
 TO = Destination(catalog="lake", database="demo", table="t")
 FILES_IN_A_BATCH = 2
+BAD_RECORDS_MAX = 1
 KEYS_ON_A_PAGE = 2
 SWEEP_INTERVAL = timedelta(seconds=10)
 ROUNDS_MAX = 20
@@ -59,15 +60,20 @@ _DEFINITION = Definition(
     cluster_id="local",
     source=Source(path=f"s3://{BUCKET}/data/", max_files_per_trigger=FILES_IN_A_BATCH),
     destination=TO,
+    quality=Quality(bad_records_max=BAD_RECORDS_MAX),
 )
 
 
 @dataclass(frozen=True, slots=True)
 class Body:
-    """What a file version holds: the ids of its rows; a file that is not valid is never loaded."""
+    """What a file version holds: the ids of its rows, and lines that are not JSON. With too many it is never loaded."""
 
     ids: tuple[int, ...]
-    is_valid: bool
+    bad: tuple[str, ...] = ()
+
+    @property
+    def is_valid(self) -> bool:
+        return len(self.bad) <= BAD_RECORDS_MAX
 
 
 @dataclass
@@ -102,15 +108,16 @@ class World:
 
     # --- the source -----------------------------------------------------------------------------------------------
 
-    def put(self, key: str, *, rows: int, has_new_column: bool = False, has_broken_line: bool = False) -> None:
-        """Writes a file, over the one that is there. No two rows have the same id."""
+    def put(self, key: str, *, rows: int, has_new_column: bool = False, bad: int = 0) -> None:
+        """Writes a file, over the one that is there. No two rows have the same id, and no two bad lines one text."""
         ids = tuple(range(self._rows_written, self._rows_written + rows))
         self._rows_written += rows
         values: list[dict[str, object]] = [{"id": i, "new": "x"} if has_new_column else {"id": i} for i in ids]
-        body = "".join(json.dumps(value) + "\n" for value in values) + ("{broken\n" if has_broken_line else "")
+        broken = tuple(f"{{broken {ids[0]}.{n}" for n in range(bad))
+        body = "".join(line + "\n" for line in (*map(json.dumps, values), *broken))
         self._leaves(key)
         version = self.objects.put(BUCKET, f"data/{key}", body.encode())
-        self.bodies[version.key, version.version_tag] = Body(ids, is_valid=not has_broken_line)
+        self.bodies[version.key, version.version_tag] = Body(ids, broken)
 
     def delete(self, key: str) -> None:
         self._leaves(key)

@@ -8,19 +8,20 @@ import gzip
 import json
 import zlib
 from collections import Counter
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Iterator, Mapping, Sequence
 from typing import Any
 
 from libs.common.contracts.definition import Destination
 from libs.common.ddl import written_path
 from libs.common.errors import Temporary
-from libs.common.ids import IngestionId
-from libs.common.ledger.model import NO_SNAPSHOT, Column, Evidence, FileVersion
+from libs.common.ids import BatchId, IngestionId
+from libs.common.ledger.model import NO_SNAPSHOT, BadRecord, BadRecords, Column, Evidence, FileVersion
 from libs.common.schema import Struct, sql
 from services.executor.domain.audit import FileRead, Staged
 from services.executor.domain.evidence import ROWS_REMOVED
 from services.executor.domain.layout import PLAIN, Layout, unlike
 from services.executor.domain.provenance import data_of, is_ours, is_rescued
+from services.executor.domain.quarantine import ATTEMPT, COLUMNS, FIRST_OF_A_FILE_MAX
 from services.executor.domain.replacing import FileRows
 from services.executor.domain.schema_change import (
     Addition,
@@ -126,7 +127,7 @@ class MemoryTable:
                 unknown[file.digest] = names
             if bad_columns := frozenset(name for v in parsed if v for name in memory_rows.misfits(data, v)):
                 misfits[file.digest] = bad_columns
-        staged = self._table.write(wap_id, rows)
+        staged = self._table.write(wap_id, rows, properties=properties)
         empty = frozenset(f.digest for f in files if f.digest not in reads)
         return Staged(staged.id, len(rows), reads, unknown, empty=empty, misfits=misfits)
 
@@ -161,7 +162,13 @@ class MemoryTable:
         if found is None:
             return None
         removed = int(found.properties.get(ROWS_REMOVED, 0))
-        return Published(found.id, found.is_burn, sum(map(len, found.rows)), rows_removed=removed)
+        return Published(
+            found.id,
+            found.is_burn,
+            sum(map(len, found.rows)),
+            rows_removed=removed,
+            attempt=found.properties.get(ATTEMPT),
+        )
 
     async def history(self, ingestion_id: IngestionId) -> History:
         await asyncio.sleep(0)
@@ -184,15 +191,59 @@ class MemoryTable:
 
     async def first_bad_line(self, file: FileVersion, schema: Struct) -> int | None:
         await asyncio.sleep(0)
-        for number, line in enumerate(self._bodies([file])[file.digest], start=1):
-            value = memory_rows.record(line)
-            if line.strip() and (value is None or not memory_rows.is_row(schema, value)):
-                return number
-        return None
+        return next((number for number, _ in self._bad_lines(file, schema)), None)
+
+    async def stage_bad_records(
+        self, files: Sequence[FileVersion], schema: Struct, wap_id: str, properties: Mapping[str, str]
+    ) -> Mapping[bytes, BadRecords]:
+        await asyncio.sleep(0)
+        quarantine = self._warehouse.create(self._to.quarantine, COLUMNS)
+        rows: list[str] = []
+        found: dict[bytes, BadRecords] = {}
+        for file in files:
+            bad = [
+                BadRecord(line, memory_rows.why_bad(raw), raw.decode(errors="replace"))
+                for line, raw in self._bad_lines(file, schema)
+            ]
+            of = {"file": file.uri, "file_version": file.version_tag, "batch_id": properties["autoloader.batch"]}
+            rows += [json.dumps({**of, "line": b.line, "raw": b.raw, "reason": b.reason}, sort_keys=True) for b in bad]
+            if bad:
+                found[file.digest] = BadRecords(len(bad), tuple(bad[:FIRST_OF_A_FILE_MAX]))
+        quarantine.write(wap_id, rows, properties=properties)
+        return found
+
+    async def staged_bad_records(self, wap_id: str, attempt: str | None) -> int | None:
+        await asyncio.sleep(0)
+        quarantine = self._warehouse.tables.get(self._to.quarantine.identifier)
+        staged = quarantine.snapshots.values() if quarantine else ()
+        of = [s.id for s in staged if s.wap_id == wap_id and attempt in (None, s.properties.get(ATTEMPT))]
+        return max(of, default=None)
+
+    async def publish_bad_records(self, snapshot_id: int) -> None:
+        await asyncio.sleep(0)
+        self._warehouse.table(self._to.quarantine.identifier).cherry_pick(snapshot_id)
+
+    async def remove_bad_records(self, batch_ids: Collection[BatchId], uris: Sequence[str]) -> None:
+        await asyncio.sleep(0)
+        quarantine = self._warehouse.tables.get(self._to.quarantine.identifier)
+        if quarantine is not None:
+            gone = {str(batch_id) for batch_id in batch_ids}
+            quarantine.rewrite(lambda row: row["batch_id"] not in gone or row["file"] not in uris)
+
+    async def has_bad_records(self, wap_id: str) -> bool:
+        await asyncio.sleep(0)
+        quarantine = self._warehouse.tables.get(self._to.quarantine.identifier)
+        return quarantine is not None and quarantine.under(wap_id) is not None
 
     @property
     def _table(self) -> Iceberg:
         return self._warehouse.table(self._to.identifier)
+
+    def _bad_lines(self, file: FileVersion, schema: Struct) -> Iterator[tuple[int, bytes]]:
+        for number, line in enumerate(self._bodies([file])[file.digest], start=1):
+            value = memory_rows.record(line)
+            if line.strip() and (value is None or not memory_rows.is_row(schema, value)):
+                yield number, line
 
     def _bodies(self, files: Sequence[FileVersion]) -> dict[bytes, list[bytes]]:
         """The lines of each file, by digest."""

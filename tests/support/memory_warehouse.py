@@ -5,9 +5,10 @@ cannot take a name that another one has.
 """
 
 import json
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from itertools import count
+from typing import Any
 
 from libs.common.contracts.definition import Destination
 from libs.common.errors import Permanent, Temporary
@@ -88,6 +89,14 @@ class Iceberg:
     def append(self, rows: Sequence[str]) -> None:
         """What a foreign writer does."""
         self.ancestry.append(self.write(None, rows).id)
+
+    def rewrite(self, keeps: Callable[[Mapping[str, Any]], bool]) -> None:
+        """What a ``DELETE`` does: a snapshot in which some rows are not there any more."""
+        for number, snapshot in self.snapshots.items():
+            if number in self.ancestry:
+                rows = tuple(row for row in snapshot.rows if keeps(json.loads(row)))
+                self.snapshots[number] = replace(snapshot, rows=rows)
+        self.append([])
 
     def expire(self) -> None:
         """What ``expire_snapshots(now)`` does: only the current snapshot stays. Its rows, and all before it, too."""

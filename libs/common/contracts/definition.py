@@ -19,6 +19,8 @@ _BUCKET = re.compile(r"[a-z0-9][a-z0-9.-]{1,61}[a-z0-9]")
 # Catalog, database and table become SQL identifiers: letters, digits and _ need no quoting anywhere.
 _IDENTIFIER = re.compile(r"[A-Za-z_][A-Za-z0-9_]{0,127}")
 
+OnError = Literal["continue", "skip_file", "abort"]
+"""What becomes of a file some of whose records do not fit."""
 MetadataColumn = Literal["_file_path", "_file_version", "_loaded_at", "_run_id"]
 FILE_PATH: MetadataColumn = "_file_path"
 """The one without which the rows of a file cannot be told from others."""
@@ -218,6 +220,11 @@ class Destination(Part):
         """``catalog.database.table``, safe to put in SQL because each part was checked."""
         return f"{self.catalog}.{self.database}.{self.table}"
 
+    @property
+    def quarantine(self) -> "Destination":
+        """Where the records stand that do not fit the table."""
+        return self.model_copy(update={"table": f"{self.table}__quarantine"})
+
 
 class Backfill(Part):
     enabled: bool = False
@@ -242,6 +249,24 @@ class Quality(Part):
     row_count_threshold: int | None = Field(default=None, ge=0)
     alerts_enabled: bool = False
     alert_recipients: tuple[str, ...] = ()
+    on_error: OnError = Field(
+        default="continue",
+        description="Records that do not fit the table: continue sets them aside in its quarantine and loads the "
+        "others; skip_file loads nothing of their file; abort ends the run as failed, and nothing more is loaded.",
+    )
+    bad_records_max: int | None = Field(
+        default=None,
+        ge=0,
+        description="With on_error continue: a file with more bad records than this is not loaded at all.",
+    )
+    bad_records_share_max: float | None = Field(
+        default=None,
+        ge=0,
+        le=1,
+        description="With on_error continue: a file is not loaded at all if more than this share of its records is "
+        "bad.",
+        examples=[0.1],
+    )
 
     @model_validator(mode="after")
     def _has_no_gate_today(self) -> "Quality":

@@ -203,6 +203,10 @@ class FileBatchCommitted(RunFact):
     snapshot_id: int
     files: int
     records: int
+    records_quarantined: int = Field(default=0, description="Records of its files that stand in the quarantine.")
+    problems: tuple[Problem, ...] = Field(
+        default=(), description="Its files with quarantined records, the first of them; the ledger has all."
+    )
     size_bytes: int
     guarantee: Guarantee = Field(
         default="exactly_once",

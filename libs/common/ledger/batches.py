@@ -15,12 +15,14 @@ from sqlalchemy.ext.asyncio import AsyncConnection
 
 from libs.common.contracts.events import FileBatchCommitted, FileBatchFailed, Problem, Totals
 from libs.common.contracts.scope import Lane
-from libs.common.errors import Fenced
+from libs.common.errors import Fenced, Permanent
 from libs.common.ids import BatchId, IngestionId, RunId, new_batch_id
-from libs.common.ledger import replacements
-from libs.common.ledger.cancellations import is_cancelled, stopped
+from libs.common.ledger import quarantine, replacements
+from libs.common.ledger.aborts import abort_of, abort_run
+from libs.common.ledger.cancellations import stopped, why_stopped
 from libs.common.ledger.ingestions import halt, halt_of, hold_generation
 from libs.common.ledger.model import (
+    BadRecords,
     BatchClaim,
     BurnVerdict,
     Doubts,
@@ -35,7 +37,7 @@ from libs.common.ledger.model import (
 from libs.common.ledger.planned import create_batch
 from libs.common.ledger.run_log import PROBLEMS_IN_AN_EVENT_MAX, RunLog
 from libs.common.ledger.schema_history import record_schema
-from libs.common.ledger.states import FINAL_BATCH_STATES, BatchState, FileState
+from libs.common.ledger.states import FINAL_BATCH_STATES, BatchState, FileState, ScanState
 from libs.common.ledger.tables import batch, batch_attempt, file, storable
 from libs.common.storage.engine import Database
 from libs.common.storage.outbox import Outbox
@@ -118,7 +120,7 @@ class BatchLedger:
         """How far the batch is. Raises ``Fenced`` when the claim is lost."""
         async with self._database.begin() as connection:
             row = await self._move(connection, claim)
-            reason = await halt_of(connection, claim.ingestion_id)
+            reason = await halt_of(connection, claim.ingestion_id) or await abort_of(connection, claim.run_id)
         return Standing(BatchState(row.state), row.may_be_staged, row.publish_base, reason)
 
     async def files(self, claim: BatchClaim) -> tuple[FileVersion, ...]:
@@ -163,10 +165,21 @@ class BatchLedger:
         async with self._database.begin() as connection:
             await self._move(connection, claim, may_be_staged=True)
 
-    async def staged(self, claim: BatchClaim, rows_by_file: Mapping[bytes, int]) -> None:
-        """The staged snapshot passed its audit. Its counts are kept now: after a crash they cannot be read again."""
+    async def staged(
+        self, claim: BatchClaim, rows_by_file: Mapping[bytes, int], bad: Mapping[bytes, BadRecords] | None = None
+    ) -> None:
+        """The staged snapshot passed its audit. Its counts are kept now: after a crash they cannot be read again.
+        ``bad`` is what was set aside, by file digest."""
+        bad = bad or {}
         async with self._database.begin() as connection:
-            await self._move(connection, claim, state=BatchState.STAGED, row_count=sum(rows_by_file.values()))
+            await self._move(
+                connection,
+                claim,
+                state=BatchState.STAGED,
+                row_count=sum(rows_by_file.values()),
+                records_quarantined=sum(found.count for found in bad.values()),
+            )
+            await quarantine.keep(connection, claim, bad)
             if claim.replaces_rows:
                 await replacements.count_rows(connection, claim, rows_by_file)
                 return
@@ -211,10 +224,13 @@ class BatchLedger:
 
         Raises:
             Fenced: also when a refresh has begun: nothing of this generation may become visible any more (I6).
+            Permanent: code ``run_aborted``: another file of the run had bad records.
         """
         async with self._database.begin() as connection:
             await hold_generation(connection, claim.ingestion_id, claim.generation)
             await self._move(connection, claim, state=BatchState.PUBLISHING, publish_base=base)
+            if (reason := await abort_of(connection, claim.run_id)) is not None:
+                raise Permanent(reason.message, code=reason.error_type, hint=reason.hint)
 
     async def published(self, claim: BatchClaim, found: PublishedBatch) -> None:
         """Finalise: batch published, files committed, totals and events, in one transaction."""
@@ -237,6 +253,7 @@ class BatchLedger:
             )
             version = await record_schema(connection, claim, found)
             records = row.row_count or 0
+            told = await quarantine.problems(connection, claim) if row.records_quarantined else ()
             await self._log.record(
                 connection,
                 claim.run_id,
@@ -246,6 +263,8 @@ class BatchLedger:
                     snapshot_id=found.snapshot_id,
                     files=row.file_count,
                     records=records,
+                    records_quarantined=row.records_quarantined,
+                    problems=told,
                     size_bytes=row.size_bytes,
                     guarantee=found.guarantee,
                     warnings=found.warnings,
@@ -254,6 +273,7 @@ class BatchLedger:
                     files_done=row.file_count,
                     batches_done=1,
                     records_ingested=records,
+                    records_quarantined=row.records_quarantined,
                     bytes_read=row.size_bytes,
                     bytes_written=found.bytes_written,
                     schema_version=version,
@@ -267,7 +287,7 @@ class BatchLedger:
 
     async def burned(self, claim: BatchClaim, verdict: BurnVerdict) -> None:
         """The batch can never be published. Its files meet their fates; those without one go on in a new batch, or wait
-        for the next run if this one was cancelled."""
+        for the next run if this one was cancelled or aborted."""
         async with self._database.begin() as connection:
             await self._end(
                 connection,
@@ -277,8 +297,10 @@ class BatchLedger:
                 last_error=storable(verdict.problem.message) if verdict.problem else None,
             )
             going_on = await self._apply(connection, claim, verdict)
-            if going_on and await is_cancelled(connection, claim.run_id):
-                verdict = stopped(verdict, going_on)
+            more = await abort_run(connection, claim.run_id) if verdict.aborts else []
+            why = await why_stopped(connection, claim.run_id) if going_on else None
+            if why is not None:
+                verdict = stopped(verdict, going_on, why)
                 going_on = await self._apply(connection, claim, verdict)
             new_batches = [
                 PlannedBatch(new_batch_id(), part, claim.replaces_rows) for part in in_parts(going_on, verdict.parts)
@@ -290,17 +312,24 @@ class BatchLedger:
             problems = [f.problem for f in verdict.fates.values() if f.problem is not None]
             if verdict.problem is not None:
                 problems.insert(0, verdict.problem)
-            await self._log.record(
+            change = Totals(files_failed=len(verdict.fates), batches_done=1, batches_planned=len(new_batches))
+            await self._log.record_all(
                 connection,
                 claim.run_id,
-                lambda h: FileBatchFailed(
-                    **h.fields(),
-                    batch_id=claim.id,
-                    problems=tuple(problems[:PROBLEMS_IN_AN_EVENT_MAX]),
-                    files_failed=len(verdict.fates),
-                    files_replanned=len(going_on),
-                ),
-                change=Totals(files_failed=len(verdict.fates), batches_done=1, batches_planned=len(new_batches)),
+                [
+                    (
+                        lambda h: FileBatchFailed(
+                            **h.fields(),
+                            batch_id=claim.id,
+                            problems=tuple(problems[:PROBLEMS_IN_AN_EVENT_MAX]),
+                            files_failed=len(verdict.fates),
+                            files_replanned=len(going_on),
+                        ),
+                        change,
+                    ),
+                    *more,
+                ],
+                scan_state=ScanState.BROKEN if more else None,
             )
 
     async def release(self, claim: BatchClaim, *, error: str) -> None:

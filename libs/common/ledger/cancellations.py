@@ -17,6 +17,7 @@ from sqlalchemy.ext.asyncio import AsyncConnection
 from libs.common.contracts.events import FileBatchFailed, FileBatchPlanned, Problem, RunFact, ScanFailed, Totals
 from libs.common.contracts.topics import BATCHES_OF
 from libs.common.ids import IngestionId, RunId
+from libs.common.ledger.aborts import abort_of
 from libs.common.ledger.model import BurnVerdict, Fate, FileVersion
 from libs.common.ledger.replacements import let_go
 from libs.common.ledger.run_log import Header, RunLog, begin_run
@@ -72,15 +73,16 @@ async def ended_scan(connection: AsyncConnection, run_id: UUID) -> dict[str, Any
     return None if found is None else dict(found)
 
 
-async def is_cancelled(connection: AsyncConnection, run_id: RunId) -> bool:
-    """Whether what is left of the run's batches waits for another run, instead of going on in this one."""
-    return await connection.scalar(select(scan.c.cancelled_at).where(scan.c.run_id == run_id)) is not None
+async def why_stopped(connection: AsyncConnection, run_id: RunId) -> Problem | None:
+    """Why what is left of the run's batches waits for another run, if it does not go on in this one."""
+    at = await connection.scalar(select(scan.c.cancelled_at).where(scan.c.run_id == run_id))
+    return await abort_of(connection, run_id) if at is None else CANCELLED
 
 
-def stopped(verdict: BurnVerdict, going_on: Sequence[FileVersion]) -> BurnVerdict:
-    """The verdict of a cancelled run's batch: what would go on waits for the next run."""
+def stopped(verdict: BurnVerdict, going_on: Sequence[FileVersion], why: Problem = CANCELLED) -> BurnVerdict:
+    """The verdict of a stopped run's batch: what would go on waits for the next run."""
     waiting = {f.digest: Fate(FileState.DISCOVERED) for f in going_on}
-    return BurnVerdict({**verdict.fates, **waiting}, verdict.problem or CANCELLED)
+    return BurnVerdict({**verdict.fates, **waiting}, verdict.problem or why)
 
 
 async def _unfinished_batches(connection: AsyncConnection, run_id: RunId) -> list[Row[Any]]:

@@ -75,10 +75,30 @@ class Reload:
 
 @dataclass(frozen=True, slots=True)
 class Loaded:
-    """What the table holds of a key. ``rows`` is None where nobody counted them: the ledger was rebuilt."""
+    """What the table holds of a key. ``rows`` is None where nobody counted them: the ledger was rebuilt. ``bad_from``
+    is the batch that set bad records of it aside, if one did."""
 
     file: FileVersion
     rows: int | None
+    bad_from: BatchId | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class BadRecord:
+    """A record that does not fit. ``line`` is 1-based, None where it cannot be told; ``raw`` is the beginning of its
+    text, None where a file is not text."""
+
+    line: int | None
+    reason: str
+    raw: str | None
+
+
+@dataclass(frozen=True, slots=True)
+class BadRecords:
+    """Those of one file: how many, and the first of them."""
+
+    count: int
+    first: tuple[BadRecord, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)
@@ -304,11 +324,13 @@ class BurnVerdict:
     """What a burned batch leaves: fates by file digest; files without a fate go on in a new batch.
 
     ``problem`` is the reason when no single file is to blame. ``parts``: in how many new batches the others go on.
+    ``aborts``: they do not, and the rest of the run ends with the batch.
     """
 
     fates: Mapping[bytes, Fate] = field(default_factory=dict)
     problem: Problem | None = None
     parts: int = 1
+    aborts: bool = False
 
 
 def in_parts(files: tuple[FileVersion, ...], parts: int) -> list[tuple[FileVersion, ...]]:

@@ -22,7 +22,7 @@ from libs.common.errors import Fenced
 from libs.common.ids import BatchId, RunId
 from libs.common.ledger.model import BatchClaim, FileVersion, Loaded, PlannedBatch, Reload, ScanClaim
 from libs.common.ledger.states import LOADED_FILE_STATES, FileState
-from libs.common.ledger.tables import file, replacement, storable
+from libs.common.ledger.tables import file, quarantined, replacement, storable
 
 _ON_THE_WAY = replacement.c.state == FileState.BATCHED
 
@@ -80,13 +80,19 @@ async def loaded(connection: AsyncConnection, claim: BatchClaim) -> dict[bytes, 
         select(replacement.c.key_digest).where(replacement.c.batch_id == claim.id, _ON_THE_WAY)
     )
     rows = await connection.execute(
-        select(file).where(_of(claim, file, digests.all()), file.c.state.in_(LOADED_FILE_STATES))
+        select(file, quarantined.c.batch_id.label("bad_from"))
+        .outerjoin(
+            quarantined,
+            and_(quarantined.c.batch_id == file.c.batch_id, quarantined.c.key_digest == file.c.key_digest),
+        )
+        .where(_of(claim, file, digests.all()), file.c.state.in_(LOADED_FILE_STATES))
     )
     return {
         bytes(r.key_digest): Loaded(
             FileVersion(r.bucket, r.key, r.etag, r.size_bytes, r.last_modified),
             # The rows of a baseline are in the table of an older generation.
             0 if r.state == FileState.BASELINE else r.row_count,
+            None if r.bad_from is None else BatchId(r.bad_from),
         )
         for r in rows
     }

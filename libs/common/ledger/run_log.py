@@ -128,6 +128,7 @@ class RunLog:
                 scan_failed=state is ScanState.BROKEN,
                 cancelled=row.cancelled_at is not None
                 or await _is_outlived(connection, row.ingestion_id, row.generation),
+                aborted=row.aborted_at is not None,
             )
             await self._outbox.enqueue(connection, RUN_STATUS, RunCompleted(**header().fields(), outcome=end))
             values |= {"seq": seq, "state": ScanState.ENDED, "outcome": end, "ended_at": now}

@@ -121,6 +121,13 @@ batch = Table(
         server_default="0",
         comment="rows of earlier batches that its publish took out of the table",
     ),
+    Column(
+        "records_quarantined",
+        BigInteger,
+        nullable=False,
+        server_default="0",
+        comment="records of its files that its audit found bad: ledger.quarantined has them by file",
+    ),
     Index("ix_batch_run_id", "run_id"),
     Index(
         "ix_batch_unfinished",
@@ -128,6 +135,19 @@ batch = Table(
         postgresql_where=text("state NOT IN ('published', 'burned')"),
     ),
     schema=SCHEMA,
+)
+
+quarantined = Table(
+    "quarantined",
+    metadata,
+    Column("batch_id", Uuid, ForeignKey("ledger.batch.id"), primary_key=True),
+    Column("key_digest", LargeBinary, primary_key=True, comment="sha256(bucket NUL key)"),
+    Column("ingestion_id", Uuid, nullable=False),
+    Column("records", BigInteger, nullable=False, comment="of this file, in the quarantine if the batch is published"),
+    Column("first", JSONB, nullable=False, comment="[{line, reason, raw}], a few; the quarantine has all"),
+    Index("ix_quarantined_ingestion_id", "ingestion_id", "batch_id"),
+    schema=SCHEMA,
+    comment="Files of batches with bad records. They count for a file while this batch is the one that loaded it.",
 )
 
 replacement = Table(
@@ -205,6 +225,11 @@ scan = Table(
         nullable=False,
         server_default=text("false"),
         comment="the source was listed to its end",
+    ),
+    Column(
+        "aborted_at",
+        DateTime(timezone=True),
+        comment="on_error abort met a bad record: from then on nothing is planned or published for the run",
     ),
     Index("ix_scan_unfinished", "lease_until", postgresql_where=text("state <> 'ended'")),
     schema=SCHEMA,

@@ -37,13 +37,13 @@ class RunStatus(StrEnum):
     """A scanner or an executor is at work. Lost worker: its lease ends and a sweeper hands the work on."""
 
     SUCCESS = "success"
-    """Every file that was found is in the table."""
+    """Every record of every file that was found is in the table."""
 
     PARTIAL = "partial"
-    """Some files are in the table, others failed; ``errors`` names them."""
+    """Some is in the table; other files failed, or records were set aside. ``errors`` names them."""
 
     FAILED = "failed"
-    """Nothing was loaded, and something went wrong."""
+    """Nothing was loaded, and something went wrong; or it was ended for its first bad record (``on_error: abort``)."""
 
     CANCELLED = "cancelled"
     """Stopped on request; what was under way was burned."""
@@ -105,22 +105,29 @@ def _with_details(run: Run, fact: RunFact) -> Run:
             return replace(run, problems=run.problems | {problem})
         case FileBatchFailed(problems=problems) | ScanProgress(problems=problems):
             return replace(run, problems=run.problems | frozenset(problems))
-        case FileBatchCommitted(snapshot_id=snapshot_id, guarantee=guarantee, warnings=warnings):
+        case FileBatchCommitted(snapshot_id=snapshot_id, guarantee=guarantee, warnings=warnings, problems=problems):
             label = frozenset[str]() if guarantee == "exactly_once" else frozenset({EFFECTIVELY_ONCE})
             return replace(
-                run, snapshots=run.snapshots | {snapshot_id}, warnings=run.warnings | label | frozenset(warnings)
+                run,
+                snapshots=run.snapshots | {snapshot_id},
+                warnings=run.warnings | label | frozenset(warnings),
+                problems=run.problems | frozenset(problems),
             )
         case _:
             return run
 
 
-def outcome(totals: Totals, *, scan_failed: bool, cancelled: bool = False) -> RunOutcome:
+def outcome(totals: Totals, *, scan_failed: bool, cancelled: bool = False, aborted: bool = False) -> RunOutcome:
     """How a run that has nothing left to do ended.
 
-    A file that failed, or a listing that broke off, makes it ``partial``; ``failed`` when nothing was loaded.
+    A file that failed, records that were set aside, or a listing that broke off, makes it ``partial``; ``failed`` when
+    nothing was loaded, or when it was aborted.
     """
     if cancelled:
         return "cancelled"
-    if totals.files_failed == 0 and not scan_failed:
+    if aborted:
+        return "failed"
+    if totals.files_failed == 0 and totals.records_quarantined == 0 and not scan_failed:
         return "success"
-    return "partial" if totals.files_done > 0 else "failed"
+    loaded_nothing = totals.files_done == 0 or (totals.records_quarantined > 0 and totals.records_ingested == 0)
+    return "failed" if loaded_nothing else "partial"

@@ -67,7 +67,7 @@ class Files:
         async with self._database.read() as connection:
             row = await ingestions.get(connection, caller.tenant_id, ingestion_id)
             source, created_at = Definition.model_validate(row.definition).source, row.created_at
-            bucket, name = _bucket_and_key(key, source.bucket)
+            bucket, name = bucket_and_key(key, source.bucket)
             versions = await repository.versions(connection, ingestion_id, row.generation, digest_of(bucket, name))
             sealed = await ingestions.sealed_secret(connection, ingestion_id)
         access = open_credentials(self._box, ingestion_id, sealed)
@@ -94,7 +94,12 @@ class Files:
             return There(None, error.message)
 
 
-def _bucket_and_key(key: str, bucket: str) -> tuple[str, str]:
+def bucket_and_key(key: str, bucket: str) -> tuple[str, str]:
+    """Of a key below ``bucket``, or of ``s3://bucket/key``.
+
+    Raises:
+        Invalid: code ``invalid_key``.
+    """
     if key.startswith(_SCHEME):
         bucket, _, key = key.removeprefix(_SCHEME).partition("/")
     if not key or not bucket or "\x00" in key:

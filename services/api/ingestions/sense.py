@@ -136,6 +136,10 @@ def _of_schedule(schedule: Schedule) -> Iterator[str]:
 def _of_quality(quality: Quality) -> Iterator[str]:
     if quality.alert_recipients and not quality.alerts_enabled:
         yield _idle("quality.alert_recipients", "quality.alerts_enabled is false")
+    if quality.on_error != "continue":
+        for field in ("bad_records_max", "bad_records_share_max"):
+            if getattr(quality, field) is not None:
+                yield _idle(f"quality.{field}", f"quality.on_error is {quality.on_error}")
 
 
 def _idle(field: str, because: str) -> str:

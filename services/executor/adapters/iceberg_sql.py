@@ -1,12 +1,13 @@
 """The SQL that the executor speaks to Iceberg, as text. Names were checked or are quoted here."""
 
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 
 from libs.common.contracts.definition import Destination
-from libs.common.ids import IngestionId
+from libs.common.ids import BatchId, IngestionId
 from libs.common.schema import literal, quoted, sql
 from services.executor.domain.evidence import FILES, REPLACED, ROWS, ROWS_REMOVED
 from services.executor.domain.provenance import FILE_PATH
+from services.executor.domain.quarantine import ATTEMPT
 from services.executor.domain.schema_change import Addition, Widening
 
 WAP_ENABLED = "write.wap.enabled"
@@ -87,6 +88,20 @@ def staged_snapshot(to: Destination, stage_id: str) -> str:
         f"SELECT snapshot_id, parent_id, summary FROM {to.identifier}.snapshots "
         f"WHERE summary['autoloader.stage'] = {literal(stage_id)}"
     )
+
+
+def staged_by_attempt(to: Destination, wap_id: str, attempt: str | None) -> str:
+    """The snapshot that an attempt (None: any) staged under the wap id."""
+    of = "" if attempt is None else f" AND summary['{ATTEMPT}'] = {literal(attempt)}"
+    return (
+        f"SELECT snapshot_id FROM {to.identifier}.snapshots WHERE summary['wap.id'] = {literal(wap_id)}{of} "
+        "ORDER BY committed_at DESC LIMIT 1"
+    )
+
+
+def remove_bad_records(quarantine: Destination, batch_ids: Collection[BatchId], uris: Sequence[str]) -> str:
+    batches, files = (", ".join(literal(str(each)) for each in listed) for listed in (batch_ids, uris))
+    return f"DELETE FROM {quarantine.identifier} WHERE batch_id IN ({batches}) AND file IN ({files})"
 
 
 def published_snapshots(to: Destination, wap_id: str) -> str:

@@ -1,6 +1,6 @@
 """A ``Table`` on Spark Connect and Iceberg: one batch's session, and the statements of the commit protocol."""
 
-from collections.abc import AsyncIterator, Callable, Mapping, Sequence
+from collections.abc import AsyncIterator, Callable, Collection, Mapping, Sequence
 from contextlib import asynccontextmanager
 from datetime import UTC, datetime
 from typing import TypeVar
@@ -12,8 +12,8 @@ from pyspark.sql.connect.observation import Observation
 
 from libs.common.contracts.definition import Destination
 from libs.common.errors import Permanent, Temporary
-from libs.common.ids import IngestionId
-from libs.common.ledger.model import NO_SNAPSHOT, Column, Evidence, FileVersion
+from libs.common.ids import BatchId, IngestionId
+from libs.common.ledger.model import NO_SNAPSHOT, BadRecords, Column, Evidence, FileVersion
 from libs.common.logs import get_logger
 from libs.common.schema import Struct, sql, struct_from_json
 from libs.common.storage.definitions import RunDefinition
@@ -22,6 +22,7 @@ from services.executor.adapters.described import partitioning_of
 from services.executor.adapters.examples import examples_in
 from services.executor.adapters.reading.origin import Origin, file_path
 from services.executor.adapters.reading.reader import Reader, reader_of
+from services.executor.adapters.snapshots import WAP_ID, added_by, append, append_staged
 from services.executor.adapters.spark_errors import (
     file_not_whole,
     first_line,
@@ -31,12 +32,14 @@ from services.executor.adapters.spark_errors import (
     is_table_missing,
     translate,
 )
+from services.executor.adapters.spark_quarantine import SparkQuarantine
 from services.executor.adapters.spark_sessions import BatchSession, SessionKey, SparkSessions
 from services.executor.adapters.spark_table_place import SparkTablePlace
 from services.executor.adapters.spark_whole_table import SparkWholeTable
 from services.executor.domain.audit import Staged
 from services.executor.domain.evidence import ROWS_REMOVED
 from services.executor.domain.layout import PLAIN, Layout, unlike
+from services.executor.domain.quarantine import ATTEMPT
 from services.executor.domain.replacing import FileRows
 from services.executor.domain.schema_change import Addition, Widening, lacking, unwidened
 from services.executor.domain.story import Snapshot, TableStory, tell
@@ -45,7 +48,6 @@ from services.executor.ports import Copy, FilesUnreadable, History, Published, T
 T = TypeVar("T")
 _log = get_logger(__name__)
 
-_WAP_ID = "spark.wap.id"
 _SNAPSHOT_PROPERTY = "spark.sql.iceberg.snapshot-property."
 _GUARANTEE = "autoloader.guarantee"
 _ADDS_MAX = 5
@@ -118,6 +120,7 @@ class SparkTable:
         self._reader = reader
         self._url = url
         self._to = destination
+        self._quarantine = SparkQuarantine(self._spark, self._origin, reader, destination.quarantine)
         self._can_stage = True
         self._pending: dict[int, Callable[[], None]] = {}
         self.name = destination.identifier
@@ -343,6 +346,23 @@ class SparkTable:
 
         return await self._read([file], work)
 
+    async def stage_bad_records(
+        self, files: Sequence[FileVersion], schema: Struct, wap_id: str, properties: Mapping[str, str]
+    ) -> Mapping[bytes, BadRecords]:
+        return await self._read(files, lambda: self._quarantine.stage(files, schema, wap_id, properties))
+
+    async def staged_bad_records(self, wap_id: str, attempt: str | None) -> int | None:
+        return await self._run(lambda: self._quarantine.staged(wap_id, attempt))
+
+    async def publish_bad_records(self, snapshot_id: int) -> None:
+        await self._run(lambda: self._quarantine.publish(snapshot_id))
+
+    async def remove_bad_records(self, batch_ids: Collection[BatchId], uris: Sequence[str]) -> None:
+        await self._run(lambda: self._quarantine.remove(batch_ids, uris))
+
+    async def has_bad_records(self, wap_id: str) -> bool:
+        return await self._run(lambda: self._quarantine.has(wap_id))
+
     # --- statements; called in the session's thread ---------------------------------------------------------
 
     def _schema(self) -> Struct:
@@ -395,6 +415,7 @@ class SparkTable:
             bytes_written=int(summary.get("added-files-size", 0)),
             guarantee="effectively_once" if _GUARANTEE in summary else "exactly_once",
             rows_removed=int((found[0]["source"] or summary).get(ROWS_REMOVED, 0)),
+            attempt=(found[0]["source"] or summary).get(ATTEMPT),
         )
 
     def _put_off(self, rows: DataFrame, wap_id: str, properties: Mapping[str, str], stage_id: str) -> int:
@@ -405,29 +426,18 @@ class SparkTable:
             if self._published(wap_id) is not None:
                 raise Temporary(f"{wap_id} is in {self.name} already", code="published_already")
             ours = {"autoloader.stage": stage_id, iceberg_sql.WAP_ID_KEPT: wap_id, _GUARANTEE: "effectively_once"}
-            self._append(rows, {**properties, **ours})
+            append(rows, self._to, {**properties, **ours})
 
         self._pending[number] = look_then_append
         return number
 
     def _append_staged(self, rows: DataFrame, wap_id: str, properties: Mapping[str, str], stage_id: str) -> None:
-        self._spark.conf.set(_WAP_ID, wap_id)
-        try:
-            self._append(rows, {**properties, "autoloader.stage": stage_id, iceberg_sql.WAP_ID_KEPT: wap_id})
-        finally:
-            # A session that still has a wap id would stage whatever comes next, maintenance included.
-            self._spark.conf.unset(_WAP_ID)
-
-    def _append(self, rows: DataFrame, properties: Mapping[str, str]) -> None:
-        writer = rows.writeTo(self._to.identifier)
-        for name, value in properties.items():
-            writer = writer.option(f"snapshot-property.{name}", value)
-        writer.append()
+        append_staged(self._spark, rows, self._to, wap_id, properties, stage_id)
 
     def _merge_staged(self, statement: str, wap_id: str, properties: Mapping[str, str], stage_id: str) -> None:
         """A statement that changes rows takes its snapshot's properties from the session."""
         told = {**properties, "autoloader.stage": stage_id, iceberg_sql.WAP_ID_KEPT: wap_id}
-        conf = {_WAP_ID: wap_id, **{f"{_SNAPSHOT_PROPERTY}{name}": value for name, value in told.items()}}
+        conf = {WAP_ID: wap_id, **{f"{_SNAPSHOT_PROPERTY}{name}": value for name, value in told.items()}}
         try:
             for name, value in conf.items():
                 self._spark.conf.set(name, value)
@@ -452,14 +462,8 @@ class SparkTable:
         return int(found[0]["snapshot_id"]) if found else NO_SNAPSHOT
 
     def _added_by(self, snapshot_id: int) -> DataFrame:
-        """The rows that a staged snapshot adds to its parent."""
         self._sql(iceberg_sql.refresh(self._to))
-        [row] = self._spark.sql(iceberg_sql.parent_of(self._to, snapshot_id)).collect()
-        reader = self._spark.read
-        if row["parent_id"] is None:
-            return reader.option("snapshot-id", snapshot_id).table(self._to.identifier)
-        since = reader.option("start-snapshot-id", row["parent_id"]).option("end-snapshot-id", snapshot_id)
-        return since.table(self._to.identifier)
+        return added_by(self._spark, self._to, snapshot_id)
 
     def _staged_snapshot(self, stage_id: str) -> tuple[int, int]:
         staged = self._staged_by(stage_id)

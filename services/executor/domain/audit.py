@@ -1,7 +1,7 @@
 """The audit between stage and publish: may this staged snapshot become visible?
 
-It may if every file of the batch was read to its end, in the version that the ledger has, all its records became
-rows, and the counts close: records = rows + blank + bad per file, and the rows of the files are the rows of the
+It may if every file of the batch was read to its end, in the version that the ledger has, its bad records may be set
+aside, and the counts close: records = rows + blank + bad per file, and the rows of the files are the rows of the
 snapshot (I7). Otherwise the verdict says what becomes of which file.
 """
 
@@ -11,6 +11,7 @@ from dataclasses import dataclass, field
 from libs.common.contracts.events import Problem
 from libs.common.ledger.model import Fate, FileVersion, gone
 from libs.common.ledger.states import FileState
+from services.executor.domain.tolerance import SETS_ASIDE, Tolerance
 
 
 @dataclass(frozen=True, slots=True)
@@ -36,6 +37,9 @@ class Staged:
     stray_lines: int = 0
     empty: frozenset[bytes] = frozenset()
     misfits: Mapping[bytes, frozenset[str]] = field(default_factory=dict)
+
+    def read_of(self, file: FileVersion) -> FileRead:
+        return self.reads.get(file.digest, FileRead())
 
 
 @dataclass(frozen=True, slots=True)
@@ -77,20 +81,22 @@ def audit(
     staged: Staged,
     now: Mapping[str, str | None],
     refusals: Mapping[bytes, Refusal] | None = None,
+    tolerance: Tolerance = SETS_ASIDE,
 ) -> Verdict:
     """The verdict. ``now`` is the version tag that each key has after the read, None when it is gone; ``refusals``
-    says, by file digest, which file can never be loaded beside the columns that there are.
+    says, by file digest, which file can never be loaded beside the columns that there are; ``tolerance`` what may be
+    set aside.
 
     A file that has the listing's version after the read had it during the read, so no mix of two versions passes.
     """
     fates = {
         f.digest: fate
         for f in files
-        if (fate := _fate(f, staged, now.get(f.key), (refusals or {}).get(f.digest))) is not None
+        if (fate := _fate(f, staged, now.get(f.key), (refusals or {}).get(f.digest), tolerance)) is not None
     }
     if fates:
         return Spoiled(fates)
-    rows = {f.digest: staged.reads.get(f.digest, FileRead()).rows for f in files}
+    rows = {f.digest: staged.read_of(f).rows for f in files}
     if sum(rows.values()) != staged.added_records or staged.stray_lines:
         return Miscounted(sum(rows.values()), staged.added_records)
     return Clean(rows)
@@ -134,8 +140,10 @@ def _changed(file: FileVersion, now: str | None) -> Fate | None:
     return None
 
 
-def _fate(file: FileVersion, staged: Staged, now: str | None, refusal: Refusal | None) -> Fate | None:
-    read = staged.reads.get(file.digest, FileRead())
+def _fate(
+    file: FileVersion, staged: Staged, now: str | None, refusal: Refusal | None, tolerance: Tolerance
+) -> Fate | None:
+    read = staged.read_of(file)
     if (fate := _changed(file, now)) is not None:
         return fate
     if refusal is not None:
@@ -148,16 +156,8 @@ def _fate(file: FileVersion, staged: Staged, now: str | None, refusal: Refusal |
                 file=file.uri,
             ),
         )
-    if read.bad:
-        return Fate(
-            FileState.FAILED,
-            Problem(
-                error_type="unparsable_file",
-                message=f"{file.uri} has {read.bad} of {read.lines} records that do not fit the table",
-                hint="correct the file and upload it again under the same key: the next run loads it",
-                file=file.uri,
-            ),
-        )
+    if (objection := tolerance.objection(file, read.rows, read.bad)) is not None:
+        return Fate(FileState.FAILED, objection)
     if file.size_bytes and not read.lines and file.digest not in staged.empty:
         return Fate(
             FileState.FAILED,

@@ -2,7 +2,7 @@
 
 import asyncio
 import json
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from datetime import UTC, datetime, timedelta
 from itertools import count
@@ -10,7 +10,7 @@ from typing import Any, Protocol
 from uuid import uuid4
 
 from libs.common.contracts.definition import Destination, Format
-from libs.common.ledger.model import FileVersion
+from libs.common.ledger.model import BadRecords, FileVersion
 from libs.common.schema import Field, Struct
 from services.executor.adapters.reading.reader import reader_of
 from services.executor.adapters.spark_sessions import BatchSession, SessionKey, open_session
@@ -55,6 +55,10 @@ class World(Protocol):
         """The rows' values in these columns, sorted; None where a row has none."""
         ...
 
+    async def quarantined(self) -> list[tuple[str, int, str]]:
+        """What a reader sees in the quarantine, sorted: the key as it was put, the line, and its text."""
+        ...
+
     async def expire(self) -> None:
         """Snapshot expiry, as hard as it can be: only the current snapshot stays."""
         ...
@@ -94,6 +98,10 @@ class MemoryWorld:
     async def records(self, *columns: str) -> list[tuple[Any, ...]]:
         rows = [json.loads(row) for row in self.warehouse.rows(self.to)]
         return sorted(tuple(row.get(column) for column in columns) for row in rows)
+
+    async def quarantined(self) -> list[tuple[str, int, str]]:
+        rows = [json.loads(row) for row in self.warehouse.rows(self.to.quarantine)]
+        return sorted((row["file"].removeprefix(f"s3://{BUCKET}/"), row["line"], row["raw"]) for row in rows)
 
     async def expire(self) -> None:
         self.warehouse.tables[self.to.identifier].expire()
@@ -170,6 +178,11 @@ class SparkWorld:
         names = ", ".join(columns)
         return sorted(tuple(row) for row in await self.sql(f"SELECT {names} FROM {self.to.identifier}", session=1))
 
+    async def quarantined(self) -> list[tuple[str, int, str]]:
+        rows = await self.sql(f"SELECT file, line, raw FROM {self.to.quarantine.identifier}", session=1)
+        prefix = f"s3://{BUCKET}/{self._prefix}"
+        return sorted((row["file"].removeprefix(prefix), row["line"], row["raw"]) for row in rows)
+
     async def expire(self) -> None:
         name, later = f"{self.to.database}.{self.to.table}", datetime.now(UTC) + timedelta(days=2)
         await self.sql(
@@ -186,7 +199,7 @@ class SparkWorld:
         return await asyncio.to_thread(self.spark.sql, statement, session)
 
     def clean(self) -> None:
-        for name in (self.to.table, aside(self), again(self)):
+        for name in (self.to.table, self.to.quarantine.table, aside(self), again(self)):
             self.spark.sql(f"DROP TABLE IF EXISTS {self.to.catalog}.{self.to.database}.{name} PURGE")
         for key in self._put:
             self._s3.delete_object(Bucket=BUCKET, Key=key)
@@ -223,6 +236,14 @@ async def stage(table: Table, files: Sequence[FileVersion], schema: Struct = ID,
     return await table.stage(
         files, schema, wap_id or a_wap_id(), {"autoloader.batch": f"b{next(_numbers)}", "autoloader.run": RUN}
     )
+
+
+async def set_aside(
+    table: Table, files: Sequence[FileVersion], wap_id: str, attempt: str, schema: Struct = ID
+) -> Mapping[bytes, BadRecords]:
+    """Stages the bad records of these files."""
+    told = {"batch": wap_id.rsplit(":", 1)[1], "run": RUN, "ingestion": "i", "attempt": attempt}
+    return await table.stage_bad_records(files, schema, wap_id, {f"autoloader.{k}": v for k, v in told.items()})
 
 
 async def burn(table: Table, wap_id: str) -> int:

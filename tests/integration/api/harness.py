@@ -36,6 +36,7 @@ from services.api.ingestions.handlers import Ingestions
 from services.api.plans.handlers import Plans
 from services.api.preview.bounds import Bounds
 from services.api.preview.handlers import Previews
+from services.api.quarantine.handlers import Quarantine
 from services.api.reconciliations.handlers import Reconciliations
 from services.api.refresh.deletion import Deletions
 from services.api.refresh.handlers import Refreshes
@@ -227,6 +228,7 @@ async def api_under_test(
         ),
         schemas=Schemas(database),
         files=Files(database, box, objects),
+        quarantine=Quarantine(database),
         costs=Costs(database, clusters, lambda: objects, Speed(), Prices()),
         previews=Previews(database, clusters, lambda: objects, Bounds()),
         clusters=clusters,

@@ -3,12 +3,20 @@ as the real ones."""
 
 import json
 from collections import Counter
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime, timedelta
 from typing import Any
 
-from libs.common.contracts.definition import Definition, Destination, Format, MetadataColumn, Source
+from libs.common.contracts.definition import (
+    Definition,
+    Destination,
+    Format,
+    MetadataColumn,
+    OnError,
+    Quality,
+    Source,
+)
 from libs.common.contracts.events import FileBatchCommitted, FileBatchFailed, Problem, RunCompleted
 from libs.common.ids import BatchId, IngestionId, RunId, TenantId, new_batch_id, new_ingestion_id, new_run_id
 from libs.common.ledger.model import BatchClaim, Page, PlannedBatch
@@ -97,6 +105,11 @@ class World:
                 told.setdefault(problem.error_type, []).append(problem)
         return told
 
+    def tolerate(self, on_error: OnError, *, count_max: int | None = None) -> None:
+        """From now on the definition says this of bad records."""
+        quality = Quality(on_error=on_error, bad_records_max=count_max)
+        self.order = replace(self.order, definition=self.order.definition.model_copy(update={"quality": quality}))
+
     async def plan(self, **bodies: bytes) -> BatchId:
         """The run's scan found these, each with the suffix .json, and made one batch of them."""
         return await self.plan_for(1, **bodies)
@@ -175,15 +188,23 @@ class World:
             row.version.key.removeprefix("data/").removesuffix(".json"): row.state for row in self.ledger.files.values()
         }
 
-    def check(self, expected_ids: range | list[int]) -> None:
-        """The oracle: each row once, the counts close, the run has ended once, and its events have no gap."""
+    def quarantined(self) -> Counter[str]:
+        """The texts that stand in the quarantine."""
+        return Counter(json.loads(row)["raw"] for row in self.warehouse.rows(TO.quarantine))
+
+    def check(self, expected_ids: range | list[int], bad: Sequence[str] = ()) -> None:
+        """The oracle: each row once, each bad record once in the quarantine, the counts close, the run has ended once,
+        and its events have no gap."""
         assert self.ids() == Counter(expected_ids)
+        assert self.quarantined() == Counter(bad)
         facts = self.ledger.facts(self.run_id)
         assert [fact.seq for fact in facts] == list(range(1, len(facts) + 1))
         assert [isinstance(fact, RunCompleted) for fact in facts].count(True) == 1
         assert isinstance(facts[-1], RunCompleted)
         assert facts[-1].totals.records_ingested == len(list(expected_ids))
-        assert sum(f.records for f in facts if isinstance(f, FileBatchCommitted)) == len(list(expected_ids))
+        committed = [f for f in facts if isinstance(f, FileBatchCommitted)]
+        assert sum(f.records for f in committed) == len(list(expected_ids))
+        assert facts[-1].totals.records_quarantined == sum(f.records_quarantined for f in committed) == len(bad)
         for batch in self.ledger.batches.values():
             wap_id = f"al1:{batch.ingestion_id}:{batch.generation}:{batch.id}"
             under = [s for s in self._current() if s.wap_id == wap_id]

@@ -5,12 +5,15 @@ from dataclasses import replace
 from datetime import timedelta
 from typing import Any
 
-from libs.common.contracts.events import FileBatchCommitted, FileBatchFailed, Problem, Totals
+from libs.common.contracts.events import FileBatchCommitted, FileBatchFailed, Problem, ScanFailed, Totals
 from libs.common.contracts.scope import Lane
-from libs.common.errors import Fenced
+from libs.common.errors import Fenced, Permanent
 from libs.common.ids import BatchId, IngestionId, new_batch_id
-from libs.common.ledger.cancellations import stopped
+from libs.common.ledger import quarantine
+from libs.common.ledger.aborts import ABORTED
+from libs.common.ledger.cancellations import CANCELLED, stopped
 from libs.common.ledger.model import (
+    BadRecords,
     BatchClaim,
     BurnVerdict,
     Doubts,
@@ -22,7 +25,7 @@ from libs.common.ledger.model import (
     in_parts,
 )
 from libs.common.ledger.run_log import PROBLEMS_IN_AN_EVENT_MAX
-from libs.common.ledger.states import FINAL_BATCH_STATES, BatchState, FileState
+from libs.common.ledger.states import FINAL_BATCH_STATES, BatchState, FileState, ScanState
 from tests.support.memory_ledger import replacements
 from tests.support.memory_ledger.tables import BatchRow, FileId, SchemaVersion, Tables
 
@@ -70,7 +73,8 @@ class MemoryBatchLedger:
     async def standing(self, claim: BatchClaim) -> Standing:
         async with self._tables.transaction():
             row = self._move(claim)
-        return Standing(row.state, row.may_be_staged, row.publish_base, self._tables.halts.get(claim.ingestion_id))
+            halt = self._tables.halts.get(claim.ingestion_id) or self._abort_of(claim)
+        return Standing(row.state, row.may_be_staged, row.publish_base, halt)
 
     async def files(self, claim: BatchClaim) -> tuple[FileVersion, ...]:
         async with self._tables.transaction():
@@ -102,9 +106,11 @@ class MemoryBatchLedger:
         async with self._tables.transaction():
             self._move(claim, may_be_staged=True)
 
-    async def staged(self, claim: BatchClaim, rows_by_file: Mapping[bytes, int]) -> None:
+    async def staged(
+        self, claim: BatchClaim, rows_by_file: Mapping[bytes, int], bad: Mapping[bytes, BadRecords] | None = None
+    ) -> None:
         async with self._tables.transaction():
-            self._move(claim, state=BatchState.STAGED, row_count=sum(rows_by_file.values()))
+            self._move(claim, state=BatchState.STAGED, row_count=sum(rows_by_file.values()), bad=dict(bad or {}))
             replacements.count_rows(self._tables, claim, rows_by_file)
             for at in self._batched(claim):
                 if (rows := rows_by_file.get(at[2])) is not None:
@@ -129,6 +135,8 @@ class MemoryBatchLedger:
     async def publishing(self, claim: BatchClaim, base: int) -> None:
         async with self._tables.transaction():
             self._tables.hold_generation(claim.ingestion_id, claim.generation)
+            if (reason := self._abort_of(claim)) is not None:
+                raise Permanent(reason.message, code=reason.error_type, hint=reason.hint)
             self._move(claim, state=BatchState.PUBLISHING, publish_base=base)
 
     async def published(self, claim: BatchClaim, found: PublishedBatch) -> None:
@@ -148,6 +156,8 @@ class MemoryBatchLedger:
                     snapshot_id=found.snapshot_id,
                     files=row.file_count,
                     records=records,
+                    records_quarantined=row.records_quarantined,
+                    problems=self._bad_records(row),
                     size_bytes=row.size_bytes,
                     guarantee=found.guarantee,
                     warnings=found.warnings,
@@ -156,6 +166,7 @@ class MemoryBatchLedger:
                     files_done=row.file_count,
                     batches_done=1,
                     records_ingested=records,
+                    records_quarantined=row.records_quarantined,
                     bytes_read=row.size_bytes,
                     bytes_written=found.bytes_written,
                     schema_version=self._schema(claim, found),
@@ -178,8 +189,13 @@ class MemoryBatchLedger:
                     continue
                 problem = fate.problem or verdict.problem
                 self._tables.files[at] = replace(row, state=fate.state, batch_id=None, row_count=None, problem=problem)
-            if going_on and self._tables.scans[claim.run_id].is_cancelled:
-                verdict, going_on = stopped(verdict, going_on), []
+            scan = self._tables.scans[claim.run_id]
+            ends_listing = verdict.aborts and scan.state is ScanState.SCANNING
+            if verdict.aborts:
+                scan = replace(scan, token=scan.token + 1, lease_until=None, is_aborted=True)
+                self._tables.scans[claim.run_id] = scan
+            if going_on and (scan.is_cancelled or scan.is_aborted):
+                verdict, going_on = stopped(verdict, going_on, CANCELLED if scan.is_cancelled else ABORTED), []
                 self._tables.let_wait(claim.id, verdict.problem)
             going_on.sort(key=lambda f: f.key)
             new_batches = [
@@ -202,6 +218,12 @@ class MemoryBatchLedger:
                 ),
                 change=Totals(files_failed=len(verdict.fates), batches_done=1, batches_planned=len(new_batches)),
             )
+            if ends_listing:
+                self._tables.log(
+                    claim.run_id,
+                    lambda h: ScanFailed(**h.fields(), problem=ABORTED),
+                    scan_state=ScanState.BROKEN,
+                )
 
     async def release(self, claim: BatchClaim, *, error: str) -> None:
         async with self._tables.transaction():
@@ -209,6 +231,9 @@ class MemoryBatchLedger:
                 self._move(claim, last_error=error, lease_until=None)
             except Fenced:
                 return
+
+    def _abort_of(self, claim: BatchClaim) -> Problem | None:
+        return ABORTED if self._tables.scans[claim.run_id].is_aborted else None
 
     def _fresh(self) -> dict[str, Any]:
         now = self._tables.clock()
@@ -226,6 +251,16 @@ class MemoryBatchLedger:
         return [
             at for at, row in self._tables.files.items() if row.batch_id == claim.id and row.state is FileState.BATCHED
         ]
+
+    def _bad_records(self, row: BatchRow) -> tuple[Problem, ...]:
+        """What the run tells of the batch's files."""
+        found = [
+            (at, f)
+            for at, f in self._tables.files.items()
+            if f.batch_id == row.id and f.state is FileState.COMMITTED and at[2] in row.bad
+        ]
+        problems = [quarantine.problem(f.version.uri, f.row_count or 0, row.bad[at[2]]) for at, f in found]
+        return tuple(problems[:PROBLEMS_IN_AN_EVENT_MAX])
 
     def _schema(self, claim: BatchClaim, found: PublishedBatch) -> int:
         at = (claim.ingestion_id, claim.generation)

@@ -52,7 +52,9 @@ def loaded(tables: "Tables", claim: BatchClaim) -> dict[bytes, Loaded]:
     for digest, _ in _on_the_way(tables, claim.id):
         if (at := _loaded_at(tables, claim, digest)) is not None:
             row = tables.files[at]
-            found[digest] = Loaded(row.version, 0 if row.state is FileState.BASELINE else row.row_count)
+            batch = tables.batches.get(row.batch_id) if row.batch_id is not None else None
+            bad_from = batch.id if batch is not None and digest in batch.bad else None
+            found[digest] = Loaded(row.version, 0 if row.state is FileState.BASELINE else row.row_count, bad_from)
     return found
 
 

@@ -1,7 +1,7 @@
 """The tables of the ledger in memory, and what the parts of the ledger do with them in one transaction."""
 
 import asyncio
-from collections.abc import AsyncIterator, Callable
+from collections.abc import AsyncIterator, Callable, Mapping
 from contextlib import asynccontextmanager
 from dataclasses import dataclass, field, replace
 from datetime import datetime, timedelta
@@ -21,6 +21,7 @@ from libs.common.contracts.events import (
 from libs.common.errors import Fenced, Temporary
 from libs.common.ids import BatchId, IngestionId, RefreshId, RunId
 from libs.common.ledger.model import (
+    BadRecords,
     BatchClaim,
     BuiltAside,
     Column,
@@ -69,6 +70,7 @@ class BatchRow:
     owner: str | None = None
     lease_until: datetime | None = None
     may_be_staged: bool = False
+    bad: Mapping[bytes, BadRecords] = field(default_factory=dict)
     snapshot_id: int | None = None
     row_count: int | None = None
     publish_base: int | None = None
@@ -76,6 +78,10 @@ class BatchRow:
     replaces_rows: bool = False
     rows_removed: int = 0
     last_error: str | None = None
+
+    @property
+    def records_quarantined(self) -> int:
+        return sum(found.count for found in self.bad.values())
 
 
 @dataclass(frozen=True, slots=True)
@@ -93,6 +99,7 @@ class ScanRow:
     totals: Totals = field(default_factory=Totals)
     outcome: str | None = None
     is_cancelled: bool = False
+    is_aborted: bool = False
 
 
 @dataclass(frozen=True, slots=True)
@@ -298,7 +305,12 @@ class Tables:
         self.events.append(fact(self._header(row)))
         if is_over(row.state, totals):
             is_outlived = self.generations.get(row.ingestion_id, row.generation) > row.generation
-            end = outcome(totals, scan_failed=row.state is ScanState.BROKEN, cancelled=is_outlived or row.is_cancelled)
+            end = outcome(
+                totals,
+                scan_failed=row.state is ScanState.BROKEN,
+                cancelled=is_outlived or row.is_cancelled,
+                aborted=row.is_aborted,
+            )
             row = replace(row, seq=row.seq + 1, state=ScanState.ENDED, outcome=end)
             self.events.append(RunCompleted(**self._header(row).fields(), outcome=end))
         self.scans[run_id] = row

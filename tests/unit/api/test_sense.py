@@ -83,6 +83,12 @@ def sent(change: dict[str, Any]) -> IngestionIn:
         ({"schedule": {"backfill": {"start_date": "2025-01-01"}}}, "schedule.backfill.start_date", "enabled is false"),
         ({"schedule": {"backfill": {"start_date": "soon"}}}, "schedule.backfill.start_date", "2025-01-31"),
         ({"quality": {"alert_recipients": ["a@b.c"]}}, "quality.alert_recipients", "alerts_enabled is false"),
+        ({"quality": {"on_error": "abort", "bad_records_max": 0}}, "quality.bad_records_max", "on_error is abort"),
+        (
+            {"quality": {"on_error": "skip_file", "bad_records_share_max": 0.1}},
+            "quality.bad_records_share_max",
+            "on_error is skip_file",
+        ),
     ],
 )
 def test_what_cannot_be_meant_is_refused(change: dict[str, Any], field: str, remedy: str) -> None:

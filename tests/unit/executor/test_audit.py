@@ -8,6 +8,7 @@ import pytest
 from libs.common.ledger.model import FileVersion
 from libs.common.ledger.states import FileState
 from services.executor.domain.audit import Clean, FileRead, Miscounted, Refusal, Spoiled, Staged, audit, changed
+from services.executor.domain.tolerance import Tolerance
 
 AT = datetime(2025, 1, 7, tzinfo=UTC)
 ONE = FileVersion("b", "one.json", "e1", 10, AT)
@@ -64,12 +65,19 @@ def test_a_file_whose_format_shows_that_it_holds_no_record_is_clean() -> None:
     ],
 )
 def test_a_file_that_was_not_read_whole_fails(read: FileRead, word: str) -> None:
-    """A bad line, or bytes without a line: the file is named, with what to do."""
-    verdict = audit((ONE, TWO), replace(STAGED, reads={**STAGED.reads, TWO.digest: read}), NOW)
+    """A bad line that may not be set aside, or bytes without a line: the file is named, with what to do."""
+    staged = replace(STAGED, reads={**STAGED.reads, TWO.digest: read})
+    verdict = audit((ONE, TWO), staged, NOW, tolerance=Tolerance("skip_file"))
     assert isinstance(verdict, Spoiled)
     [fate] = verdict.fates.values()
     assert fate.problem is not None
     assert (FileState.FAILED, word, True) == (fate.state, fate.problem.error_type, bool(fate.problem.hint))
+
+
+def test_bad_records_may_be_set_aside() -> None:
+    """Then the counts close without them."""
+    staged = replace(STAGED, reads={**STAGED.reads, TWO.digest: FileRead(lines=4, rows=2, bad=2)})
+    assert Clean({ONE.digest: 3, TWO.digest: 2}) == audit((ONE, TWO), staged, NOW)
 
 
 def test_a_field_that_can_never_be_a_column_fails_its_file() -> None:
