@@ -14,7 +14,7 @@ from libs.common.storage.engine import Database
 from services.api.caller import Caller
 from services.api.files import repository
 from services.api.files.schemas import Explanation, FileOut
-from services.api.files.verdict import There, judge
+from services.api.files.verdict import There, judge, while_building
 from services.api.ingestions import repository as ingestions
 from services.api.pages import Page
 
@@ -75,6 +75,8 @@ class Files:
         is_ours = bucket == source.bucket and name.startswith(source.prefix)
         there = await self._there(bucket, name, access) if is_ours else There(None, "it is not the source's")
         found = judge(source, created_at, bucket, name, versions, there)
+        if row.building is not None:
+            found = while_building(found, versions, row.building)
         return Explanation(
             uri=f"{_SCHEME}{bucket}/{name}",
             verdict=found.verdict,

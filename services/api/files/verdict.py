@@ -5,8 +5,9 @@ does the ledger know of it, and what is there now.
 """
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import datetime
+from uuid import UUID
 
 from libs.common.contracts.definition import Source
 from libs.common.ledger.states import LIVE_FILE_STATES, FileState
@@ -66,6 +67,18 @@ def judge(
     if (left := _of_its_age(source, created_at, there)) is not None:
         return Judgement(Verdict.EXCLUDED, (*evidence, "no run has seen it", left.why), left.remedy)
     return _of_the_store(evidence, there)
+
+
+def while_building(found: Judgement, versions: Sequence[FileOut], refresh_id: UUID) -> Judgement:
+    """As the verdict reads while this refresh builds the table of the current generation aside."""
+    if not any(v.state is FileState.COMMITTED for v in versions):
+        return found
+    told = f"refresh {refresh_id} builds a table aside, and the rows are in that one"
+    return replace(
+        found,
+        evidence=(*found.evidence, told),
+        next_action="wait: readers see the rows when that refresh has put them in the place of the old ones",
+    )
 
 
 def _of_the_definition(source: Source, bucket: str, key: str) -> tuple[str | None, tuple[str, ...]]:

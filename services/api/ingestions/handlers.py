@@ -200,7 +200,7 @@ class Ingestions:
                 ),
                 "definition_version": row.definition_version,
                 "generation": row.generation,
-                "warnings": warnings(Definition.model_validate(row.definition), neighbours),
+                "warnings": warnings(Definition.model_validate(row.definition), neighbours, row.building),
                 "created_at": row.created_at,
                 "updated_at": row.updated_at,
                 "created_by": row.created_by,

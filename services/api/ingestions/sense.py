@@ -167,9 +167,14 @@ class Neighbour:
     source: Source
 
 
-def warnings(definition: Definition, neighbours: Sequence[Neighbour]) -> list[str]:
-    """What is allowed, and is seldom meant."""
+def warnings(definition: Definition, neighbours: Sequence[Neighbour], building: UUID | None = None) -> list[str]:
+    """What is allowed, and is seldom meant; and that a refresh, ``building``, has not put its rows in place yet."""
     told = []
+    if building is not None:
+        told.append(
+            f"refresh {building} builds the table aside: readers of {definition.destination.identifier} see the old "
+            "rows until a run has loaded everything"
+        )
     for each in neighbours:
         who = f"ingestion {each.name!r} ({each.id}) writes to {definition.destination.identifier} as well"
         if _overlap(definition.source, each.source):

@@ -94,6 +94,7 @@ async def test_every_run_loads_the_table_that_is_built(api: ApiUnderTest) -> Non
     assert (built_by(command), 2) == (row.definition["destination"]["table"], row.generation)
     shown = (await api.client.get(f"{INGESTIONS}/{ingestion_id}")).json()
     assert "flights" == shown["destination"]["table"]
+    assert any(str(command.refresh_id) in warning for warning in shown["warnings"])
 
 
 async def test_the_run_that_loads_everything_has_the_rows_replaced(api: ApiUnderTest) -> None:

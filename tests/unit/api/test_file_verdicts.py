@@ -8,7 +8,7 @@ import pytest
 from libs.common.contracts.definition import Source
 from libs.common.ledger.states import FileState
 from services.api.files.schemas import FileOut, Verdict
-from services.api.files.verdict import Judgement, There, judge
+from services.api.files.verdict import Judgement, There, judge, while_building
 
 SOURCE = Source(path="s3://landing/flights/", file_pattern="*.json")
 KEY = "flights/a.json"
@@ -144,3 +144,14 @@ def test_a_key_that_no_run_has_seen(there: There, why: str, next_action: str) ->
     assert "no run has seen it" in found.evidence
     assert why in found.evidence[-1]
     assert next_action in found.next_action
+
+
+def test_what_is_loaded_aside_is_not_seen_by_readers_yet() -> None:
+    """Which table it is in, and when that changes; nothing is said of files that are in neither."""
+    versions = [known(FileState.COMMITTED)]
+    found = while_building(judge(SOURCE, MADE_AT, "landing", KEY, versions, SAME), versions, UUID(int=7))
+    assert Verdict.LOADED is found.verdict
+    assert str(UUID(int=7)) in found.evidence[-1]
+    assert "wait" in found.next_action
+    other = judge(SOURCE, MADE_AT, "landing", KEY, [], SAME)
+    assert other == while_building(other, [], UUID(int=7))
