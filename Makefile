@@ -12,7 +12,7 @@ SOURCES := libs services client devstack tests
 ARGS ?=
 
 .DEFAULT_GOAL := help
-.PHONY: help setup up down status services demo test faults soak fuzz model check fmt lint types imports verify docs lock clean
+.PHONY: help setup up down status services demo test property faults soak fuzz model check fmt lint types imports verify docs lock clean
 
 help: ## Show this help
 	@awk -F ':.*## ' '/^[a-z]+:.*## /{printf "  \033[36m%-9s\033[0m %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -43,6 +43,9 @@ demo: services ## Load a year of real flights into an Iceberg table, and leave e
 
 test: setup ## Run all tests on the real stack (ARGS="..." for pytest); stops only what it started
 	@$(DEV) run --services -- $(PY) -m pytest -n 2 --dist loadfile $(ARGS)
+
+property: setup ## The properties over new examples (MINUTES=5, SEED=; ARGS="..." for pytest); the tests take the same ones each time
+	@MINUTES="$(MINUTES)" SEED="$(SEED)" $(PY) -m tests.property $(ARGS)
 
 faults: setup ## The whole fault catalogue on real processes (NEGATIVE=1: prove that it sees duplicates; ARGS="..." for pytest)
 	@$(DEV) run -- $(PY) -m tests.faults $(if $(NEGATIVE),--negative) $(ARGS)
