@@ -77,7 +77,5 @@ async def autoloader() -> AsyncIterator[Installation]:
 async def case(autoloader: Installation, s3: Any, spark: Any, faults: Faults) -> AsyncIterator[Case]:
     case = Case(autoloader, s3, spark, faults, f"fault_{uuid4().hex[:10]}")
     yield case
-    api, *others = autoloader.running
-    await asyncio.gather(*(service.stop() for service in others))
-    autoloader.running[:] = [api]
+    await autoloader.stop_all_but_the_api()
     await asyncio.to_thread(case.clean)

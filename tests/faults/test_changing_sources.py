@@ -67,7 +67,7 @@ async def test_a_file_overwritten_after_its_publish_stays_as_it_was(case: Case) 
     case.faults.judged(await case.verdict())
 
 
-@pytest.mark.fault("F41", "a file is deleted between the listing and the load", quick=True)
+@pytest.mark.fault("F41", "a file is deleted between the listing and the load")
 async def test_a_file_that_is_gone_is_missing_and_the_rest_commits(case: Case) -> None:
     """The run names it."""
     gone = case.key(0)

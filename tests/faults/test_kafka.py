@@ -255,7 +255,7 @@ async def join(autoloader: Installation, group: str) -> Process:
     )
 
 
-@pytest.mark.fault("F24", "every 2 s a consumer joins the executors' group or dies", quick=True)
+@pytest.mark.fault("F24", "every 2 s a consumer joins the executors' group or dies")
 async def test_a_restless_group_makes_progress(case: Case) -> None:
     """Runs end all the time, and the executor lives through each rebalance."""
     executor, _ = await asyncio.gather(case.autoloader.start("executor"), case.autoloader.start("scanner"))

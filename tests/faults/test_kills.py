@@ -33,7 +33,7 @@ def at(point: str, number: str, *, quick: bool = False) -> Any:
         at("exec.before_publish", "F11"),
         at("exec.during_publish", "F12", quick=True),
         at("exec.after_publish", "F13", quick=True),
-        at("exec.after_finalise", "F14", quick=True),
+        at("exec.after_finalise", "F14"),
     ],
 )
 async def test_an_executor_killed_anywhere_loses_and_doubles_nothing(case: Case, point: str) -> None:
@@ -51,9 +51,9 @@ async def test_an_executor_killed_anywhere_loses_and_doubles_nothing(case: Case,
     "point",
     [
         at("relay.after_send", "F03", quick=True),
-        at("scan.mid_listing", "F04", quick=True),
+        at("scan.mid_listing", "F04"),
         at("scan.after_page", "F05", quick=True),
-        at("scan.before_done", "F06", quick=True),
+        at("scan.before_done", "F06"),
     ],
 )
 async def test_a_scanner_killed_anywhere_loses_and_doubles_nothing(case: Case, point: str) -> None:
@@ -67,7 +67,7 @@ async def test_a_scanner_killed_anywhere_loses_and_doubles_nothing(case: Case, p
     await case.check(since=struck)
 
 
-@pytest.mark.parametrize("point", [at("api.before_tx", "F01", quick=True), at("api.after_tx", "F02", quick=True)])
+@pytest.mark.parametrize("point", [at("api.before_tx", "F01"), at("api.after_tx", "F02", quick=True)])
 async def test_an_api_killed_while_it_takes_a_request_takes_it_once(case: Case, point: str) -> None:
     """kill -9 in the middle of a POST; the client repeats it, with its Idempotency-Key, at another API."""
     await asyncio.gather(case.autoloader.start("executor"), case.autoloader.start("scanner"))

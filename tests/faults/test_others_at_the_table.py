@@ -108,7 +108,7 @@ async def test_a_foreign_column_in_between_changes_nothing(case: Case) -> None:
     assert [] == await case.sql(f"SELECT id FROM {case.table} WHERE noted IS NOT NULL")
 
 
-@pytest.mark.fault("F32", "somebody rolls the table back while a run loads it", quick=True)
+@pytest.mark.fault("F32", "somebody rolls the table back while a run loads it")
 async def test_a_rollback_during_a_run_halts_the_ingestion(case: Case) -> None:
     """Nothing is loaded again in silence: the run fails, the ingestion says why, and the next run is refused."""
     executor, _ = await asyncio.gather(
@@ -158,7 +158,7 @@ async def test_a_staged_copy_that_was_expired_is_staged_again(case: Case) -> Non
     case.faults.judged(await case.verdict(history_is_whole=False))
 
 
-@pytest.mark.fault("F37", "the last two batches of a run are finished at the same moment", quick=True)
+@pytest.mark.fault("F37", "the last two batches of a run are finished at the same moment")
 async def test_a_run_whose_last_batches_meet_ends_once(case: Case) -> None:
     """Both are in the table, both executors wake up together and tell the ledger."""
     executors = await asyncio.gather(

@@ -79,7 +79,7 @@ def phase(point: str, number: str, *, quick: bool = False) -> Any:
         phase("refresh.after_generation", "F15"),
         phase("refresh.after_drop", "F16", quick=True),
         phase("refresh.after_create", "F17"),
-        phase("refresh.before_active", "F18", quick=True),
+        phase("refresh.before_active", "F18"),
     ],
 )
 async def test_a_refresh_killed_in_any_phase_ends_whole(case: Case, point: str) -> None:
@@ -218,7 +218,7 @@ async def test_nothing_of_a_deleted_ingestion_becomes_visible(case: Case) -> Non
     assert (0, ()) == (verdict.duplicated, verdict.problems)
 
 
-@pytest.mark.fault("F34", "two refreshes are asked for at once", quick=True)
+@pytest.mark.fault("F34", "two refreshes are asked for at once")
 async def test_two_refreshes_at_once(case: Case) -> None:
     """One is taken, the other is told to wait (409); a run is too. After it, the next refresh is welcome."""
     await case.create(files=1)
@@ -236,7 +236,7 @@ async def test_two_refreshes_at_once(case: Case) -> None:
     await judge(case)
 
 
-@pytest.mark.fault("F35", "old files are listed again after a new-only refresh", quick=True)
+@pytest.mark.fault("F35", "old files are listed again after a new-only refresh")
 async def test_new_only_does_not_load_old_files_again(case: Case) -> None:
     """In the run of the refresh and in the next; the new ones are loaded, once."""
     await asyncio.gather(case.autoloader.start("executor"), case.autoloader.start("scanner"))

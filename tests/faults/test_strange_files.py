@@ -53,7 +53,7 @@ async def load(files: Landing, refused: dict[str, int | None]) -> dict[str, Any]
     return run
 
 
-@pytest.mark.fault("F43", "bad lines first, in the middle, last, and nothing else", quick=True)
+@pytest.mark.fault("F43", "bad lines first, in the middle, last, and nothing else")
 async def test_a_bad_line_is_named_wherever_it_is(files: Landing) -> None:
     """First, in the middle, last; and a file that has nothing else (F43)."""
     good = [{"id": i, "text": f"row {i}"} for i in range(9)]
@@ -87,7 +87,7 @@ async def test_an_archive_that_grows_a_thousandfold(files: Landing) -> None:
     await load(files, {})
 
 
-@pytest.mark.fault("F45", "0 bytes, a newline, blanks", quick=True)
+@pytest.mark.fault("F45", "0 bytes, a newline, blanks")
 async def test_files_with_hardly_anything_in_them(files: Landing) -> None:
     """0 bytes, a newline, only blanks: no rows, and no errors (F45)."""
     for name, body in {"empty": b"", "newline": b"\n", "blanks": b"  \n\t\r\n\n"}.items():

@@ -1,32 +1,19 @@
 """Two replicas of the API are asked for the same thing at the same moment (F51): one run comes of it."""
 
 import asyncio
-from collections.abc import AsyncIterator
-from contextlib import asynccontextmanager
 from uuid import uuid4
 
-import httpx
 import pytest
 
 from tests.faults.cases import RECOVERY_S, Case
 from tests.faults.mode import Mode, mode
 from tests.support.eventually import eventually
-from tests.support.installation import free_port
 from tests.support.landing import FINAL
 
 pytestmark = [pytest.mark.faults, pytest.mark.asyncio(loop_scope="session")]
 
 ASKS_AT_ONCE = 4
 """Of each replica, in each round."""
-
-
-@asynccontextmanager
-async def another_api(case: Case) -> AsyncIterator[httpx.AsyncClient]:
-    """A second replica of the API, on a port of its own."""
-    port = free_port()
-    await case.autoloader.start("api", AUTOLOADER_API_PORT=str(port))
-    async with httpx.AsyncClient(base_url=f"http://127.0.0.1:{port}", timeout=60, trust_env=False) as client:
-        yield client
 
 
 async def runs_of(case: Case) -> list[dict[str, object]]:
@@ -41,7 +28,7 @@ async def test_a_request_that_reaches_two_replicas_at_once_is_one_run(case: Case
     """All answers of a round name the same run, all but one as a repetition; and there are no other runs."""
     rounds = 20 if mode() is Mode.ALL else 8
     asked: set[str] = set()
-    async with another_api(case) as other:
+    async with case.autoloader.another_api() as other:
         await asyncio.gather(case.autoloader.start("scanner"), case.autoloader.start("executor"))
         await case.create()
         path = f"/api/v1/ingestions/{case.ingestion_id}/run"
@@ -71,7 +58,7 @@ async def test_a_request_that_reaches_two_replicas_at_once_is_one_run(case: Case
 @pytest.mark.fault("F51", "two API replicas are asked for runs of one ingestion, each time under another key")
 async def test_different_requests_at_once_are_one_active_and_one_waiting_run(case: Case) -> None:
     """Different keys are different wishes: one run is active and one waits, whichever replica was asked."""
-    async with another_api(case) as other:
+    async with case.autoloader.another_api() as other:
         await case.create()
         path = f"/api/v1/ingestions/{case.ingestion_id}/run"
         clients = [case.autoloader.client, other] * ASKS_AT_ONCE

@@ -113,6 +113,20 @@ class Installation:
         service_log.add_done_callback(_READERS.discard)
         return service
 
+    @asynccontextmanager
+    async def another_api(self, **settings: str) -> AsyncIterator[httpx.AsyncClient]:
+        """A second replica of the API, on a port of its own; ``settings`` are its own as well."""
+        port = free_port()
+        await self.start("api", AUTOLOADER_API_PORT=str(port), **settings)
+        async with httpx.AsyncClient(base_url=f"http://127.0.0.1:{port}", timeout=60, trust_env=False) as client:
+            yield client
+
+    async def stop_all_but_the_api(self) -> None:
+        """For the next test, which starts the services that it needs."""
+        api, *others = self.running
+        await asyncio.gather(*(service.stop() for service in others))
+        self.running[:] = [api]
+
     def complaints(self) -> list[str]:
         """Warnings and errors from all logs, for the message of a test that failed."""
         levels = ('"level": "warning"', '"level": "error"')
