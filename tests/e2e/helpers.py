@@ -75,6 +75,19 @@ def print_test_summary(details: Sequence[tuple[str, object]], footer_message: st
     sys.stdout.write("\n".join(lines + ([footer_message] if footer_message else [])) + "\n")
 
 
+# --- requests ----------------------------------------------------------------------------------------------
+
+
+async def post(
+    api_client: httpx.AsyncClient, path: str, expected: int, body: Mapping[str, Any] | None = None
+) -> dict[str, Any]:
+    """Posts to a path below ``/ingestions`` and returns the answer, which must have the ``expected`` status."""
+    response = await api_client.post(f"/api/v1/ingestions/{path}", json=body)
+    assert response.status_code == expected, f"POST {path} should be answered with {expected}: {problem_of(response)}"
+    answer: dict[str, Any] = response.json()
+    return answer
+
+
 # --- ingestions --------------------------------------------------------------------------------------------
 
 
@@ -267,6 +280,13 @@ async def upload_json_files(
         if logger:
             logger.step(f"uploaded {files[-1]['path']}: {records_per_file} records, {len(body)} bytes")
     return files
+
+
+async def put(minio_client: Any, bucket: str, key: str, body: bytes) -> None:
+    """A file lands, or is written again."""
+    # An empty Body makes botocore promise bytes that never come, and the next request waits for them for half a minute.
+    content = {"Body": body} if body else {}
+    await asyncio.to_thread(minio_client.put_object, Bucket=bucket, Key=key, **content)
 
 
 # --- tables ------------------------------------------------------------------------------------------------

@@ -8,13 +8,13 @@ import pytest
 from pyspark.sql import SparkSession
 
 from client.answers import FINAL_STATUSES
-from client.rest import problem_of
 from tests.e2e.helpers import (
     assert_run_metrics,
     create_standard_ingestion,
     generate_unique_table_name,
     get_run,
     get_table_identifier,
+    post,
     run_to_end,
     upload_json_files,
     verify_table_data,
@@ -28,9 +28,7 @@ RECORDS = 20
 
 
 async def backfill(api_client: httpx.AsyncClient, ingestion_id: str, **part: Any) -> str:
-    response = await api_client.post(f"/api/v1/ingestions/{ingestion_id}/backfill", json=part)
-    assert response.status_code == 202, problem_of(response)
-    return str(response.json()["run_id"])
+    return str((await post(api_client, f"{ingestion_id}/backfill", 202, part))["run_id"])
 
 
 async def the_next_second() -> None:
@@ -101,13 +99,13 @@ class TestBackfill:
         spark_session: SparkSession,
         test_cluster_id: str,
     ) -> None:
-        """A backfill of thirty batches is under way when a file lands.
+        """A backfill of fifteen batches is under way when a file lands.
 
         Success criteria:
         - a run loads the new file, and has ended before the backfill has
         - in the end every row is there once
         """
-        files = 30
+        files = 15
         await upload_json_files(minio_client, test_bucket, 0, files, records_per_file=RECORDS)
         await the_next_second()
         ingestion = await create_standard_ingestion(

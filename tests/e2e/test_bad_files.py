@@ -1,7 +1,6 @@
 """Files that are not loaded for their bad lines: the others load, the bad one is named to the line, and a mended one
 loads next time."""
 
-import asyncio
 from typing import Any
 
 import httpx
@@ -13,6 +12,7 @@ from tests.e2e.helpers import (
     create_standard_ingestion,
     generate_unique_table_name,
     get_table_identifier,
+    put,
     run_to_end,
     upload_json_files,
     verify_table_data,
@@ -25,12 +25,6 @@ BAD_KEY = "data/broken.json"
 SKIP_FILE = {"on_error": "skip_file"}
 # Good, good, and a line that a writer did not finish.
 BROKEN = ndjson([record(900), record(901)]) + b'{"id": 902, "timestamp": "2025-01-0'
-
-
-async def put(minio_client: Any, bucket: str, key: str, body: bytes) -> None:
-    # An empty Body makes botocore promise bytes that never come, and the next request waits for them for half a minute.
-    content = {"Body": body} if body else {}
-    await asyncio.to_thread(minio_client.put_object, Bucket=bucket, Key=key, **content)
 
 
 class TestBadFiles:

@@ -1,6 +1,5 @@
 """Runs and ingestions that users stop, and set going again: nothing is lost by it, and nothing is loaded twice."""
 
-import asyncio
 from typing import Any
 
 import httpx
@@ -8,13 +7,14 @@ import pytest
 from pyspark.sql import SparkSession
 
 from client.answers import FINAL_STATUSES
-from client.rest import problem_of
 from tests.e2e.helpers import (
     assert_run_metrics,
     create_standard_ingestion,
     generate_unique_table_name,
     get_run,
     get_table_identifier,
+    post,
+    put,
     run_to_end,
     trigger_run,
     upload_json_files,
@@ -25,21 +25,9 @@ from tests.e2e.records import ndjson, record
 
 pytestmark = [pytest.mark.e2e, pytest.mark.requires_spark, pytest.mark.requires_minio]
 
-FILES = 30
+FILES = 12
 RECORDS = 20
 BAD_KEYS = ("data/broken_1.json", "data/broken_2.json")
-
-
-async def say(api_client: httpx.AsyncClient, path: str, expected: int) -> dict[str, Any]:
-    """Posts to a path below ``/ingestions``."""
-    response = await api_client.post(f"/api/v1/ingestions/{path}")
-    assert response.status_code == expected, problem_of(response)
-    answer: dict[str, Any] = response.json()
-    return answer
-
-
-async def put(minio_client: Any, bucket: str, key: str, body: bytes) -> None:
-    await asyncio.to_thread(minio_client.put_object, Bucket=bucket, Key=key, Body=body)
 
 
 class TestCancel:
@@ -52,7 +40,7 @@ class TestCancel:
         spark_session: SparkSession,
         test_cluster_id: str,
     ) -> None:
-        """Thirty batches of one file; somebody cancels the run when some of them are loaded.
+        """Twelve batches of one file; somebody cancels the run when some of them are loaded.
 
         Success criteria:
         - the run ends as cancelled, and what it says to have loaded is what the table holds
@@ -73,7 +61,7 @@ class TestCancel:
         while (run := await get_run(api_client, ingestion["id"], run_id))["metrics"]["files_processed"] < 2:
             assert run["status"] not in FINAL_STATUSES, f"The run should still be under way: {run}"
 
-        await say(api_client, f"{ingestion['id']}/runs/{run_id}/cancel", 202)
+        await post(api_client, f"{ingestion['id']}/runs/{run_id}/cancel", 202)
         cancelled = await wait_for_run_completion(
             api_client, ingestion["id"], run_id, poll_interval=0.2, expected_status="cancelled"
         )
@@ -111,13 +99,13 @@ class TestPause:
         )
         await run_to_end(api_client, ingestion["id"])
 
-        assert await say(api_client, f"{ingestion['id']}/pause", 200) == {"status": "paused"}
+        assert await post(api_client, f"{ingestion['id']}/pause", 200) == {"status": "paused"}
         await upload_json_files(minio_client, test_bucket, 1, 2, records_per_file=RECORDS)
-        refusal = await say(api_client, f"{ingestion['id']}/run", 409)
+        refusal = await post(api_client, f"{ingestion['id']}/run", 409)
         assert refusal["code"] == "ingestion_paused"
         assert "/resume" in refusal["hint"]
 
-        assert await say(api_client, f"{ingestion['id']}/resume", 200) == {"status": "active"}
+        assert await post(api_client, f"{ingestion['id']}/resume", 200) == {"status": "active"}
         run = await run_to_end(api_client, ingestion["id"])
         assert_run_metrics(run, expected_files=2, expected_records=2 * RECORDS)
         await verify_table_data(spark_session, get_table_identifier(ingestion), expected_count=3 * RECORDS)
@@ -154,7 +142,7 @@ class TestRetry:
         await put(minio_client, test_bucket, BAD_KEYS[0], ndjson(record(900 + i) for i in range(3)))
         await upload_json_files(minio_client, test_bucket, 1, 1, records_per_file=RECORDS)
 
-        accepted = await say(api_client, f"{ingestion['id']}/runs/{failed['id']}/retry", 202)
+        accepted = await post(api_client, f"{ingestion['id']}/runs/{failed['id']}/retry", 202)
         retried = await wait_for_run_completion(
             api_client, ingestion["id"], accepted["run_id"], poll_interval=0.2, expected_status="partial"
         )

@@ -6,12 +6,13 @@ import httpx
 import pytest
 from pyspark.sql import SparkSession
 
-from client.rest import problem_of
 from tests.e2e.helpers import (
+    JsonFile,
     assert_run_metrics,
     create_standard_ingestion,
     generate_unique_table_name,
     get_table_identifier,
+    post,
     run_to_end,
     upload_json_files,
     verify_table_data,
@@ -23,11 +24,18 @@ pytestmark = [pytest.mark.e2e, pytest.mark.requires_spark, pytest.mark.requires_
 RECORDS = 20
 
 
-async def post(api_client: httpx.AsyncClient, path: str, expected: int, body: dict[str, Any]) -> dict[str, Any]:
-    response = await api_client.post(f"/api/v1/ingestions/{path}", json=body)
-    assert response.status_code == expected, problem_of(response)
-    answer: dict[str, Any] = response.json()
-    return answer
+async def assert_readable(api_client: httpx.AsyncClient, plan: dict[str, Any], files: list[JsonFile]) -> None:
+    """The plan is there as it was answered, and its files in the order of the listing, one on each page."""
+    path = f"/api/v1/ingestions/{plan['ingestion_id']}/plans/{plan['id']}"
+    again = await api_client.get(path)
+    assert (again.status_code, again.json()) == (200, plan)
+    seen = []
+    for offset in range(len(files)):
+        page = await api_client.get(f"{path}/files", params={"limit": 1, "offset": offset})
+        assert (page.status_code, page.headers["X-Total-Count"]) == (200, str(len(files))), page.text
+        assert ('rel="next"' in page.headers["Link"]) is (offset + 1 < len(files))
+        seen += [(f["key"], f["size_bytes"]) for f in page.json()]
+    assert seen == [(f["key"], f["size"]) for f in files]
 
 
 class TestPlan:
@@ -43,7 +51,7 @@ class TestPlan:
         """One file is loaded; two more land and are planned; then a fourth lands.
 
         Success criteria:
-        - the plan names the two, and expects as many records as they have
+        - the plan names the two, page by page as well, can be read again, and expects as many records as they have
         - applied, it loads the two, not the fourth; predicted and actual stand side by side
         - applied again it loads nothing, and says what has changed
         """
@@ -61,6 +69,7 @@ class TestPlan:
         assert (predicted["files"], predicted["snapshots"], plan["files_skipped"]) == (2, 1, 1)
         assert abs(predicted["records"] - 2 * RECORDS) <= 2
         await verify_table_data(spark_session, table, expected_count=RECORDS)
+        await assert_readable(api_client, plan, two)
 
         await upload_json_files(minio_client, test_bucket, 3, 1, records_per_file=RECORDS)
         applied = await post(api_client, f"{ingestion_id}/run", 202, {"plan_id": plan["id"]})

@@ -7,12 +7,13 @@ import httpx
 import pytest
 from pyspark.sql import SparkSession
 
-from client.rest import problem_of
 from tests.e2e.helpers import (
     assert_run_metrics,
     create_standard_ingestion,
     generate_unique_table_name,
     get_table_identifier,
+    post,
+    put,
     run_to_end,
     upload_json_files,
     verify_table_data,
@@ -23,13 +24,6 @@ from tests.e2e.records import ndjson, record
 pytestmark = [pytest.mark.e2e, pytest.mark.requires_spark, pytest.mark.requires_minio]
 
 RECORDS = 20
-
-
-async def reload(api_client: httpx.AsyncClient, ingestion_id: str, expected: int, **which: Any) -> dict[str, Any]:
-    response = await api_client.post(f"/api/v1/ingestions/{ingestion_id}/files/reload", json=which)
-    assert response.status_code == expected, problem_of(response)
-    answer: dict[str, Any] = response.json()
-    return answer
 
 
 async def ids_by_file(spark: SparkSession, table: str) -> dict[str, set[int]]:
@@ -74,11 +68,11 @@ class TestReload:
 
         wrong = files[1]
         body = ndjson(record(9000 + n) for n in range(5))
-        await asyncio.to_thread(minio_client.put_object, Bucket=test_bucket, Key=wrong["key"], Body=body)
+        await put(minio_client, test_bucket, wrong["key"], body)
         assert_run_metrics(await run_to_end(api_client, ingestion_id), expected_files=0, expected_records=0)
 
         for _ in range(2):
-            accepted = await reload(api_client, ingestion_id, 202, keys=[wrong["key"]])
+            accepted = await post(api_client, f"{ingestion_id}/files/reload", 202, {"keys": [wrong["key"]]})
             run = await wait_for_run_completion(api_client, ingestion_id, accepted["run_id"], poll_interval=0.2)
             assert_run_metrics(run, expected_files=1, expected_records=5)
             assert len(run["snapshots"]) == 1
@@ -106,8 +100,7 @@ class TestReload:
         - a reload of what failed loads the mended file
         """
         [good] = await upload_json_files(minio_client, test_bucket, 0, 1, records_per_file=RECORDS)
-        bad = {"Bucket": test_bucket, "Key": "data/bad.json"}
-        await asyncio.to_thread(minio_client.put_object, **bad, Body=b"this is not JSON\n")
+        await put(minio_client, test_bucket, "data/bad.json", b"this is not JSON\n")
         ingestion = await create_standard_ingestion(
             api_client,
             test_cluster_id,
@@ -118,12 +111,12 @@ class TestReload:
         )
         await run_to_end(api_client, ingestion["id"], expected_status="partial")
 
-        refused = await reload(api_client, ingestion["id"], 409, keys=[good["key"]])
+        refused = await post(api_client, f"{ingestion['id']}/files/reload", 409, {"keys": [good["key"]]})
         assert refused["code"] == "file_column_missing"
         assert "_file_path" in refused["hint"]
 
-        await asyncio.to_thread(minio_client.put_object, **bad, Body=ndjson([record(900)]))
-        accepted = await reload(api_client, ingestion["id"], 202, failed=True)
+        await put(minio_client, test_bucket, "data/bad.json", ndjson([record(900)]))
+        accepted = await post(api_client, f"{ingestion['id']}/files/reload", 202, {"failed": True})
         run = await wait_for_run_completion(api_client, ingestion["id"], accepted["run_id"], poll_interval=0.2)
         assert_run_metrics(run, expected_files=1, expected_records=1)
         await verify_table_data(spark_session, get_table_identifier(ingestion), expected_count=RECORDS + 1)

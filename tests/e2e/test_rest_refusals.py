@@ -1,37 +1,18 @@
 """How the API says no, and what it says of itself."""
 
-import re
+from collections import defaultdict
 from uuid import UUID
 
 import httpx
 import pytest
 
+from tests.e2e.described import assert_explains_itself, operations
 from tests.e2e.helpers import create_standard_ingestion, generate_unique_table_name, run_to_end
 
 pytestmark = [pytest.mark.e2e, pytest.mark.requires_minio]
 
 INGESTIONS = "/api/v1/ingestions"
 NOBODY = UUID(int=7)  # well-formed, and nobody's id
-
-_DEFINITION = {
-    "name": "x",
-    "cluster_id": "local",
-    "source": {"path": "s3://landing/x/"},
-    "destination": {"catalog": "lake", "database": "x", "table": "x"},
-}
-_CONFIRMED = {"confirm": True}
-# What makes a request valid, by method and the last part of its path.
-_BODIES = {
-    ("PUT", "{ingestion_id}"): _DEFINITION,
-    ("PATCH", "{ingestion_id}"): {"name": "x"},
-    ("POST", "full"): _CONFIRMED,
-    ("POST", "new-only"): _CONFIRMED,
-    ("POST", "undo"): _CONFIRMED,
-    ("POST", "rebuild-ledger"): _CONFIRMED,
-    ("POST", "backfill"): {"prefix": "x/"},
-    ("POST", "plan"): {"kind": "run"},
-    ("POST", "reload"): {"failed": True},
-}
 
 
 class TestRefusals:
@@ -54,26 +35,18 @@ class TestRefusals:
         body = {"name": "x"} if method == "PATCH" else None
         response = await api_client.request(method, path, json=body)
         assert response.status_code == 404, response.text
-        _assert_explains_itself(response)
+        assert_explains_itself(response)
 
     async def test_nothing_can_be_done_with_an_ingestion_that_is_not_there(self, api_client: httpx.AsyncClient) -> None:
         """Every operation that the API describes on an ingestion is 404 for one that nobody has: with a code, a remedy,
         and nothing begun."""
-        described = (await api_client.get("/openapi.json")).json()["paths"]
-        operations = [
-            (method.upper(), path)
-            for path, methods in described.items()
-            for method in methods
-            if path.startswith(f"{INGESTIONS}/{{ingestion_id}}")
-        ]
-        assert len(operations) > 20, "The API describes all that it can do"
-        for method, path in operations:
-            asked = re.sub(r"\{\w+\}", str(NOBODY), path.replace("{version}", "1"))
-            body = _BODIES.get((method, path.rsplit("/", 1)[-1]))
-            query = {"key": "data/a.json", "confirm": "true"}
-            response = await api_client.request(method, asked, json=body, params=query)
-            assert response.status_code == 404, f"{method} {asked}: {response.status_code} {response.text}"
-            _assert_explains_itself(response)
+        ids = defaultdict(lambda: str(NOBODY), version="1")
+        asked = [o for o in await operations(api_client) if o.path.startswith(f"{INGESTIONS}/{{ingestion_id}}")]
+        assert len(asked) > 20, "The API describes all that it can do"
+        for operation in asked:
+            response = await operation.ask(api_client, ids)
+            assert response.status_code == 404, f"{operation}: {response.status_code} {response.text}"
+            assert_explains_itself(response)
 
     async def test_a_run_of_another_ingestion_is_404(
         self, api_client: httpx.AsyncClient, minio_config: dict[str, str], test_bucket: str, test_cluster_id: str
@@ -90,7 +63,7 @@ class TestRefusals:
         response = await api_client.get(f"{INGESTIONS}/{other['id']}/runs/{run['id']}")
 
         assert response.status_code == 404
-        _assert_explains_itself(response)
+        assert_explains_itself(response)
 
     async def test_a_request_id_is_taken_over(self, api_client: httpx.AsyncClient) -> None:
         """A caller's own X-Request-ID comes back, so that both sides' logs can be laid side by side."""
@@ -104,7 +77,7 @@ class TestRefusals:
         """Not JSON, or JSON of another shape: 422, never 500."""
         response = await api_client.post(INGESTIONS, content=body, headers={"Content-Type": "application/json"})
         assert response.status_code == 422, response.text
-        _assert_explains_itself(response)
+        assert_explains_itself(response)
 
 
 class TestOperations:
@@ -136,11 +109,3 @@ class TestOperations:
         assert described["openapi"].startswith("3.1")
         one = INGESTIONS + "/{ingestion_id}"
         assert {INGESTIONS, one, f"{one}/run", f"{one}/runs", f"{one}/runs/{{run_id}}"} <= described["paths"].keys()
-
-
-def _assert_explains_itself(response: httpx.Response) -> None:
-    body = response.json()
-    assert body["detail"], body
-    assert body["code"], body
-    assert body["hint"], body
-    assert body["request_id"] == response.headers["X-Request-ID"]

@@ -93,8 +93,12 @@ class Landing:
 
     async def audit(self) -> dict[str, Any]:
         """The report of a new audit."""
+        return self._report(await self.ask_audit())
+
+    async def ask_audit(self) -> dict[str, Any]:
+        """A new audit, when it is done or failed."""
         asked = await self.autoloader.post(f"/{self.ingestion_id}/audit")
-        return self._report(await self._done(f"/{self.ingestion_id}/audits/{asked['audit_id']}"))
+        return await self._done(f"/{self.ingestion_id}/audits/{asked['audit_id']}")
 
     async def rebuild(self, **options: Any) -> dict[str, Any]:
         """The report of a new rebuild of the ledger."""
