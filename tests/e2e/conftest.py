@@ -23,7 +23,13 @@ from pyspark.sql import SparkSession  # noqa: E402 - after the rewriting is aske
 
 from tests.e2e.belongings import Belongings, Broom, assert_fit_for_clients  # noqa: E402
 from tests.e2e.environment import Environment  # noqa: E402
-from tests.e2e.helpers import JsonFile, upload_json_files  # noqa: E402
+from tests.e2e.helpers import (  # noqa: E402
+    JsonFile,
+    NewIngestion,
+    create_standard_ingestion,
+    generate_unique_table_name,
+    upload_json_files,
+)
 from tests.e2e.readiness import parts, wait_for  # noqa: E402
 
 LAKEHOUSE_BUCKET = "test-lakehouse"
@@ -136,6 +142,21 @@ def _remove_bucket(minio_client: Any, bucket: str) -> None:
         if keys := [{"Key": item["Key"]} for item in page.get("Contents", ())]:
             minio_client.delete_objects(Bucket=bucket, Delete={"Objects": keys, "Quiet": True})
     minio_client.delete_bucket(Bucket=bucket)
+
+
+@pytest.fixture
+def new_ingestion(
+    api_client: httpx.AsyncClient, test_cluster_id: str, test_bucket: str, minio_config: dict[str, str]
+) -> NewIngestion:
+    """Creates ingestions of the test's bucket, each into a table of its own."""
+
+    async def create(prefix: str, **overrides: Any) -> dict[str, Any]:
+        table = generate_unique_table_name(prefix)
+        return await create_standard_ingestion(
+            api_client, test_cluster_id, test_bucket, minio_config, table, **overrides
+        )
+
+    return create
 
 
 @pytest_asyncio.fixture

@@ -9,7 +9,7 @@ import json
 import os
 import sys
 import time
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Awaitable, Callable, Iterable, Mapping, Sequence
 from datetime import UTC, datetime
 from typing import Any, TypedDict
 from uuid import uuid4
@@ -32,6 +32,11 @@ class JsonFile(TypedDict):
     key: str
     size: int
     records: int
+
+
+NewIngestion = Callable[..., Awaitable[dict[str, Any]]]
+"""``await new_ingestion("prefix_of_its_table", **overrides)``, as ``create_standard_ingestion`` takes them; the fixture
+knows the rest."""
 
 
 # --- output ------------------------------------------------------------------------------------------------

@@ -9,9 +9,8 @@ from pyspark.sql import SparkSession
 
 from client.answers import FINAL_STATUSES
 from tests.e2e.helpers import (
+    NewIngestion,
     assert_run_metrics,
-    create_standard_ingestion,
-    generate_unique_table_name,
     get_run,
     get_table_identifier,
     post,
@@ -42,10 +41,9 @@ class TestBackfill:
         self,
         api_client: httpx.AsyncClient,
         minio_client: Any,
-        minio_config: dict[str, str],
         test_bucket: str,
+        new_ingestion: NewIngestion,
         spark_session: SparkSession,
-        test_cluster_id: str,
     ) -> None:
         """Four files are there before the ingestion, which wants new ones only. One lands afterwards.
 
@@ -56,14 +54,7 @@ class TestBackfill:
         """
         old = await upload_json_files(minio_client, test_bucket, 0, 4, records_per_file=RECORDS)
         await the_next_second()
-        ingestion = await create_standard_ingestion(
-            api_client,
-            test_cluster_id,
-            test_bucket,
-            minio_config,
-            generate_unique_table_name("backfilled"),
-            source={"include_existing_files": False},
-        )
+        ingestion = await new_ingestion("backfilled", source={"include_existing_files": False})
         table, ingestion_id = get_table_identifier(ingestion), ingestion["id"]
         await upload_json_files(minio_client, test_bucket, 4, 1, records_per_file=RECORDS)
         assert_run_metrics(await run_to_end(api_client, ingestion_id), expected_files=1, expected_records=RECORDS)
@@ -94,10 +85,9 @@ class TestBackfill:
         self,
         api_client: httpx.AsyncClient,
         minio_client: Any,
-        minio_config: dict[str, str],
         test_bucket: str,
+        new_ingestion: NewIngestion,
         spark_session: SparkSession,
-        test_cluster_id: str,
     ) -> None:
         """A backfill of fifteen batches is under way when a file lands.
 
@@ -108,13 +98,8 @@ class TestBackfill:
         files = 15
         await upload_json_files(minio_client, test_bucket, 0, files, records_per_file=RECORDS)
         await the_next_second()
-        ingestion = await create_standard_ingestion(
-            api_client,
-            test_cluster_id,
-            test_bucket,
-            minio_config,
-            generate_unique_table_name("beside_history"),
-            source={"include_existing_files": False, "max_files_per_trigger": 1},
+        ingestion = await new_ingestion(
+            "beside_history", source={"include_existing_files": False, "max_files_per_trigger": 1}
         )
         ingestion_id = ingestion["id"]
         history = await backfill(api_client, ingestion_id)

@@ -8,9 +8,8 @@ from pyspark.sql import SparkSession
 
 from client.answers import FINAL_STATUSES
 from tests.e2e.helpers import (
+    NewIngestion,
     assert_run_metrics,
-    create_standard_ingestion,
-    generate_unique_table_name,
     get_run,
     get_table_identifier,
     post,
@@ -35,10 +34,9 @@ class TestCancel:
         self,
         api_client: httpx.AsyncClient,
         minio_client: Any,
-        minio_config: dict[str, str],
         test_bucket: str,
+        new_ingestion: NewIngestion,
         spark_session: SparkSession,
-        test_cluster_id: str,
     ) -> None:
         """Twelve batches of one file; somebody cancels the run when some of them are loaded.
 
@@ -48,14 +46,7 @@ class TestCancel:
         - every row is there once
         """
         await upload_json_files(minio_client, test_bucket, 0, FILES, records_per_file=RECORDS)
-        ingestion = await create_standard_ingestion(
-            api_client,
-            test_cluster_id,
-            test_bucket,
-            minio_config,
-            generate_unique_table_name("cancelled"),
-            source={"max_files_per_trigger": 1},
-        )
+        ingestion = await new_ingestion("cancelled", source={"max_files_per_trigger": 1})
         table = get_table_identifier(ingestion)
         run_id = await trigger_run(api_client, ingestion["id"])
         while (run := await get_run(api_client, ingestion["id"], run_id))["metrics"]["files_processed"] < 2:
@@ -82,10 +73,9 @@ class TestPause:
         self,
         api_client: httpx.AsyncClient,
         minio_client: Any,
-        minio_config: dict[str, str],
         test_bucket: str,
+        new_ingestion: NewIngestion,
         spark_session: SparkSession,
-        test_cluster_id: str,
     ) -> None:
         """Files land while the ingestion is paused.
 
@@ -94,9 +84,7 @@ class TestPause:
         - after the resume one run loads what landed meanwhile
         """
         await upload_json_files(minio_client, test_bucket, 0, 1, records_per_file=RECORDS)
-        ingestion = await create_standard_ingestion(
-            api_client, test_cluster_id, test_bucket, minio_config, generate_unique_table_name("paused")
-        )
+        ingestion = await new_ingestion("paused")
         await run_to_end(api_client, ingestion["id"])
 
         assert await post(api_client, f"{ingestion['id']}/pause", 200) == {"status": "paused"}
@@ -116,10 +104,9 @@ class TestRetry:
         self,
         api_client: httpx.AsyncClient,
         minio_client: Any,
-        minio_config: dict[str, str],
         test_bucket: str,
+        new_ingestion: NewIngestion,
         spark_session: SparkSession,
-        test_cluster_id: str,
     ) -> None:
         """Two of three files are broken. One of them is written again, and a new file lands; then the run is retried.
 
@@ -130,14 +117,7 @@ class TestRetry:
         await upload_json_files(minio_client, test_bucket, 0, 1, records_per_file=RECORDS)
         for key in BAD_KEYS:
             await put(minio_client, test_bucket, key, b"this is not JSON\n")
-        ingestion = await create_standard_ingestion(
-            api_client,
-            test_cluster_id,
-            test_bucket,
-            minio_config,
-            generate_unique_table_name("retried"),
-            quality={"on_error": "skip_file"},
-        )
+        ingestion = await new_ingestion("retried", quality={"on_error": "skip_file"})
         failed = await run_to_end(api_client, ingestion["id"], expected_status="partial")
         await put(minio_client, test_bucket, BAD_KEYS[0], ndjson(record(900 + i) for i in range(3)))
         await upload_json_files(minio_client, test_bucket, 1, 1, records_per_file=RECORDS)

@@ -8,9 +8,8 @@ from pyspark.sql import SparkSession
 
 from tests.e2e.helpers import (
     JsonFile,
+    NewIngestion,
     assert_run_metrics,
-    create_standard_ingestion,
-    generate_unique_table_name,
     get_table_identifier,
     post,
     run_to_end,
@@ -43,10 +42,9 @@ class TestPlan:
         self,
         api_client: httpx.AsyncClient,
         minio_client: Any,
-        minio_config: dict[str, str],
         test_bucket: str,
+        new_ingestion: NewIngestion,
         spark_session: SparkSession,
-        test_cluster_id: str,
     ) -> None:
         """One file is loaded; two more land and are planned; then a fourth lands.
 
@@ -56,9 +54,7 @@ class TestPlan:
         - applied again it loads nothing, and says what has changed
         """
         await upload_json_files(minio_client, test_bucket, 0, 1, records_per_file=RECORDS)
-        ingestion = await create_standard_ingestion(
-            api_client, test_cluster_id, test_bucket, minio_config, generate_unique_table_name("planned")
-        )
+        ingestion = await new_ingestion("planned")
         table, ingestion_id = get_table_identifier(ingestion), ingestion["id"]
         await run_to_end(api_client, ingestion_id)
         two = await upload_json_files(minio_client, test_bucket, 1, 2, records_per_file=RECORDS)
@@ -96,10 +92,9 @@ class TestPlan:
         self,
         api_client: httpx.AsyncClient,
         minio_client: Any,
-        minio_config: dict[str, str],
         test_bucket: str,
+        new_ingestion: NewIngestion,
         spark_session: SparkSession,
-        test_cluster_id: str,
     ) -> None:
         """Two files are loaded; a full refresh is planned; then a third lands.
 
@@ -109,9 +104,7 @@ class TestPlan:
         - the third is the next run's
         """
         await upload_json_files(minio_client, test_bucket, 0, 2, records_per_file=RECORDS)
-        ingestion = await create_standard_ingestion(
-            api_client, test_cluster_id, test_bucket, minio_config, generate_unique_table_name("planned_anew")
-        )
+        ingestion = await new_ingestion("planned_anew")
         table, ingestion_id = get_table_identifier(ingestion), ingestion["id"]
         await run_to_end(api_client, ingestion_id)
         plan = await post(api_client, f"{ingestion_id}/plan", 201, {"kind": "refresh_full"})

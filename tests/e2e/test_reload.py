@@ -8,9 +8,8 @@ import pytest
 from pyspark.sql import SparkSession
 
 from tests.e2e.helpers import (
+    NewIngestion,
     assert_run_metrics,
-    create_standard_ingestion,
-    generate_unique_table_name,
     get_table_identifier,
     post,
     put,
@@ -39,10 +38,9 @@ class TestReload:
         self,
         api_client: httpx.AsyncClient,
         minio_client: Any,
-        minio_config: dict[str, str],
         test_bucket: str,
+        new_ingestion: NewIngestion,
         spark_session: SparkSession,
-        test_cluster_id: str,
     ) -> None:
         """Three files are loaded into a table whose rows say their file. One of them is written again.
 
@@ -52,15 +50,7 @@ class TestReload:
         - a reload of the very same version changes nothing that a reader sees
         """
         files = await upload_json_files(minio_client, test_bucket, 0, 3, records_per_file=RECORDS)
-        name = generate_unique_table_name("reloaded")
-        ingestion = await create_standard_ingestion(
-            api_client,
-            test_cluster_id,
-            test_bucket,
-            minio_config,
-            name,
-            destination={"metadata_columns": ["_file_path"]},
-        )
+        ingestion = await new_ingestion("reloaded", destination={"metadata_columns": ["_file_path"]})
         table, ingestion_id = get_table_identifier(ingestion), ingestion["id"]
         await run_to_end(api_client, ingestion_id)
         before = await ids_by_file(spark_session, table)
@@ -88,10 +78,9 @@ class TestReload:
         self,
         api_client: httpx.AsyncClient,
         minio_client: Any,
-        minio_config: dict[str, str],
         test_bucket: str,
+        new_ingestion: NewIngestion,
         spark_session: SparkSession,
-        test_cluster_id: str,
     ) -> None:
         """One of two files is broken, and the table does not say which file a row came from.
 
@@ -101,14 +90,7 @@ class TestReload:
         """
         [good] = await upload_json_files(minio_client, test_bucket, 0, 1, records_per_file=RECORDS)
         await put(minio_client, test_bucket, "data/bad.json", b"this is not JSON\n")
-        ingestion = await create_standard_ingestion(
-            api_client,
-            test_cluster_id,
-            test_bucket,
-            minio_config,
-            generate_unique_table_name("not_reloaded"),
-            quality={"on_error": "skip_file"},
-        )
+        ingestion = await new_ingestion("not_reloaded", quality={"on_error": "skip_file"})
         await run_to_end(api_client, ingestion["id"], expected_status="partial")
 
         refused = await post(api_client, f"{ingestion['id']}/files/reload", 409, {"keys": [good["key"]]})

@@ -7,6 +7,7 @@ drawn story says who goes on, how far, who dies, whose answer is lost, whose lea
 import asyncio
 import json
 from collections import Counter
+from collections.abc import Callable
 from contextlib import suppress
 from dataclasses import dataclass, field
 from datetime import timedelta
@@ -211,6 +212,16 @@ def told(steps: list[tuple[str, int, int]], table_type: type[MemoryTable] = Memo
     return asyncio.run(tell())
 
 
+def first_that_doubles(tell: Callable[[list[tuple[str, int, int]]], Story]) -> list[tuple[str, int, int]]:
+    """The steps of a story after which a row is in the table twice. Fails the test when there is none: then its
+    property sees nothing."""
+    many = settings(max_examples=5000, phases=(Phase.generate,), database=None, suppress_health_check=list(HealthCheck))
+    try:
+        return find(STEPS, lambda steps: max(tell(steps).world.ids().values(), default=0) > 1, settings=many)
+    except NoSuchExample:
+        pytest.fail("no story was found that doubles rows: the property sees nothing")
+
+
 @given(STEPS)
 @settings(max_examples=300)
 def test_in_whatever_order_executors_go_on_each_row_is_there_once(steps: list[tuple[str, int, int]]) -> None:
@@ -221,19 +232,7 @@ def test_in_whatever_order_executors_go_on_each_row_is_there_once(steps: list[tu
 def test_the_property_finds_a_plain_append() -> None:
     """Negative control: with a publish that is only an append, the same stories soon have rows twice."""
 
-    def has_doubles(steps: list[tuple[str, int, int]]) -> bool:
-        return max(told(steps, PlainAppendTable).world.ids().values(), default=0) > 1
-
-    try:
-        found = find(
-            STEPS,
-            has_doubles,
-            settings=settings(
-                max_examples=5000, phases=(Phase.generate,), database=None, suppress_health_check=list(HealthCheck)
-            ),
-        )
-    except NoSuchExample:
-        pytest.fail("no story was found in which a plain append doubles rows: the property sees nothing")
+    found = first_that_doubles(lambda steps: told(steps, PlainAppendTable))
     with pytest.raises(AssertionError):
         told(found, PlainAppendTable).check()
     told(found).check()

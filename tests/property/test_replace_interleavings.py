@@ -7,13 +7,12 @@ from collections import Counter
 from collections.abc import Mapping
 
 import pytest
-from hypothesis import HealthCheck, Phase, find, given, settings
-from hypothesis.errors import NoSuchExample
+from hypothesis import given, settings
 
 from libs.common.contracts.events import RunCompleted
 from libs.common.ledger.states import BatchState, FileState
 from tests.integration.executor.world import BUCKET, lines
-from tests.property.test_commit_interleavings import STEPS, Story
+from tests.property.test_commit_interleavings import STEPS, Story, first_that_doubles
 from tests.support.memory_table import MemoryTable
 from tests.support.memory_warehouse import file_of
 
@@ -105,19 +104,7 @@ def test_a_reload_of_the_same_version_is_in_the_table_once(steps: list[tuple[str
 def test_the_property_finds_a_publish_that_does_not_compare() -> None:
     """Negative control: on top of whatever is there, the same stories soon have rows twice."""
 
-    def has_doubles(steps: list[tuple[str, int, int]]) -> bool:
-        return max(told(steps, DeleteThenAppendTable).world.ids().values(), default=0) > 1
-
-    try:
-        found = find(
-            STEPS,
-            has_doubles,
-            settings=settings(
-                max_examples=5000, phases=(Phase.generate,), database=None, suppress_health_check=list(HealthCheck)
-            ),
-        )
-    except NoSuchExample:
-        pytest.fail("no story was found in which an unguarded publish doubles rows: the property sees nothing")
+    found = first_that_doubles(lambda steps: told(steps, DeleteThenAppendTable))
     with pytest.raises(AssertionError):
         told(found, DeleteThenAppendTable).check()
     told(found).check()
