@@ -51,7 +51,7 @@ def build_service(settings: ExecutorSettings) -> Service:
         idle_max=settings.batches_at_once + settings.backfill_batches_at_once,
         call_timeout_s=settings.spark_call_timeout_s,
     )
-    tables = SparkTables(sessions, settings.clusters)
+    tables = SparkTables(sessions, settings.clusters, objects)
     protocol = CommitProtocol(ledger, objects, TableLanes())
     batches = Batches(
         ledger,

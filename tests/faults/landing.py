@@ -67,7 +67,12 @@ class Landing:
         return run_id
 
     async def create(
-        self, endpoint_url: str | None = None, secret: str = SECRET, region: str = REGION, **source: Any
+        self,
+        endpoint_url: str | None = None,
+        secret: str = SECRET,
+        region: str = REGION,
+        format_: dict[str, Any] | None = None,
+        **source: Any,
     ) -> None:
         created = await self.autoloader.post(
             "",
@@ -78,6 +83,7 @@ class Landing:
                 **({"credentials": access(endpoint_url, secret, region)} if endpoint_url else {}),
                 **source,
             },
+            format=format_ or {"type": "json"},
             destination={"catalog": "test_catalog", "database": "faults", "table": self.name},
             quality={"on_error": self.on_error},
         )

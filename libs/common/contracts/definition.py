@@ -26,6 +26,19 @@ FILE_PATH: MetadataColumn = "_file_path"
 """The one without which the rows of a file cannot be told from others."""
 """A column that says where a row came from, beside the data's own."""
 
+Compression = Literal["none", "gzip", "bzip2", "zstd", "deflate", "snappy", "lz4"]
+COMPRESSIONS: dict[str, Compression] = {
+    "none": "none",
+    "uncompressed": "none",
+    "gzip": "gzip",
+    "bzip2": "bzip2",
+    "zstd": "zstd",
+    "deflate": "deflate",
+    "snappy": "snappy",
+    "lz4": "lz4",
+}
+"""By the words of ``format.options.compression``."""
+
 
 class Credentials(Part):
     """How to reach the source bucket. Write-only: stored encrypted, never returned, logged or put in an event."""
@@ -105,11 +118,29 @@ class Source(Part):
 
 
 class FormatOptions(Part):
-    multiline: bool = False
-    compression: str | None = None
-    header: bool | None = None
-    delimiter: str | None = None
-    quote: str | None = None
+    """How files of text are written. An option that means nothing for a format is refused."""
+
+    multiline: bool = Field(
+        default=False,
+        description="json: a file holds documents (an object, an array of objects) instead of one object per line. "
+        "csv: quoted cells may span lines.",
+    )
+    compression: str | None = Field(
+        default=None,
+        description="json, csv, text: what every file is compressed with, whatever its name. Without it, names and the "
+        "files' own bytes tell.",
+    )
+    header: bool | None = Field(default=None, description="csv: whether the first line names the columns; it does.")
+    delimiter: str | None = Field(default=None, description="csv: what stands between cells; a comma.")
+    quote: str | None = Field(default=None, description='csv: what cells are quoted with; ". Empty: they never are.')
+    escape: str | None = Field(default=None, description="csv: what escapes a quote inside quotes; the quote, doubled.")
+    encoding: str | None = Field(default=None, description="csv, text: utf-8, utf-16, iso-8859-1, windows-1252, …")
+    null_value: str | None = Field(default=None, description="csv: a text that means null, as an empty cell does.")
+
+    @property
+    def compression_of_all(self) -> Compression | None:
+        """What every file is compressed with, whatever its name; None: as names and bytes say."""
+        return None if self.compression is None else COMPRESSIONS.get(self.compression.lower())
 
 
 class Format(Part):
@@ -117,16 +148,19 @@ class Format(Part):
 
     model_config = ConfigDict(frozen=True, extra="forbid", populate_by_name=True)
 
-    type: Literal["json", "csv", "parquet", "avro", "orc"] = "json"
+    type: Literal["json", "csv", "text", "parquet", "avro", "orc"] = "json"
     options: FormatOptions = FormatOptions()
     schema_rules: SchemaRules = Field(default=SchemaRules(), alias="schema")
 
+    @property
+    def is_json_lines(self) -> bool:
+        """Whether a file is what a preview can look into: one JSON object per line."""
+        return self.type == "json" and not self.options.multiline
+
     @model_validator(mode="after")
     def _is_readable_today(self) -> "Format":
-        if self.type != "json":
-            raise ValueError(f"format.type {self.type!r} cannot be read yet; use json (one object per line)")
-        if self.options.multiline:
-            raise ValueError("format.options.multiline is not supported yet; write one JSON object per line")
+        if self.type not in ("json", "csv", "text"):
+            raise ValueError(f"format.type {self.type!r} cannot be read yet; use json, csv or text")
         if any(map(keys_that_are_no_text, self.schema_rules.types())):
             raise ValueError(
                 "format.schema has a map whose keys are no strings; in JSON they always are: map<string, …>"

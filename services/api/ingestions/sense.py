@@ -16,7 +16,6 @@ from libs.common.contracts.definition import (
     Credentials,
     Definition,
     Destination,
-    Format,
     Quality,
     Schedule,
     Source,
@@ -27,8 +26,7 @@ from libs.common.schema import sql
 from libs.common.schema_hints import at, parse_hints
 from libs.common.selection.names import unreadable
 from libs.common.selection.pattern import outlines
-
-_COMPRESSIONS = ("none", "uncompressed", "gzip")
+from services.api.ingestions.format_sense import of_format
 
 
 def contradictions(sent: Definition, credentials: Credentials | None) -> list[str]:
@@ -37,7 +35,7 @@ def contradictions(sent: Definition, credentials: Credentials | None) -> list[st
         *_of_name(sent.name),
         *_of_source(sent.source),
         *_of_credentials(credentials),
-        *_of_format(sent.format),
+        *of_format(sent.format),
         *_of_columns(sent.format.schema_rules, sent.destination),
         *_of_destination(sent.destination),
         *_of_schedule(sent.schedule),
@@ -80,19 +78,6 @@ def _is_address(url: str) -> bool:
         return bool(parts.hostname) and not parts.query and not parts.fragment and parts.port != 0
     except ValueError:  # of the port, or of an IPv6 host
         return False
-
-
-def _of_format(sent: Format) -> Iterator[str]:
-    options = sent.options
-    if sent.type != "csv":
-        for name in ("header", "delimiter", "quote"):
-            if getattr(options, name) is not None:
-                yield f"format.options.{name} means nothing for {sent.type}; leave it out"
-    if options.compression is not None and options.compression.lower() not in _COMPRESSIONS:
-        yield (
-            f"format.options.compression {options.compression!r} cannot be read; write one of "
-            f"{', '.join(_COMPRESSIONS)}, or leave it out: names that end in .gz tell it as well"
-        )
 
 
 def _of_columns(rules: SchemaRules, destination: Destination) -> Iterator[str]:

@@ -89,7 +89,8 @@ class Plans:
         scope = EVERYTHING if asked.kind != "backfill" else _scope(source, asked)
         access = open_credentials(self._box, ingestion_id, sealed)
         found = await self._survey(of, source, access, asked.kind, scope)
-        sample = await self._sample(found.files, access, definition.format.schema_rules)
+        seen = found.files if definition.format.is_json_lines else ()
+        sample = await self._sample(seen, access, definition.format.schema_rules)
         change = schema_change(sample, len(found.files), () if asked.kind in _NEW_TABLES else columns)
         shown = self._shown(found, source, past, sample, change)
         values = {

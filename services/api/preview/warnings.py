@@ -4,7 +4,7 @@ from collections import Counter
 from collections.abc import Iterator
 from dataclasses import dataclass
 
-from libs.common.contracts.definition import Definition, Source
+from libs.common.contracts.definition import Definition, Format, Source
 from libs.common.partitioned import fit
 from libs.common.schema import sql
 from services.api.preview.inference import Place
@@ -27,6 +27,8 @@ class Warned:
 
 def warnings_of(definition: Definition, listed: Listed, sample: Sample, asked: int, limits: str) -> list[Warned]:
     """The most important first. ``asked`` files should have been looked into; ``limits`` names the bounds of that."""
+    if not definition.format.is_json_lines:
+        return [*_of_listing(definition.source, listed), *_of_format(definition.format, listed)]
     return [
         *_of_listing(definition.source, listed),
         *_of_files(sample),
@@ -34,6 +36,16 @@ def warnings_of(definition: Definition, listed: Listed, sample: Sample, asked: i
         *_of_fields(sample),
         *_of_bounds(listed, sample, asked, limits),
     ]
+
+
+def _of_format(format_: Format, listed: Listed) -> Iterator[Warned]:
+    """In place of columns and rows, where a preview has no eyes for the format."""
+    if listed.files:
+        kind = "JSON documents" if format_.type == "json" else f"{format_.type} files"
+        yield Warned("not_looked_into", f"a preview does not look into {kind}: it lists them, and shows no columns",
+                     "the first run makes the columns; write format.schema.schema_json to say them before")  # fmt: skip
+    if not listed.is_complete:
+        yield _listing_cut(listed)
 
 
 def _of_listing(source: Source, listed: Listed) -> Iterator[Warned]:
@@ -125,8 +137,7 @@ def _twins(place: Place) -> Iterator[list[str]]:
 
 def _of_bounds(listed: Listed, sample: Sample, asked: int, limits: str) -> Iterator[Warned]:
     if not listed.is_complete:
-        yield Warned("listing_cut", f"the listing was ended after {listed.objects:,} objects; there are more",
-                     "counts and types are of those only; preview a longer source.path")  # fmt: skip
+        yield _listing_cut(listed)
     came = sample.files + sample.gone
     if came < asked:
         yield Warned("sample_cut", f"time ran out after {came:,} of {asked:,} files",
@@ -135,6 +146,11 @@ def _of_bounds(listed: Listed, sample: Sample, asked: int, limits: str) -> Itera
         files = _many(listed.files, "file")
         yield Warned("sample_is_a_part", f"types come from the first lines of {sample.files:,} of {files} ({limits})",
                      "what comes later may add fields or change types")  # fmt: skip
+
+
+def _listing_cut(listed: Listed) -> Warned:
+    return Warned("listing_cut", f"the listing was ended after {listed.objects:,} objects; there are more",
+                  "counts and types are of those only; preview a longer source.path")  # fmt: skip
 
 
 def _dotted(path: tuple[str, ...]) -> str:

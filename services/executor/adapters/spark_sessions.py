@@ -40,9 +40,16 @@ _CONF = {
     "spark.sql.sources.parallelPartitionDiscovery.parallelism": "4",
     # Small files are cheap to open here; without this, a thousand of them make a hundred tasks.
     "spark.sql.files.openCostInBytes": str(64 * 1024),
+    # What is no text of its encoding is a bad record (a replacement character shows it), and not the end of a batch.
+    "spark.sql.legacy.codingErrorAction": "true",
     # A cluster that is used to shrugging at broken files must not do so for us: what is half read is lost for good.
     "spark.sql.files.ignoreCorruptFiles": "false",
     "spark.sql.files.ignoreMissingFiles": "false",
+    # Nanoseconds come as the numbers they are; reading/conversion.py makes timestamps of them.
+    "spark.sql.legacy.parquet.nanosAsLong": "true",
+    # Old dates mean what they say, unless the file itself says that its writer reckoned otherwise.
+    "spark.sql.parquet.datetimeRebaseModeInRead": "CORRECTED",
+    "spark.sql.parquet.int96RebaseModeInRead": "CORRECTED",
 }
 
 

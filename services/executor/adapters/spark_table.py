@@ -10,17 +10,20 @@ from pyspark.sql import DataFrame, Row
 from pyspark.sql.connect import functions as F
 from pyspark.sql.connect.observation import Observation
 
-from libs.common.contracts.definition import Destination
+from libs.common.contracts.definition import Compression, Destination
 from libs.common.errors import Permanent, Temporary
 from libs.common.ids import BatchId, IngestionId
 from libs.common.ledger.model import NO_SNAPSHOT, BadRecords, Column, Evidence, FileVersion
 from libs.common.logs import get_logger
+from libs.common.objects.ports import ObjectStore
 from libs.common.schema import Struct, sql, struct_from_json
 from libs.common.storage.definitions import RunDefinition
 from services.executor.adapters import creation_sql, iceberg_sql, staging
 from services.executor.adapters.described import partitioning_of
+from services.executor.adapters.describing.description import Parts
+from services.executor.adapters.describing.formats import Knowledge, knowledge_of
 from services.executor.adapters.examples import examples_in
-from services.executor.adapters.reading.origin import Origin, file_path
+from services.executor.adapters.reading.origin import Origin
 from services.executor.adapters.reading.reader import Reader, reader_of
 from services.executor.adapters.snapshots import WAP_ID, added_by, append, append_staged
 from services.executor.adapters.spark_errors import (
@@ -57,11 +60,13 @@ _CHECKED_MAX = 200
 
 
 class SparkTables:
-    """Opens tables for batches. ``clusters`` maps cluster ids to Spark Connect URLs."""
+    """Opens tables for batches. ``clusters`` maps cluster ids to Spark Connect URLs; ``objects`` is where files say
+    what they hold, if their format does."""
 
-    def __init__(self, sessions: SparkSessions, clusters: Mapping[str, str]) -> None:
+    def __init__(self, sessions: SparkSessions, clusters: Mapping[str, str], objects: ObjectStore) -> None:
         self._sessions = sessions
         self._clusters = clusters
+        self._objects = objects
 
     @asynccontextmanager
     async def open(self, order: RunDefinition) -> AsyncIterator[Table]:
@@ -72,7 +77,7 @@ class SparkTables:
             Temporary: ``spark_unreachable``.
         """
         async with self._borrow(order) as (session, url):
-            yield _table(session, url, order)
+            yield self._table(session, url, order)
 
     @asynccontextmanager
     async def open_place(self, order: RunDefinition) -> AsyncIterator[TablePlace]:
@@ -89,7 +94,12 @@ class SparkTables:
     async def story(self, order: RunDefinition) -> TableStory | None:
         """What the destination table's snapshots tell; None if there is no table. Raises as ``open``."""
         async with self._borrow(order) as (session, url):
-            return await _table(session, url, order).story()
+            return await self._table(session, url, order).story()
+
+    def _table(self, session: BatchSession, url: str, order: RunDefinition) -> "SparkTable":
+        to, format_ = order.definition.destination, order.definition.format
+        knowledge = knowledge_of(format_, Parts(self._objects, order.credentials))
+        return SparkTable(session, url, to, reader_of(format_), knowledge, format_.options.compression_of_all)
 
     @asynccontextmanager
     async def _borrow(self, order: RunDefinition) -> AsyncIterator[tuple[BatchSession, str]]:
@@ -113,10 +123,19 @@ class SparkTable:
     appends. The lease, and the look right before, leave that to one that is frozen in between.
     """
 
-    def __init__(self, session: BatchSession, url: str, destination: Destination, reader: Reader) -> None:
+    def __init__(
+        self,
+        session: BatchSession,
+        url: str,
+        destination: Destination,
+        reader: Reader,
+        knowledge: Knowledge | None = None,
+        compression: Compression | None = None,
+    ) -> None:
         self._session = session
         self._spark = session.spark
-        self._origin = Origin(session.spark, session.scheme)
+        self._knowledge = knowledge or Knowledge()
+        self._origin = Origin(session.spark, session.scheme, self._knowledge.known, compression)
         self._reader = reader
         self._url = url
         self._to = destination
@@ -179,7 +198,13 @@ class SparkTable:
         return await self._run(work)
 
     async def infer(self, files: Sequence[FileVersion]) -> Struct:
-        return await self._read(files, lambda: self._reader.infer(self._origin, files))
+        def work() -> Struct:
+            return self._reader.infer(self._origin, files)
+
+        found = await self._read(files, work)
+        if not found.fields and await self._knowledge.doubt(files):
+            return await self._read(files, work)
+        return found
 
     async def examples(
         self, files: Sequence[FileVersion], schema: Struct, paths: Sequence[tuple[str, ...]]
@@ -231,7 +256,10 @@ class SparkTable:
                 stray_lines=int(seen["stray"]),
             )
 
-        return await self._read(files, work)
+        staged = await self._read(files, work)
+        if await self._knowledge.doubt([f for f in files if staged.is_doubtful(f)]):
+            return await self._read(files, work)
+        return staged
 
     async def file_rows(self, uris: Sequence[str], snapshot_id: int | None = None) -> FileRows:
         def work() -> FileRows:
@@ -495,14 +523,17 @@ class SparkTable:
 
     async def _read(self, files: Sequence[FileVersion], work: Callable[[], T]) -> T:
         """As ``_run``, for work that reads these files."""
+        await self._knowledge.gather(files)
         try:
             return await self._session.run(work)
         except Exception as e:
             found = file_not_whole(e)
-            first = next((f for f in files if found and file_path(f, self._origin.scheme) == found[0]), None)
+            first = next((f for f in files if found and self._origin.seen(f) == found[0]), None)
             if found is None or first is None:
                 raise translate(e, url=self._url, table=self._to.identifier) from e
             alike = [f for f in files if f is not first and _suffix(f) == _suffix(first)][:_CHECKED_MAX]
+            if await self._knowledge.doubt([first, *alike]):
+                return await self._read(files, work)
             others = await self._run(lambda: self._broken_among(alike))
             raise FilesUnreadable({first.digest: found[1], **others}) from e
 
@@ -511,10 +542,6 @@ class SparkTable:
             return await self._session.run(work)
         except Exception as e:
             raise translate(e, url=self._url, table=self._to.identifier) from e
-
-
-def _table(session: BatchSession, url: str, order: RunDefinition) -> SparkTable:
-    return SparkTable(session, url, order.definition.destination, reader_of(order.definition.format))
 
 
 def _is_burn(summary: Mapping[str, str], source: Mapping[str, str] | None) -> bool:

@@ -41,6 +41,11 @@ class Staged:
     def read_of(self, file: FileVersion) -> FileRead:
         return self.reads.get(file.digest, FileRead())
 
+    def is_doubtful(self, file: FileVersion) -> bool:
+        """Whether the file may be something else than it was read as: it has a bad record, or bytes and no record."""
+        read = self.read_of(file)
+        return bool(read.bad or (file.size_bytes and not read.lines and file.digest not in self.empty))
+
 
 @dataclass(frozen=True, slots=True)
 class Refusal:

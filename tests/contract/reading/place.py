@@ -8,12 +8,18 @@ from typing import Any
 from uuid import uuid4
 
 import pyarrow as pa
+import pyarrow.compute as pc
 
-from libs.common.contracts.definition import Destination, Format
+from libs.common.contracts.definition import FILE_PATH, Destination, Format
 from libs.common.ledger.model import FileVersion
 from libs.common.schema import Struct
+from services.executor.adapters.describing.description import Parts
+from services.executor.adapters.describing.formats import knowledge_of
+from services.executor.adapters.reading.origin import Origin
+from services.executor.adapters.reading.reader import reader_of
 from services.executor.adapters.spark_table import SparkTable
 from services.executor.domain.audit import FileRead, Staged
+from services.executor.domain.provenance import with_provenance
 from services.executor.domain.schema_change import compare
 from tests.contract.table.worlds import BUCKET, Spark, read_of, stage
 
@@ -35,21 +41,35 @@ class Loaded:
 
     @property
     def types(self) -> dict[str, str]:
-        return {f.name: str(f.type) for f in self.table.schema}
+        return {f.name: str(f.type) for f in self.data.schema}
+
+    @property
+    def data(self) -> pa.Table:
+        """The columns that come from the files."""
+        return self.table.drop_columns([FILE_PATH])
 
     def rows(self, *by: str) -> list[dict[str, Any]]:
         """The rows, in the order of these columns (default: the first)."""
-        names = by or tuple(self.table.column_names[:1])
-        found: list[dict[str, Any]] = self.table.sort_by([(name, "ascending") for name in names]).to_pylist()
-        return found
+        return _sorted(self.data, by)
+
+    def rows_of(self, file: FileVersion, *by: str) -> list[dict[str, Any]]:
+        """As ``rows``, of one file."""
+        return _sorted(self.table.filter(pc.field(FILE_PATH) == file.uri).drop_columns([FILE_PATH]), by)
+
+
+def _sorted(table: pa.Table, by: Sequence[str]) -> list[dict[str, Any]]:
+    names = by or table.column_names[:1]
+    found: list[dict[str, Any]] = table.sort_by([(name, "ascending") for name in names]).to_pylist()
+    return found
 
 
 class Place:
     """A folder of the bucket, and the tables that files of it went to."""
 
-    def __init__(self, spark: Spark, s3: Any) -> None:
+    def __init__(self, spark: Spark, s3: Any, parts: Parts) -> None:
         self._spark = spark
         self._s3 = s3
+        self._parts = parts
         self._name = f"reading_{uuid4().hex[:12]}"
         self._keys: list[str] = []
         self._tables: list[Destination] = []
@@ -65,17 +85,35 @@ class Place:
         """One that is not there yet."""
         to = Destination(catalog="test_catalog", database="contract", table=f"{self._name}_{len(self._tables)}")
         self._tables.append(to)
-        return self._spark.hold(to, format_=format_)
+        return self._spark.hold(to, format_=format_, knowledge=knowledge_of(format_, self._parts))
 
     async def load(self, format_: Format, *batches: Sequence[FileVersion]) -> Loaded:
         """Batches, one after the other, into a new table that grows with what they have. ``reads`` are the last's."""
         table = self.table(format_)
         for files in batches:
-            schema = await table.schema() or await table.create(await table.infer(files))
+            schema = await table.schema()
+            if schema is None:
+                schema = await table.create(with_provenance(await table.infer(files), [FILE_PATH]))
             staged = await self._stage(table, files, schema)
             await table.publish(staged.snapshot_id)
         found = await asyncio.to_thread(self._spark.sessions[0].table(table.name).toArrow)
         return Loaded(files, staged, found)
+
+    async def bad_records(
+        self, format_: Format, files: Sequence[FileVersion], schema: Struct
+    ) -> list[tuple[int, int, str]]:
+        """Of each bad record the file's position, the line and the reason, as a second look finds them."""
+        spark, knowledge = self._spark.sessions[0], knowledge_of(format_, self._parts)
+        await knowledge.gather(files)
+        origin = Origin(spark, self._spark.scheme, knowledge.known, format_.options.compression_of_all)
+
+        def work() -> list[tuple[int, int, str]]:
+            with origin.whole_files():
+                records = reader_of(format_).numbered(origin, files, schema).where("bad")
+                found = records.select("file", "line", "reason").orderBy("file", "line").collect()
+            return [tuple(row) for row in found]
+
+        return await asyncio.to_thread(work)
 
     async def _stage(self, table: SparkTable, files: Sequence[FileVersion], schema: Struct) -> Staged:
         for _ in range(_ROUNDS_MAX):

@@ -12,6 +12,7 @@ from uuid import uuid4
 from libs.common.contracts.definition import Destination, Format
 from libs.common.ledger.model import BadRecords, FileVersion
 from libs.common.schema import Field, Struct
+from services.executor.adapters.describing.formats import Knowledge
 from services.executor.adapters.reading.reader import reader_of
 from services.executor.adapters.spark_sessions import BatchSession, SessionKey, open_session
 from services.executor.adapters.spark_table import SparkTable
@@ -116,11 +117,14 @@ class Spark:
     def __init__(self, key: SessionKey) -> None:
         self._threads = ThreadPoolExecutor(2)
         self._key = key
+        self.scheme = key.scheme
         self.sessions = [open_session(key) for _ in range(2)]
 
-    def hold(self, to: Destination, session: int = 0, format_: Format = NDJSON) -> SparkTable:
+    def hold(
+        self, to: Destination, session: int = 0, format_: Format = NDJSON, knowledge: Knowledge | None = None
+    ) -> SparkTable:
         loan = BatchSession(self.sessions[session], self._threads, 120, self._key.scheme)
-        return SparkTable(loan, self._key.url, to, reader_of(format_))
+        return SparkTable(loan, self._key.url, to, reader_of(format_), knowledge, format_.options.compression_of_all)
 
     def place(self, to: Destination, session: int = 0) -> SparkTablePlace:
         loan = BatchSession(self.sessions[session], self._threads, 120, self._key.scheme)

@@ -54,6 +54,26 @@ async def test_a_definition_is_previewed_and_not_stored(api: ApiUnderTest) -> No
     assert [] == (await api.client.get(INGESTIONS)).json()
 
 
+@pytest.mark.parametrize(
+    ("format_", "kind"),
+    [
+        ({"type": "csv"}, "csv files"),
+        ({"type": "text"}, "text files"),
+        ({"type": "json", "options": {"multiline": True}}, "JSON documents"),
+    ],
+)
+async def test_formats_that_a_preview_has_no_eyes_for_are_listed_alone(
+    api: ApiUnderTest, format_: dict[str, Any], kind: str
+) -> None:
+    """No columns are better than wrong ones; a warning says when they come."""
+    land(api.objects, "a.json", {"id": 1})
+    body = (await api.client.post(f"{INGESTIONS}/test", json={**definition(), "format": format_})).json()
+    assert (1, [], []) == (body["file_count"], body["schema"], body["sample_rows"])
+    [warning] = body["warnings"]
+    assert "not_looked_into" == warning["code"]
+    assert f"does not look into {kind}" in warning["message"]
+
+
 async def test_an_empty_place_is_a_warning_and_no_error(api: ApiUnderTest) -> None:
     """Files may come later."""
     api.objects.create_bucket(BUCKET)

@@ -15,13 +15,14 @@ from libs.common.ledger.model import FileVersion
 from libs.common.schema import Array, Field, Map, Struct, Type, quoted, struct_from_json, structs_in, to_json
 from services.executor.adapters.reading.json_misfits import misfits, outside, without
 from services.executor.adapters.reading.json_reasons import reason
+from services.executor.adapters.reading.json_schema import CORRUPT as _CORRUPT
+from services.executor.adapters.reading.json_schema import without_corrupt
 from services.executor.adapters.reading.origin import Origin
 from services.executor.domain.provenance import data_of, is_rescuing
 
 # gzip has a checksum: whatever is not whole fails the read, so one without a line holds none. Not so .bz2, .snappy and
 # .lz4: Spark reads plain text under such a name as nothing at all.
-_SELF_CHECKED = ".gz"
-_CORRUPT = "_autoloader_corrupt"
+_SELF_CHECKED = "gzip"
 # Spark's parser stops at the end of the first value: of {"a":1}{"a":2} on one line it would drop the second object
 # without a word. So each line is also read as the first of exactly two elements of an array, ours being the second.
 _END = "autoloader:end-of-line"
@@ -37,27 +38,24 @@ class JsonLines:
     """See ``reader.Reader``."""
 
     def infer(self, origin: Origin, files: Sequence[FileVersion]) -> Struct:
-        reader = origin.read.option("columnNameOfCorruptRecord", _CORRUPT)
-        found = struct_from_json(reader.json(origin.paths(files)).schema.jsonValue())
-        return Struct(tuple(f for f in found.fields if f.name != _CORRUPT))
+        reader = origin.reading(files).option("columnNameOfCorruptRecord", _CORRUPT)
+        return without_corrupt(struct_from_json(reader.json(origin.paths(files)).schema.jsonValue()))
 
     def records(self, origin: Origin, files: Sequence[FileVersion], schema: Struct) -> DataFrame:
         return parse(origin.with_files(_lines(origin, files), files), schema)
 
     def numbered(self, origin: Origin, files: Sequence[FileVersion], schema: Struct) -> DataFrame:
-        parsed = parse(origin.with_files(origin.with_lines(_lines(origin, files)), files), schema)
-        why = reason(data_of(schema), _CORRUPT, _IS_ONE_VALUE)
-        return parsed.withColumn("reason", F.expr(f"CASE WHEN bad THEN {why} END"))
+        return explained(parse(origin.with_files(origin.with_lines(_lines(origin, files)), files), schema), schema)
 
-    def known_empty(self, origin: Origin, files: Sequence[FileVersion]) -> frozenset[bytes]:  # noqa: ARG002 - names tell
-        return frozenset(f.digest for f in files if f.key.endswith(_SELF_CHECKED))
+    def known_empty(self, origin: Origin, files: Sequence[FileVersion]) -> frozenset[bytes]:
+        return frozenset(f.digest for f in files if origin.compression_of(f) == _SELF_CHECKED)
 
     def check(self, origin: Origin, file: FileVersion) -> None:
         _lines(origin, [file]).agg(F.count("raw")).collect()
 
 
 def _lines(origin: Origin, files: Sequence[FileVersion]) -> DataFrame:
-    return origin.read.text(origin.paths(files)).withColumnRenamed("value", "raw")
+    return origin.reading(files).text(origin.paths(files)).withColumnRenamed("value", "raw")
 
 
 def parse(lines: DataFrame, schema: Struct) -> DataFrame:
@@ -77,6 +75,12 @@ def parse(lines: DataFrame, schema: Struct) -> DataFrame:
     if not rescues:
         return parsed.withColumn("outside", F.lit(None).cast("string"))
     return parsed.withColumn("row", without(F.col("row"), schema, _CORRUPT)).withColumn("outside", outside(schema))
+
+
+def explained(parsed: DataFrame, schema: Struct) -> DataFrame:
+    """Adds ``reason`` to what ``parse`` gives."""
+    why = reason(data_of(schema), _CORRUPT, _IS_ONE_VALUE)
+    return parsed.withColumn("reason", F.expr(f"CASE WHEN bad THEN {why} END"))
 
 
 def _faults(schema: Struct, *, rescues: bool) -> str:

@@ -2,20 +2,26 @@
 
 import json
 import re
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, field
+from functools import reduce
+from urllib.parse import quote
 
 from pyspark.sql import DataFrame
 from pyspark.sql.connect import functions as F
 from pyspark.sql.connect.readwriter import DataFrameReader
 from pyspark.sql.connect.session import SparkSession
 
+from libs.common.compression import SUFFIXES, named
+from libs.common.contracts.definition import Compression
 from libs.common.ledger.model import FileVersion
+from services.executor.adapters.describing.description import Description
 
+_MOUNT = "autoloader"
 _GLOB = re.compile(r"([{}\[\]*?\\])")
 # A key's path comes back URI-encoded; url_decode would turn a literal + into a space.
-_PATH = "url_decode(replace(_metadata.file_path, '+', '%2B'))"
+PATH = "url_decode(replace(_metadata.file_path, '+', '%2B'))"
 WHOLE_FILE_BYTES = 2**31 - 1
 """What is larger is read in several partitions, if it can be cut."""
 _WHOLE_FILES = {
@@ -24,23 +30,54 @@ _WHOLE_FILES = {
     "spark.sql.files.minPartitionNum": "1",  # otherwise a file is cut for every core to have a part
 }
 # Spark numbers the rows of a partition in the lower 33 bits.
-_LINE = "(monotonically_increasing_id() & 8589934591) + 1"
+_PLACE = "(monotonically_increasing_id() & 8589934591) + 1"
+LINE = f"CASE WHEN _metadata.file_size <= {WHOLE_FILE_BYTES} THEN {_PLACE} END"
 
 
 @dataclass(frozen=True, slots=True)
 class Origin:
-    """A session, and the URL scheme under which it reads the source's files."""
+    """A session, and the URL scheme under which it reads the source's files. ``described`` is what is known of files
+    beside their names, by digest; ``compression`` is that of every file, whatever its name (None: as it says)."""
 
     spark: SparkSession
     scheme: str = "s3a"
+    described: Mapping[bytes, Description] = field(default_factory=dict)
+    compression: Compression | None = None
 
     @property
     def read(self) -> DataFrameReader:
         """A reader for which k=v/ in a key is a name, not a column."""
         return self.spark.read.option("recursiveFileLookup", "true")
 
+    def reading(self, files: Sequence[FileVersion]) -> DataFrameReader:
+        """As ``read``, for ``paths`` of files whose names may lie about their compression.
+
+        Hadoop goes by names alone. So such a file gets another one, in a mount table (viewfs) that is made of this
+        reader's options and is gone with it.
+        """
+        reader = self.read
+        for f in files:
+            if (name := self._other_name(f)) is not None:
+                target = f"{self.scheme}://{f.bucket}/{quote(f.key)}"
+                reader = reader.option(f"fs.viewfs.mounttable.{_MOUNT}.link./{name}", target)
+                reader = reader.option("fs.viewfs.impl.disable.cache", "true")
+        return reader
+
     def paths(self, files: Sequence[FileVersion]) -> list[str]:
-        return [exact_path(f, self.scheme) for f in files]
+        return [self.seen(f) if self._other_name(f) else exact_path(f, self.scheme) for f in files]
+
+    def seen(self, file: FileVersion) -> str:
+        """The path under which Spark reads a file, as it prints it, decoded."""
+        name = self._other_name(file)
+        return file_path(file, self.scheme) if name is None else f"viewfs://{_MOUNT}/{name}"
+
+    def compression_of(self, file: FileVersion) -> Compression:
+        told = self.described.get(file.digest)
+        return self.compression or (told.compression if told else None) or named(file.key)
+
+    def _other_name(self, file: FileVersion) -> str | None:
+        compression = self.compression_of(file)
+        return None if compression == named(file.key) else file.digest.hex() + SUFFIXES[compression]
 
     @contextmanager
     def whole_files(self) -> Iterator[None]:
@@ -60,17 +97,25 @@ class Origin:
     def with_lines(self, rows: DataFrame) -> DataFrame:
         """The rows as they come from ``read``, with their place in their file, ``line`` (see ``whole_files``); null in
         a file that is too large."""
-        line = f"CASE WHEN _metadata.file_size <= {WHOLE_FILE_BYTES} THEN {_LINE} END"
-        return rows.withColumn("line", F.expr(line))
+        return rows.withColumn("line", F.expr(LINE))
 
     def with_files(self, rows: DataFrame, files: Sequence[FileVersion]) -> DataFrame:
         """The rows with their file: its ``path``, its ``version``, and its position in ``files``, ``file`` (null: a
         stranger). They come from ``read``, and still have their ``_metadata``."""
-        named = [{"path": file_path(f, self.scheme), "version": f.version_tag} for f in files]
-        known = F.from_json(F.lit(json.dumps(named)), "array<struct<path: string, version: string>>")
-        index = self.spark.range(1).select(F.posexplode(known).alias("file", "of"))
-        index = index.select("file", "of.path", "of.version")
-        return rows.select("*", F.expr(_PATH).alias("path")).join(F.broadcast(index), "path", "left")
+        return self.with_versions(rows.select("*", F.expr(PATH).alias("path")), files)
+
+    def with_versions(self, rows: DataFrame, files: Sequence[FileVersion]) -> DataFrame:
+        """As ``with_files``, of rows that have their ``path``."""
+        known = [{"seen": self.seen(f), "path": file_path(f, self.scheme), "version": f.version_tag} for f in files]
+        array = F.from_json(F.lit(json.dumps(known)), "array<struct<seen: string, path: string, version: string>>")
+        index = self.spark.range(1).select(F.posexplode(array).alias("file", "of"))
+        index = index.select("file", "of.*")
+        return rows.withColumnRenamed("path", "seen").join(F.broadcast(index), "seen", "left").drop("seen")
+
+
+def union(frames: Iterable[DataFrame]) -> DataFrame:
+    """The rows of all, by the names of their columns."""
+    return reduce(lambda one, other: one.unionByName(other), frames)
 
 
 def file_path(file: FileVersion, scheme: str = "s3a") -> str:

@@ -4,7 +4,7 @@
 |---|---|
 | ``file`` | the file's position in the batch; null: a file that is not in the batch |
 | ``path``, ``version`` | that file's path as Spark prints it, and its version tag |
-| ``raw`` | the record as it stands in the file, where a file is text; else null |
+| ``raw`` | the record as it stands in the file, where a file is text; else null, or JSON made of a bad one |
 | ``row`` | the record as a struct of the schema's data columns |
 | ``blank`` | it holds nothing and makes no row: an empty line |
 | ``bad`` | it is no record of this schema and makes no row |
@@ -26,8 +26,11 @@ from pyspark.sql import DataFrame
 from libs.common.contracts.definition import Format
 from libs.common.ledger.model import FileVersion
 from libs.common.schema import Struct
+from services.executor.adapters.reading.csv import CsvFiles
+from services.executor.adapters.reading.documents import JsonDocuments
 from services.executor.adapters.reading.json_lines import JsonLines
 from services.executor.adapters.reading.origin import Origin
+from services.executor.adapters.reading.plain_text import PlainText
 
 
 class Reader(Protocol):
@@ -56,7 +59,11 @@ class Reader(Protocol):
         ...
 
 
-_READERS: Final[dict[str, Callable[[Format], Reader]]] = {"json": lambda _: JsonLines()}
+_READERS: Final[dict[str, Callable[[Format], Reader]]] = {
+    "csv": lambda format_: CsvFiles(format_.options),
+    "json": lambda format_: JsonDocuments() if format_.options.multiline else JsonLines(),
+    "text": lambda format_: PlainText(format_.options),
+}
 
 
 def reader_of(format_: Format) -> Reader:
