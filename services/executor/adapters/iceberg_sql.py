@@ -51,8 +51,8 @@ def latest_metadata(identifier: str) -> str:
     return f"SELECT file FROM {identifier}.metadata_log_entries ORDER BY timestamp DESC LIMIT 1"
 
 
-def enable_wap(to: Destination) -> str:
-    return f"ALTER TABLE {to.identifier} SET TBLPROPERTIES ('{WAP_ENABLED}'='true')"
+def set_property(to: Destination, name: str, value: str) -> str:
+    return f"ALTER TABLE {to.identifier} SET TBLPROPERTIES ({literal(name)}={literal(value)})"
 
 
 def show_properties(to: Destination) -> str:

@@ -38,8 +38,15 @@ _CONF = {
     "spark.sql.caseSensitive": "true",
     # Explicit paths: look them up here, in a few tasks, not in one job of thousands.
     "spark.sql.sources.parallelPartitionDiscovery.parallelism": "4",
-    # Small files are cheap to open here; without this, a thousand of them make a hundred tasks.
-    "spark.sql.files.openCostInBytes": str(64 * 1024),
+    # Each task that writes makes data files of its own, so a batch is read in as few tasks as it has work for, however
+    # many cores there are. Files are cheap to open here, but on a store that is far away not for nothing: a thousand
+    # tiny ones make four tasks.
+    "spark.sql.files.minPartitionNum": "1",
+    "spark.sql.files.maxPartitionBytes": str(64 * 1024**2),
+    "spark.sql.files.openCostInBytes": str(256 * 1024),
+    # In a partitioned table, rows go to the task of their partition first. Not by ranges, as Iceberg does it for sorted
+    # tables: to find them, Spark reads the files once more, and what the pass counts is twice what it wrote.
+    "spark.sql.iceberg.distribution-mode": "hash",
     # What is no text of its encoding is a bad record (a replacement character shows it), and not the end of a batch.
     "spark.sql.legacy.codingErrorAction": "true",
     # A cluster that is used to shrugging at broken files must not do so for us: what is half read is lost for good.

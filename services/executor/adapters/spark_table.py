@@ -41,7 +41,7 @@ from services.executor.adapters.spark_table_place import SparkTablePlace
 from services.executor.adapters.spark_whole_table import SparkWholeTable
 from services.executor.domain.audit import Staged
 from services.executor.domain.evidence import ROWS_REMOVED
-from services.executor.domain.layout import PLAIN, Layout, unlike
+from services.executor.domain.layout import PLAIN, Layout, unlike, wishes
 from services.executor.domain.quarantine import ATTEMPT
 from services.executor.domain.replacing import FileRows
 from services.executor.domain.schema_change import Addition, Widening, lacking, unwidened
@@ -407,7 +407,10 @@ class SparkTable:
                     hint="name an Iceberg table in destination, or one that does not exist yet",
                 )
             if properties.get(iceberg_sql.WAP_ENABLED) != "true":
-                self._can_stage = self._enable_wap()
+                self._can_stage = self._takes(iceberg_sql.WAP_ENABLED, "true")
+            for name, value in wishes(self._to).items():
+                if properties.get(name) != value:
+                    self._takes(name, value)  # the rows are right without it
             self._sql(iceberg_sql.refresh(self._to))
             return self._schema()
         except Exception as e:
@@ -415,13 +418,13 @@ class SparkTable:
                 return None
             raise
 
-    def _enable_wap(self) -> bool:
-        """Whether the table can stage from now on."""
+    def _takes(self, name: str, value: str) -> bool:
+        """Whether the table has the property from now on. There are catalogs that let nobody set one."""
         try:
-            self._sql(iceberg_sql.enable_wap(self._to))
+            self._sql(iceberg_sql.set_property(self._to, name, value))
         except Exception as e:
             if is_change_refused(e):
-                _log.warning("table.cannot_stage", table=self.name, problem=first_line(str(e)))
+                _log.warning("table.property_refused", table=self.name, property=name, problem=first_line(str(e)))
                 return False
             raise
         return True

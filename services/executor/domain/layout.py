@@ -72,6 +72,12 @@ def of_next_table(definition: Definition, schema: Struct, old: Layout) -> tuple[
     return found.schema, replace(old, parts=_written(found), properties=_paths(found) | properties)
 
 
+def wishes(to: Destination) -> dict[str, str]:
+    """The properties that a table is given whenever it lacks them: they hold for what is written from then on."""
+    size = to.optimization.target_file_size_bytes
+    return {} if size is None else {TARGET_FILE_SIZE: str(size)}
+
+
 def unlike(table: str, to: Destination, parts: Sequence[str]) -> tuple[str, ...]:
     """What a user should know of a table that is partitioned otherwise than the definition says."""
     wanted = to.partitioning.parts
@@ -101,9 +107,8 @@ def _paths(found: Fit) -> dict[str, str]:
 
 def _asked(to: Destination) -> dict[str, str]:
     """The properties by which the definition shows in a table that is made for it."""
-    size, parts = to.optimization.target_file_size_bytes, to.partitioning.parts
-    asked = {ASKED: ", ".join(map(str, parts))} if parts else {}
-    return asked | ({TARGET_FILE_SIZE: str(size)} if size else {})
+    parts = to.partitioning.parts
+    return wishes(to) | ({ASKED: ", ".join(map(str, parts))} if parts else {})
 
 
 def _plain(part: str) -> str:

@@ -20,7 +20,7 @@ class Refusing(SparkTable):
     """A catalog that answers as Iceberg's REST catalog does without the right to change a table."""
 
     def _sql(self, statement: str) -> None:
-        if statement == iceberg_sql.enable_wap(self._to):
+        if statement == iceberg_sql.set_property(self._to, iceberg_sql.WAP_ENABLED, "true"):
             raise RuntimeError("org.apache.iceberg.exceptions.ForbiddenException: Forbidden: cannot set properties")
         super()._sql(statement)
 
