@@ -31,6 +31,9 @@ _BODIES = {
     ("POST", "backfill"): {"prefix": "x/"},
     ("POST", "plan"): {"kind": "run"},
     ("POST", "reload"): {"failed": True},
+    ("POST", "approve"): {},
+    ("POST", "reject"): {},
+    ("POST", "rollback"): {"version": 1},
 }
 
 
