@@ -47,7 +47,7 @@ class InBoth(MemoryObjects):
         super().__init__()
         self._spark = on_spark
 
-    def put(self, bucket: str, key: str, body: bytes) -> FileVersion:
+    def put(self, bucket: str, key: str, body: bytes = b"") -> FileVersion:
         version = self._spark.put(key, body)
         return super().put(version.bucket, version.key, body)
 
