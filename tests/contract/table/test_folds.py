@@ -4,14 +4,16 @@ and rows as the table in memory ends with, in another order of the batches."""
 import json
 import random
 from collections import Counter
+from dataclasses import replace
 from typing import Any
 
 import pytest
 
+from libs.common.contracts.definition import Source
 from libs.common.ledger.model import FileVersion
 from libs.common.schema import sql
 from services.executor.ports import Table
-from tests.contract.table.worlds import SparkWorld
+from tests.contract.table.worlds import BUCKET, SparkWorld
 from tests.integration.executor.world import World
 from tests.support.memory_objects import MemoryObjects
 
@@ -19,7 +21,7 @@ pytestmark = pytest.mark.contract
 
 FILES: dict[str, list[dict[str, Any]]] = {
     "a": [{"id": 1, "n": 1, "meta": {"a": 1}}, {"id": 2, "name": "x", "meta": {"a": 2, "b": "y"}}],
-    "c": [{"id": 4, "n": 2**40, "list": [{"x": 0.5}, {"x": 1}]}],
+    "c": [{"id": 4, "n": 2**40, "list": [{"x": 0.5}, {"x": 1.5}]}],
     "d": [{"id": 5, "tags": {"k": 1, "l": 2}, "meta": None}, {"id": 6, "name": None, "list": [{"y": True}]}],
     "e": [{"id": 7, "n": "text", "meta": {"a": "z"}, "Id": 8}],
 }
@@ -53,9 +55,13 @@ class InBoth(MemoryObjects):
 
 
 class OnSpark(World):
-    """A world whose table is on Spark."""
+    """A world whose table is on Spark, and whose files are in its bucket."""
 
-    on_spark: SparkWorld
+    def __init__(self, on_spark: SparkWorld) -> None:
+        super().__init__(objects=InBoth(on_spark))
+        self.on_spark = on_spark
+        source = Source(path=f"s3://{BUCKET}/")
+        self.order = replace(self.order, definition=self.order.definition.model_copy(update={"source": source}))
 
     def table(self) -> Any:
         table: Table = self.on_spark.one
@@ -91,8 +97,7 @@ async def test_spark_ends_with_the_same_table_in_another_order(on_spark: SparkWo
     """Every mode that lets files in, with values that do not fit, new fields further in, and names in another case."""
     names = sorted(FILES)
     expected = await loaded(World(), mode, names)
-    real = OnSpark(objects=InBoth(on_spark))
-    real.on_spark = on_spark
+    real = OnSpark(on_spark)
     random.Random(mode).shuffle(names)
     await loaded(real, mode, names)
     rows = await on_spark.sql(f"SELECT to_json(struct(*)) AS row FROM {on_spark.to.identifier}")
