@@ -191,12 +191,24 @@ class SchemaVersion(_Answer):
     created_at: datetime
 
 
+class HeldColumn(_Answer):
+    """A new column that somebody has to approve or to reject."""
+
+    column: str
+    type: str
+    file: str | None = None
+    example: str | None = None
+
+
 class Schema(_Answer):
-    """The columns of a table now. ``version`` is None before anything is loaded."""
+    """The columns of a table now. ``version`` is None before anything is loaded; ``kept`` is what a rollback left."""
 
     version: int | None
     columns: tuple[Column, ...]
     mode: str
+    held: tuple[HeldColumn, ...] = ()
+    rejected: tuple[str, ...] = ()
+    kept: tuple[ColumnChange, ...] = ()
 
 
 class Explanation(_Answer):

@@ -13,7 +13,7 @@ from client.commands.quarantine import app as quarantine
 from client.commands.refreshes import clear_history, refresh, refreshes, undo_refresh
 from client.commands.reloads import reload
 from client.commands.runs import cancel, retry, run, runs
-from client.commands.schemas import schema
+from client.commands.schemas import approve_columns, reject_columns, roll_back_schema, schema
 from client.dead_letters.command import app as dead_letters
 from client.demo.command import demo
 from devstack.cli import app as dev
@@ -34,6 +34,9 @@ app.command()(retry)
 app.command()(files)
 app.command()(explain)
 app.command()(schema)
+app.command("approve-columns")(approve_columns)
+app.command("reject-columns")(reject_columns)
+app.command("roll-back-schema")(roll_back_schema)
 app.add_typer(quarantine, name="quarantine")
 app.command()(refresh)
 app.command()(refreshes)

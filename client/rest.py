@@ -4,7 +4,7 @@ For programs that want to start a run and watch it: the demo, the command line, 
 Postgres or Spark, and it never retries by itself except for a connection that was refused before anything was sent.
 """
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from types import TracebackType
 from typing import Any, Self
@@ -232,6 +232,16 @@ class AutoloaderClient:
         """How its columns came to be: the newest 100 versions, newest first."""
         path = f"/api/v1/ingestions/{ingestion_id}/schema/versions"
         return [SchemaVersion.model_validate(each) for each in self._call("GET", path, params={"limit": _PAGE})]
+
+    def decide_columns(self, ingestion_id: UUID, columns: Sequence[str] | None, *, approve: bool) -> Schema:
+        """Lets fields become columns, or keeps them from it; None: all that wait for a decision."""
+        path = f"/api/v1/ingestions/{ingestion_id}/schema/{'approve' if approve else 'reject'}"
+        return Schema.model_validate(self._call("POST", path, json={"columns": columns and list(columns)}))
+
+    def roll_back_schema(self, ingestion_id: UUID, version: int) -> Schema:
+        """From the next batch on, files fill the columns of this version alone."""
+        path = f"/api/v1/ingestions/{ingestion_id}/schema/rollback"
+        return Schema.model_validate(self._call("POST", path, json={"version": version}))
 
     def quarantine(
         self, ingestion_id: UUID, *, file: str | None = None, limit: int = _PAGE

@@ -37,13 +37,13 @@ from libs.common.storage.definitions import RunDefinition
 from services.executor import quarantine, replacement
 from services.executor.domain import evidence
 from services.executor.domain.audit import Clean, Miscounted, Refusal, Spoiled, Staged, audit, changed, unreadable
-from services.executor.domain.evolution import Rules, asked_of, growth, refusals, suspects
+from services.executor.domain.evolution import Rules, allowed, asked_of, growth, proposal, refusals, suspects
 from services.executor.domain.guard import contradiction, giving_up, unprovable
 from services.executor.domain.layout import of_new_table
 from services.executor.domain.provenance import lacking_provenance, with_provenance
 from services.executor.domain.quarantine import ATTEMPT
 from services.executor.domain.replacing import kept
-from services.executor.domain.schema_change import Addition, SchemaChange, compare
+from services.executor.domain.schema_change import Addition, SchemaChange, compare, with_additions
 from services.executor.domain.tolerance import Tolerance
 from services.executor.ports import FilesUnreadable, Ledger, Published, SourceChanged, Table
 from services.executor.table_lanes import TableLanes
@@ -186,7 +186,7 @@ class CommitProtocol:
     async def _prepare(
         self, claim: BatchClaim, order: RunDefinition, table: Table, files: Sequence[FileVersion]
     ) -> Struct:
-        rules = Rules.of(order.definition.format.schema_rules)
+        rules = await self._rules(claim, order)
         # One at a time per table: the first batch creates it, the others find it.
         async with self._lanes.of(order.definition.destination.identifier):
             schema = await table.schema()
@@ -214,26 +214,47 @@ class CommitProtocol:
     ) -> _StagedBatch:
         """Stages until the pass finds nothing that the table lacks, could have, and is to have."""
         await self._ledger.about_to_stage(claim)
-        rules = Rules.of(order.definition.format.schema_rules)
+        rules = await self._rules(claim, order)
         cause = _Cause(mode=rules.mode)
         properties = _properties(claim, files)
         # Rows that take the place of others are staged by themselves first: read, audited, and never published.
         wap_id = claim.rows_wap_id if claim.replaces_rows else claim.wap_id
         for _ in range(STAGES_MAX):
             failpoint("exec.during_stage")
-            staged = await table.stage(files, schema, wap_id, properties)
+            staged = await table.stage(files, rules.reading(schema), wap_id, properties)
             looked_into = [f for f in files if f.digest in suspects(rules, staged)]
-            change = SchemaChange()
+            wanted = SchemaChange()
             if looked_into:
-                change = growth(rules, schema, await table.infer(looked_into), staged)
+                wanted = growth(rules, schema, await table.infer(looked_into), staged)
+            change = allowed(rules, wanted)
             if not change.grows:
-                return _StagedBatch(staged, schema, properties, cause, refusals(rules, staged, change))
+                await self._propose(claim, table, looked_into, schema, wanted.additions)
+                left = refusals(rules, staged, wanted)
+                return _StagedBatch(staged, rules.reading(schema), properties, cause, left)
             # What was changed stays, whatever becomes of the batch: added columns hold nulls until rows come.
             async with self._lanes.of(order.definition.destination.identifier):
                 schema = await _grown(table, schema, change)
             shown = await table.examples(looked_into, schema, change.paths)
             cause = _Cause(looked_into[0].key, (*cause.evidence, *shown.values()), rules.mode)
         raise Temporary("the table's schema keeps changing under the batch", code="schema_unsettled")
+
+    async def _rules(self, claim: BatchClaim, order: RunDefinition) -> Rules:
+        return Rules.of(order.definition.format.schema_rules, await self._ledger.decisions(claim))
+
+    async def _propose(
+        self,
+        claim: BatchClaim,
+        table: Table,
+        carriers: Sequence[FileVersion],
+        schema: Struct,
+        additions: Sequence[Addition],
+    ) -> None:
+        """Lets somebody decide about new columns, with a value of each to look at."""
+        if not additions:
+            return
+        grown = with_additions(schema, tuple(additions))
+        shown = await table.examples(carriers, grown, [a.path for a in additions])
+        await self._ledger.propose(claim, [proposal(a, shown.get(a.path)) for a in additions])
 
     async def _publish(self, claim: BatchClaim, order: RunDefinition, table: Table, batch: _StagedBatch) -> None:
         failpoint("exec.before_publish")

@@ -25,6 +25,9 @@ _BODIES: dict[tuple[str, str], dict[str, Any]] = {
     ("POST", "backfill"): {"prefix": "x/"},
     ("POST", "plan"): {"kind": "run"},
     ("POST", "reload"): {"failed": True},
+    ("POST", "approve"): {},
+    ("POST", "reject"): {},
+    ("POST", "rollback"): {"version": 1},
 }
 _QUERY = {"key": "data/a.json", "confirm": "true"}
 

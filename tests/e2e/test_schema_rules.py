@@ -146,3 +146,51 @@ class TestSchemaRules:
         answer = await api_client.post("/api/v1/ingestions", json=body)
         assert 422 == answer.status_code
         assert "contradicts evolution_enabled false" in answer.text
+
+    async def test_somebody_decides_about_columns(
+        self,
+        api_client: httpx.AsyncClient,
+        minio_config: dict[str, str],
+        test_bucket: str,
+        upload: Any,
+        spark_session: SparkSession,
+        test_cluster_id: str,
+    ) -> None:
+        """New columns wait for a word; and what somebody regrets is not filled any more.
+
+        Success criteria:
+        - files with new fields wait, with a value to look at; the one beside them is loaded
+        - approved fields become columns and rejected ones do not; the next run loads the files
+        - after a rollback the later column keeps what it has, and new rows have a null there
+        """
+        ingestion = await create_standard_ingestion(
+            api_client, test_cluster_id, test_bucket, minio_config, generate_unique_table_name("held"),
+            format={"schema": {"hold_new_columns": True}},
+        )  # fmt: skip
+        table, path = get_table_identifier(ingestion), f"/api/v1/ingestions/{ingestion['id']}/schema"
+        await upload("first", {"id": 1})
+        await run_to_end(api_client, ingestion["id"])
+
+        good = await upload("good", {"id": 2, "region": "emea"})
+        bad = await upload("bad", {"id": 3, "debug": True})
+        await upload("plain", {"id": 4})
+        run = await run_to_end(api_client, ingestion["id"], expected_status="partial")
+        assert {(good, "new_columns_held"), (bad, "new_columns_held")} == {
+            (error["file"], error["error_type"]) for error in run["errors"]
+        }
+        held = {column["column"]: column for column in (await api_client.get(path)).json()["held"]}
+        assert ("string", good, '"emea"') == tuple(held["region"][name] for name in ("type", "file", "example"))
+
+        assert 200 == (await api_client.post(f"{path}/approve", json={"columns": ["region"]})).status_code
+        left = (await api_client.post(f"{path}/reject", json={})).json()
+        assert ([], ["debug"]) == (left["held"], left["rejected"])
+        await run_to_end(api_client, ingestion["id"])
+        assert {"id": "bigint", "region": "string"} == await types(spark_session, table)
+        loaded = [(1, None), (2, "emea"), (3, None), (4, None)]
+        assert loaded == await rows(spark_session, table, "id", "region")
+
+        back = (await api_client.post(f"{path}/rollback", json={"version": 1})).json()
+        assert ["debug", "region"] == back["rejected"]
+        await upload("later", {"id": 5, "region": "apac"})
+        await run_to_end(api_client, ingestion["id"])
+        assert [*loaded, (5, None)] == await rows(spark_session, table, "id", "region")

@@ -89,6 +89,14 @@ class Landing:
         )
         self.ingestion_id = created["id"]
 
+    async def follow(self, **schema_rules: Any) -> None:
+        """From now on the definition says this about the columns, in the words of the API; None: the default."""
+        if not self.ingestion_id:
+            await self.create()
+        path = f"/api/v1/ingestions/{self.ingestion_id}"
+        answer = await self.autoloader.client.patch(path, json={"format": {"schema": schema_rules}})
+        assert answer.is_success, answer.text
+
     async def mend_access(self, endpoint_url: str) -> None:
         """The ingestion gets credentials that are right."""
         path = f"/api/v1/ingestions/{self.ingestion_id}"

@@ -196,3 +196,43 @@ async def test_a_key_twice_in_one_object_is_one_value(files: Landing) -> None:
     """The row is there once, and so is its column (F48)."""
     await files.put("doubled.json", b'{"id": 1, "id": 1, "text": "a"}\n', [1])
     await load(files, {})
+
+
+@pytest.mark.fault("F48", "types that do not fit, new fields and names in another case, rescued")
+async def test_in_a_table_that_rescues_nothing_is_set_aside(files: Landing) -> None:
+    """Whatever a record holds beside the columns is kept beside them; the columns stay (F48)."""
+    await files.follow(schema_evolution_mode="rescue", hints={"n": "int"})
+    await files.run("success")
+    odd: dict[str, dict[str, Any]] = {
+        "text_for_number.json": {"n": "one"},
+        "object_for_number.json": {"n": {"a": 1}},
+        "too_large.json": {"n": 2**40},
+        "new.json": {"more": 1.5},
+        "case_only.json": {"TEXT": "b"},
+    }
+    for number, (name, fields) in enumerate(odd.items()):
+        await files.put(name, lines({"id": number, "text": "a", **fields}), [number])
+    await load(files, {})
+    rows = await asyncio.to_thread(lambda: files.spark.table(files.table).where("id < 10").orderBy("id").collect())
+    kept = [{k: v for k, v in json.loads(row["_rescued_data"]).items() if k != "_file_path"} for row in rows]
+    assert list(odd.values()) == kept
+    assert ["id", "text", "n", "_rescued_data"] == rows[0].__fields__
+
+
+@pytest.mark.fault("F48", "int→long with widening; new columns where they are refused")
+async def test_modes_change_columns_only_as_they_say(files: Landing) -> None:
+    """A value that is too large widens its column, a text does not; then no file may bring a column (F48)."""
+    await files.follow(schema_evolution_mode="add_new_columns_with_type_widening", hints={"n": "int"})
+    await files.run("success")
+    await files.put("large.json", lines({"id": 1, "text": "a", "n": 2**40}), [1])
+    text = await files.put("text.json", lines({"id": 2, "text": "a", "n": "one"}))
+    files.faults.inject(2)
+    run = await files.run("partial")
+    assert [text] == [error["file"] for error in run["errors"]], files.story_of(run)
+    assert "bigint" == dict((await asyncio.to_thread(files.spark.table, files.table)).dtypes)["n"]
+    await files.follow(schema_evolution_mode="fail_on_new_columns", hints=None)
+    new = await files.put("new.json", lines({"id": 3, "text": "a", "more": 1}))
+    await files.put("plain.json", lines({"id": 4, "text": "b"}), [4])
+    run = await files.run("partial")
+    assert [(new, "new_columns")] == [(error["file"], error["error_type"]) for error in run["errors"]]
+    await files.check()

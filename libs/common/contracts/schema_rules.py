@@ -45,6 +45,10 @@ class SchemaRules(Part):
         "evolution_enabled is false.",
     )
 
+    hold_new_columns: bool = Field(
+        default=False,
+        description="True: files with fields that the table lacks wait until somebody approves or rejects the columns.",
+    )
     rescued_data_column: str | None = Field(
         default=None,
         description="A column that takes, as JSON, fields that the table lacks and values that do not fit their "
@@ -99,6 +103,11 @@ class SchemaRules(Part):
                 f"schema_evolution_mode {self.evolution_mode!r} contradicts evolution_enabled false; leave one of them "
                 "out"
             )
+        if self.hold_new_columns and not self.adds_columns:
+            raise ValueError(
+                f"hold_new_columns has no effect with schema_evolution_mode {self.mode!r}, which adds no column; "
+                "leave it out"
+            )
         return self
 
     @property
@@ -107,6 +116,7 @@ class SchemaRules(Part):
 
     @property
     def adds_columns(self) -> bool:
+        """Whether fields that the table lacks may become columns."""
         return self.mode in _ADDS_COLUMNS
 
     @property

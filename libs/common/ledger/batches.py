@@ -5,7 +5,7 @@ nothing is written and ``Fenced`` tells the executor to stop. The order of the c
 (services/executor/commit.py); what each state means after a crash stands in ``states.py``.
 """
 
-from collections.abc import Collection, Mapping
+from collections.abc import Collection, Mapping, Sequence
 from datetime import timedelta
 from typing import Any
 from uuid import UUID
@@ -17,7 +17,7 @@ from libs.common.contracts.events import FileBatchCommitted, FileBatchFailed, Pr
 from libs.common.contracts.scope import Lane
 from libs.common.errors import Fenced, Permanent
 from libs.common.ids import BatchId, IngestionId, RunId, new_batch_id
-from libs.common.ledger import quarantine, replacements
+from libs.common.ledger import column_decisions, quarantine, replacements
 from libs.common.ledger.aborts import abort_of, abort_run
 from libs.common.ledger.cancellations import stopped, why_stopped
 from libs.common.ledger.ingestions import halt, halt_of, hold_generation
@@ -25,11 +25,13 @@ from libs.common.ledger.model import (
     BadRecords,
     BatchClaim,
     BurnVerdict,
+    Decisions,
     Doubts,
     Fate,
     FileVersion,
     Loaded,
     PlannedBatch,
+    Proposal,
     PublishedBatch,
     Standing,
     in_parts,
@@ -218,6 +220,17 @@ class BatchLedger:
         async with self._database.begin() as connection:
             await self._move(connection, claim)
             await halt(connection, claim.ingestion_id, reason)
+
+    async def decisions(self, claim: BatchClaim) -> Decisions:
+        """Which fields may become columns, and which not."""
+        async with self._database.read() as connection:
+            return await column_decisions.decisions(connection, claim.ingestion_id)
+
+    async def propose(self, claim: BatchClaim, proposals: Sequence[Proposal]) -> None:
+        """These columns wait for somebody's decision."""
+        async with self._database.begin() as connection:
+            await self._move(connection, claim)
+            await column_decisions.propose(connection, claim, proposals)
 
     async def publishing(self, claim: BatchClaim, base: int) -> None:
         """The publish goes out next. From here only the table knows. ``base`` is its current snapshot.

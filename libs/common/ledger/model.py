@@ -284,6 +284,25 @@ class Evidence:
 
 
 @dataclass(frozen=True, slots=True)
+class Proposal:
+    """A new column that somebody has to approve: its path as people write it, and a file that has such a field."""
+
+    column: str
+    type: str
+    file: str | None = None
+    example: str | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Decisions:
+    """What somebody decided of fields, by path as people write it: they may become columns, or no column takes them
+    (also if the table has it by now)."""
+
+    approved: frozenset[str] = frozenset()
+    rejected: frozenset[str] = frozenset()
+
+
+@dataclass(frozen=True, slots=True)
 class PublishedBatch:
     """What the table holds of a batch, read back from it. ``columns`` is the table's schema at that time,
     ``rows_removed`` what its publish took out. ``evidence`` is for changes of columns that the batch asked for, and

@@ -259,6 +259,23 @@ schema_version = Table(
     schema=SCHEMA,
 )
 
+column_decision = Table(
+    "column_decision",
+    metadata,
+    Column("ingestion_id", Uuid, primary_key=True),
+    Column("column", Text, primary_key=True, comment="its path as people write it: meta.ts"),
+    Column("state", Text, nullable=False, comment="held, approved, rejected"),
+    Column("type", Text, nullable=False, comment="what it would become"),
+    Column("file", Text, comment="one that has it"),
+    Column("example", Text, comment="a value of it in that file, as JSON"),
+    Column("run_id", Uuid, comment="the run that met it first"),
+    Column("created_at", DateTime(timezone=True), nullable=False, server_default=func.now()),
+    Column("decided_at", DateTime(timezone=True)),
+    Column("decided_by", Text),
+    schema=SCHEMA,
+    comment="Which fields may become columns, as somebody decided or has to decide. It holds for all generations.",
+)
+
 
 audit = Table(
     "audit",

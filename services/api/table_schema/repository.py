@@ -7,7 +7,7 @@ from sqlalchemy import func, select
 from sqlalchemy.ext.asyncio import AsyncConnection
 
 from libs.common.errors import NotFound
-from libs.common.ledger.tables import schema_version
+from libs.common.ledger.tables import column_decision, schema_version
 from services.api.pages import Page
 
 
@@ -20,6 +20,13 @@ async def page(
     newest_first = select(schema_version).where(*wanted).order_by(schema_version.c.version.desc())
     rows = (await connection.execute(newest_first.limit(page.limit).offset(page.offset))).mappings()
     return [dict(row) for row in rows], total or 0
+
+
+async def said(connection: AsyncConnection, ingestion_id: UUID) -> list[dict[str, Any]]:
+    """What was decided, or waits for a decision, of which columns; the newest first."""
+    query = select(column_decision).where(column_decision.c.ingestion_id == ingestion_id)
+    newest_first = query.order_by(column_decision.c.created_at.desc(), column_decision.c.column)
+    return [dict(row) for row in (await connection.execute(newest_first)).mappings()]
 
 
 async def get(connection: AsyncConnection, ingestion_id: UUID, generation: int, version: int) -> dict[str, Any]:

@@ -49,11 +49,13 @@ class Staged:
 
 @dataclass(frozen=True, slots=True)
 class Refusal:
-    """Why a file cannot be loaded beside the columns that there are. ``hint`` says what to do."""
+    """Why a file cannot be loaded beside the columns that there are. ``hint`` says what to do; a file that ``waits`` is
+    tried again by the next run."""
 
     error_type: str
     message: str
     hint: str
+    waits: bool = False
 
 
 @dataclass(frozen=True, slots=True)
@@ -153,7 +155,7 @@ def _fate(
         return fate
     if refusal is not None:
         return Fate(
-            FileState.FAILED,
+            FileState.DISCOVERED if refusal.waits else FileState.FAILED,
             Problem(
                 error_type=refusal.error_type,
                 message=f"{file.uri}: {refusal.message}",

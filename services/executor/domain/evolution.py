@@ -5,30 +5,36 @@ others let the columns grow: by new ones, and with type widening by what Iceberg
 """
 
 from collections.abc import Set
-from dataclasses import dataclass
+from dataclasses import dataclass, field, replace
 
 from libs.common.contracts.schema_rules import EvolutionMode, SchemaRules
-from libs.common.ddl import written_path
+from libs.common.ddl import parse_path, written_path
 from libs.common.errors import Permanent
+from libs.common.ledger.model import Decisions, Evidence, Proposal
 from libs.common.schema import Struct, distinct, sql
 from libs.common.schema_hints import Hint, at, hinted, parse_hints
 from services.executor.domain.audit import Refusal, Staged
-from services.executor.domain.schema_change import SchemaChange, Widening, compare, widened
+from services.executor.domain.provenance import is_ours
+from services.executor.domain.schema_change import Addition, SchemaChange, Widening, compare, widened
 
 
 @dataclass(frozen=True, slots=True)
 class Rules:
     """What the definition says about the columns, ready to be asked. ``given``: the columns of a new table; None: they
-    are inferred. ``rescued``: the name of the column for what no other holds; None: there is none."""
+    are inferred. ``rescued``: the name of the column for what no other holds; None: there is none. ``holds``: new
+    columns need somebody's word, and ``decided`` is what was said of which."""
 
     mode: EvolutionMode = "add_new_columns"
     hints: tuple[Hint, ...] = ()
     given: Struct | None = None
     rescued: str | None = None
+    holds: bool = False
+    decided: Decisions = field(default_factory=Decisions)
 
     @classmethod
-    def of(cls, rules: SchemaRules) -> "Rules":
-        return cls(rules.mode, parse_hints(rules.hints), rules.columns, rules.rescued_column)
+    def of(cls, rules: SchemaRules, decided: Decisions) -> "Rules":
+        hints = parse_hints(rules.hints)
+        return cls(rules.mode, hints, rules.columns, rules.rescued_column, rules.hold_new_columns, decided)
 
     @property
     def adds(self) -> bool:
@@ -42,37 +48,71 @@ class Rules:
         """The columns of a new table whose first files show ``found``."""
         columns = distinct(hinted(found, self.hints))
         assert isinstance(columns, Struct)
-        return columns
+        return Struct(tuple(f for f in columns.fields if not self.rejects((f.name,))))
+
+    def reading(self, table: Struct) -> Struct:
+        """The columns that files fill: not one that somebody rejected afterwards. It stays in the table, for what it
+        has; new rows have a null there, and the field is one that the table lacks."""
+        return Struct(tuple(f for f in table.fields if f.required or is_ours(f) or not self.rejects((f.name,))))
+
+    def rejects(self, path: tuple[str, ...]) -> bool:
+        return written_path(path) in self.decided.rejected
+
+    def approves(self, path: tuple[str, ...]) -> bool:
+        """Whether the field may become a column; who gave it a type has said so."""
+        if self.rejects(path):
+            return False
+        is_said = written_path(path) in self.decided.approved or any(hint.path == path for hint in self.hints)
+        return is_said or not self.holds
 
 
 def suspects(rules: Rules, staged: Staged) -> Set[bytes]:
     """The files that may let the columns grow, by digest: they are looked into again."""
-    fields = staged.unknown_fields.keys() if rules.adds else set()
+    rejected = {".".join(parse_path(column)) for column in rules.decided.rejected}
+    fields = {digest for digest, names in staged.unknown_fields.items() if rules.adds and names - rejected}
     values = staged.misfits.keys() if rules.widens else set()
     return fields | values
 
 
 def growth(rules: Rules, table: Struct, found: Struct, staged: Staged) -> SchemaChange:
-    """What the files that were looked into again change, and what of them can never be had. Only a column with a value
-    that did not fit is widened: an int column may have whole numbers in every file, all of them small. Hints count for
-    what is new; what is there has its type, and may outgrow its hint."""
+    """What the files that were looked into again would change, and what of them can never be had.
+
+    Only a column with a value that did not fit is widened: an int column may have whole numbers in every file, all of
+    them small. Hints count for what is new; what is there has its type, and may outgrow its hint.
+    """
     change = compare(table, hinted(found, (h for h in rules.hints if at(table, h.path) is None)))
     misfits = frozenset().union(*staged.misfits.values())
+    additions = tuple(a for a in change.additions if not rules.rejects(a.path))
     widenings = tuple(w for w in change.widenings if rules.widens and w.path[0] in misfits)
-    return SchemaChange(change.additions, widenings, change.clashes)
+    return SchemaChange(additions, widenings, change.clashes)
+
+
+def allowed(rules: Rules, change: SchemaChange) -> SchemaChange:
+    """What of it needs nobody's word, or has it."""
+    return replace(change, additions=tuple(a for a in change.additions if rules.approves(a.path)))
 
 
 def refusals(rules: Rules, staged: Staged, change: SchemaChange) -> dict[bytes, Refusal]:
-    """The files that cannot be loaded beside the columns that there are, by digest."""
+    """The files that cannot be loaded beside the columns that there are, by digest. What ``change`` still adds waits
+    for somebody's word, and with it the files that have it."""
     if rules.mode == "fail_on_new_columns":
         return {digest: _new(names) for digest, names in staged.unknown_fields.items()}
     in_the_way = {".".join(c.path): str(c) for c in change.clashes}
-    return {
+    clashes = {
         digest: Refusal("field_name_clash", in_the_way[name], _AS_THE_TABLE_HAS_IT)
         for digest, names in staged.unknown_fields.items()
         for name in sorted(names, reverse=True)
         if name in in_the_way
     }
+    held = {a.name for a in change.additions}
+    waiting = {d: _held(names & held) for d, names in staged.unknown_fields.items() if names & held}
+    return waiting | clashes
+
+
+def proposal(addition: Addition, seen: Evidence | None) -> Proposal:
+    """What somebody is asked about a new column."""
+    file, example = (seen.file, seen.example) if seen else (None, None)
+    return Proposal(written_path(addition.path), sql(addition.type), file, example)
 
 
 def asked_of(table: str, schema: Struct, rules: Rules) -> tuple[Widening, ...]:
@@ -101,10 +141,22 @@ _NAMED_MAX = 5
 
 
 def _new(names: Set[str]) -> Refusal:
-    some = ", ".join(repr(name) for name in sorted(names)[:_NAMED_MAX])
-    more = f" and {len(names) - _NAMED_MAX} more" if len(names) > _NAMED_MAX else ""
     return Refusal(
         "new_columns",
-        f"the table has no column for {some}{more}, and schema_evolution_mode is fail_on_new_columns",
+        f"the table has no column for {_some(names)}, and schema_evolution_mode is fail_on_new_columns",
         "add the columns to the table, or change the mode; then retry the run",
     )
+
+
+def _held(names: Set[str]) -> Refusal:
+    return Refusal(
+        "new_columns_held",
+        f"the table has no column for {_some(names)}, and format.schema.hold_new_columns is true: the file waits",
+        "POST …/schema/approve or …/schema/reject; the next run loads the file",
+        waits=True,
+    )
+
+
+def _some(names: Set[str]) -> str:
+    more = f" and {len(names) - _NAMED_MAX} more" if len(names) > _NAMED_MAX else ""
+    return ", ".join(repr(name) for name in sorted(names)[:_NAMED_MAX]) + more

@@ -21,8 +21,10 @@ from libs.common.ledger.model import (
     BatchClaim,
     BurnVerdict,
     Column,
+    Decisions,
     Fate,
     Page,
+    Proposal,
     PublishedBatch,
     Standing,
 )
@@ -436,3 +438,15 @@ async def test_another_generation_counts_its_schemas_from_one(world: World) -> N
     (batch_id,) = await scanned(world, newer, versions("a"))
     await world.executor().published(await taken(world, batch_id), found(columns=(Column("other", "string"),)))
     assert 1 == (await facts(world, newer))[-1].totals.schema_version
+
+
+async def test_columns_that_wait_are_proposed_once_and_by_who_holds_the_batch(world: World) -> None:
+    """Nothing is decided by it; and who lost the claim cannot propose."""
+    order = new_order()
+    claim = await taken(world, (await scanned(world, order, versions("a")))[0])
+    proposals = [Proposal("meta.ts", "string", "s3://b/a.json", '"\x00"'), Proposal("x", "date")]
+    await world.executor().propose(claim, proposals)
+    await world.executor().propose(claim, proposals)
+    assert Decisions() == await world.executor().decisions(claim)
+    with pytest.raises(Fenced):
+        await world.executor().propose(replace(claim, token=claim.token + 1), proposals)

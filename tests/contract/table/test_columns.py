@@ -154,3 +154,17 @@ async def test_the_column_is_known_by_its_comment_whatever_its_name(world: World
     assert schema is not None
     assert ["the_rest"] == [f.name for f in schema.fields if is_ours(f)]
     assert is_rescuing(schema)
+
+
+async def test_a_column_that_is_not_read_is_null(world: World) -> None:
+    """It is the table's, and no column of this batch: the field is unknown, and rescued where the table rescues."""
+    whole = with_provenance(parse_columns("id bigint, junk string, n int"), (), "rest")
+    await world.one.create(whole)
+    part = Struct(tuple(f for f in whole.fields if f.name != "junk"))
+    file = world.put("a.json", lines({"id": 1, "junk": "x", "n": 2}))
+    staged = await stage(world.one, [file], part)
+    assert {file.digest: frozenset({"junk"})} == staged.unknown_fields
+    await world.one.publish(staged.snapshot_id)
+    [(id_, junk, n, rest)] = await world.records("id", "junk", "n", "rest")
+    assert (1, None, 2) == (id_, junk, n)
+    assert {"junk": "x", "_file_path": file.uri} == json.loads(rest)

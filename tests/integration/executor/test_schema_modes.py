@@ -114,3 +114,31 @@ async def test_what_asked_for_a_change_is_recorded(world: World) -> None:
         [("meta", "s3://landing/data/c.json", '{"ts": "2025-01-07"}')],
         [("meta.n", "s3://landing/data/d.json", "7")],
     ] == [[(e.column, e.file, e.example) for e in v.evidence] for v in versions]
+
+
+async def test_files_with_new_columns_wait_until_somebody_decides(world: World) -> None:
+    """Those beside them are loaded. What is approved becomes a column, what is rejected does not."""
+    world.follow(hold_new_columns=True)
+    await world.load(a=lines(1))
+    await world.load(b=lines(2, good=1), c=lines(3, bad=1), d=lines(4))
+    waiting = {"a": FileState.COMMITTED, "b": FileState.DISCOVERED, "c": FileState.DISCOVERED, "d": FileState.COMMITTED}
+    assert waiting == world.states()
+    assert {"good": "held", "bad": "held"} == world.ledger.decisions[world.ingestion_id]
+    assert ["new_columns_held"] == list(world.problems())
+    world.ledger.decisions[world.ingestion_id] = {"good": "approved", "bad": "rejected"}
+    await world.load(b=lines(2, good=1), c=lines(3, bad=1))
+    assert set(world.states().values()) == {FileState.COMMITTED}
+    assert {"id": "bigint", "good": "bigint"} == world.columns()
+    assert {1: None, 2: 1, 3: None, 4: None} == {row["id"]: row.get("good") for row in world.records()}
+
+
+async def test_a_column_that_is_rejected_afterwards_is_not_filled_any_more(world: World) -> None:
+    """What it has stays. In a table that rescues, nothing of it is lost."""
+    world.follow(rescued_data_column="rest")
+    await world.load(a=lines(1, junk="x"))
+    world.ledger.decisions[world.ingestion_id] = {"junk": "rejected"}
+    await world.load(b=lines(2, junk="y"))
+    first, second = world.records()
+    assert {"id": 1, "junk": "x"} == first
+    assert {"junk": "y", "_file_path": "s3://landing/data/b.json"} == json.loads(second.pop("rest"))
+    assert {"id": 2} == second

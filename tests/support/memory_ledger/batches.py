@@ -1,6 +1,6 @@
 """The executor's half of the ledger in memory."""
 
-from collections.abc import Collection, Iterable, Mapping
+from collections.abc import Collection, Iterable, Mapping, Sequence
 from dataclasses import replace
 from datetime import timedelta
 from typing import Any
@@ -16,10 +16,12 @@ from libs.common.ledger.model import (
     BadRecords,
     BatchClaim,
     BurnVerdict,
+    Decisions,
     Doubts,
     FileVersion,
     Loaded,
     PlannedBatch,
+    Proposal,
     PublishedBatch,
     Standing,
     in_parts,
@@ -126,6 +128,21 @@ class MemoryBatchLedger:
                 if row.ingestion_id == claim.ingestion_id and row.state is BatchState.PUBLISHED and row.snapshot_id
             }
         return Doubts(tuple(sorted(set(batches) - known)), frozenset(published & set(snapshots)))
+
+    async def decisions(self, claim: BatchClaim) -> Decisions:
+        async with self._tables.transaction():
+            said = self._tables.decisions.get(claim.ingestion_id, {})
+        approved, rejected = (frozenset(c for c, state in said.items() if state == s) for s in ("approved", "rejected"))
+        return Decisions(approved, rejected)
+
+    async def propose(self, claim: BatchClaim, proposals: Sequence[Proposal]) -> None:
+        async with self._tables.transaction():
+            self._move(claim)
+            said = self._tables.decisions.get(claim.ingestion_id, {})
+            self._tables.decisions[claim.ingestion_id] = {
+                **dict.fromkeys((p.column for p in proposals), "held"),
+                **said,
+            }
 
     async def halt(self, claim: BatchClaim, reason: Problem) -> None:
         async with self._tables.transaction():

@@ -179,6 +179,7 @@ class Tables:
         self.schema_versions: dict[tuple[IngestionId, int], tuple[SchemaVersion, ...]] = {}
         self.generations: dict[IngestionId, int] = {}
         self.halts: dict[IngestionId, Problem] = {}
+        self.decisions: dict[IngestionId, dict[str, str]] = {}
         self.events: list[Message] = []
 
     def facts(self, run_id: RunId) -> list[RunFact]:
@@ -195,7 +196,7 @@ class Tables:
         runs, refreshes = self.runs.copy(), self.refreshes.copy()
         schema_versions, events = self.schema_versions.copy(), self.events.copy()
         generations, halts = self.generations.copy(), self.halts.copy()
-        replacements = self.replacements.copy()
+        replacements, decisions = self.replacements.copy(), self.decisions.copy()
         try:
             yield
         except BaseException:
@@ -203,7 +204,7 @@ class Tables:
             self.runs, self.refreshes = runs, refreshes
             self.schema_versions, self.events = schema_versions, events
             self.generations, self.halts = generations, halts
-            self.replacements = replacements
+            self.replacements, self.decisions = replacements, decisions
             raise
 
     # --- what the parts share: the SQL of ingestions.py, planned.py and run_log.py, by other means ------------

@@ -472,3 +472,28 @@ def test_the_columns_and_how_they_came_to_be(call: Call, api: MadeUpApi) -> None
     assert "y date is gone" in told
     [shown] = json.loads(call("schema", "Flights", "--history", "--json").output)
     assert (changes[0], columns) == (shown["changes"][0], shown["columns"])
+
+
+@pytest.mark.parametrize(("command", "path"), [("approve-columns", "approve"), ("reject-columns", "reject")])
+def test_somebody_decides_about_columns(call: Call, api: MadeUpApi, command: str, path: str) -> None:
+    """Of these, or of all that wait; what waits still is shown with a value."""
+    held = {"column": "meta.ts", "type": "string", "file": "s3://b/a.json", "example": "7"}
+    shown = {"version": 2, "columns": [{"name": "id", "type": "bigint"}], "mode": "none", "rejected": ["id", "x"]}
+    api.on(f"GET /{ID}", ingestion())
+    api.on(f"POST /{ID}/schema/{path}", {**shown, "held": [held]})
+    told = call(command, ID, "region", "meta.x").output
+    assert {"columns": ["region", "meta.x"]} == json.loads(api.asked[-1].content)
+    assert "waits for a decision: 7 in s3://b/a.json" in told
+    assert "rejected: not filled" in told
+    assert "rejected: x\n" in told
+    call(command, ID)
+    assert {"columns": None} == json.loads(api.asked[-1].content)
+
+
+def test_a_rollback_says_what_stays(call: Call, api: MadeUpApi) -> None:
+    """What cannot be taken back, in words."""
+    kept = [{"kind": "changed", "column": "id", "type": "bigint", "before": "int"}]
+    api.on(f"GET /{ID}", ingestion())
+    api.on(f"POST /{ID}/schema/rollback", {"version": 2, "columns": [], "mode": "none", "kept": kept})
+    assert "stays as it is: id was int, and is bigint" in call("roll-back-schema", ID, "1").output
+    assert {"version": 1} == json.loads(api.asked[-1].content)

@@ -5,8 +5,9 @@ import pytest
 from libs.common.contracts.schema_rules import EvolutionMode, SchemaRules
 from libs.common.ddl import parse_columns
 from libs.common.errors import Permanent
+from libs.common.ledger.model import Decisions
 from services.executor.domain.audit import Staged
-from services.executor.domain.evolution import Rules, asked_of, growth, refusals, suspects
+from services.executor.domain.evolution import Rules, allowed, asked_of, growth, refusals, suspects
 from services.executor.domain.schema_change import SchemaChange, Widening, compare, widened, with_widenings
 
 A, B = b"a", b"b"
@@ -15,7 +16,12 @@ TABLE = parse_columns("id int, n int, price decimal(4,2)")
 
 
 def rules(mode: EvolutionMode, **hints: str) -> Rules:
-    return Rules.of(SchemaRules(schema_evolution_mode=mode, hints=hints))
+    return Rules.of(SchemaRules(schema_evolution_mode=mode, hints=hints), Decisions())
+
+
+def holding(*, approved: tuple[str, ...] = (), rejected: tuple[str, ...] = (), **hints: str) -> Rules:
+    decided = Decisions(frozenset(approved), frozenset(rejected))
+    return Rules.of(SchemaRules(hold_new_columns=True, hints=hints), decided)
 
 
 @pytest.mark.parametrize(
@@ -105,3 +111,33 @@ def test_a_hint_that_the_table_contradicts_is_told_with_both_types() -> None:
         asked_of("t", TABLE, rules("add_new_columns_with_type_widening", n="string"))
     asked = asked_of("t", TABLE, rules("add_new_columns_with_type_widening", n="bigint", id="int", later="date"))
     assert (Widening(("n",), "int", "bigint"),) == asked
+
+
+FOUND = parse_columns("x string, meta struct<a: int, b: int>, y date")
+NEW = Staged(1, 0, {}, {A: frozenset({"x", "y"}), B: frozenset({"meta"})})
+
+
+def test_what_somebody_holds_waits_for_a_word_and_what_has_a_hint_does_not() -> None:
+    """Approved ones are added, and only the files of the others wait."""
+    held = holding(approved=("meta",), y="date")
+    wanted = growth(held, TABLE, FOUND, NEW)
+    assert ["meta", "y"] == [a.name for a in allowed(held, wanted).additions]
+    left = SchemaChange(tuple(a for a in wanted.additions if not held.approves(a.path)))
+    [(digest, refusal)] = refusals(held, NEW, left).items()
+    assert (A, "new_columns_held", True) == (digest, refusal.error_type, refusal.waits)
+    assert "'x'" in refusal.message
+    assert "'y'" not in refusal.message
+
+
+def test_a_rejected_field_is_no_reason_to_look_again() -> None:
+    """Nor does it become a column, whatever says so; nor is it one of a new table."""
+    decided = holding(rejected=("x", "y"), approved=("x",), y="date")
+    assert {B} == suspects(decided, NEW)
+    assert ["meta"] == [a.name for a in growth(decided, TABLE, FOUND, NEW).additions]
+    assert ["meta"] == [f.name for f in decided.first(FOUND).fields]
+
+
+def test_a_rejected_column_that_the_table_has_is_not_filled() -> None:
+    """Unless the table takes no row without it."""
+    table = parse_columns("id int, x string, y date not null")
+    assert ["id", "y"] == [f.name for f in holding(rejected=("x", "y")).reading(table).fields]

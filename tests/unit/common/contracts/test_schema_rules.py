@@ -58,6 +58,8 @@ def test_columns_may_be_given_as_json_or_as_ddl() -> None:
         ({"inference": "manual"}, "needs schema_json"),
         ({"schema_json": "id int"}, "no effect with inference 'auto'"),
         ({"inference": "manual", "schema_json": "id itn"}, "'itn' is no type"),
+        ({"hold_new_columns": True, "schema_evolution_mode": "rescue"}, "which adds no column"),
+        ({"hold_new_columns": True, "evolution_enabled": False}, "which adds no column"),
         ({"hints": {"a": "itn"}}, "the hint for 'a'"),
         ({"hints": "a itn"}, "'itn' is no type"),
         ({"hints": {"a\x00": "int"}}, "NUL"),
