@@ -4,7 +4,7 @@ For programs that want to start a run and watch it: the demo, the command line, 
 Postgres or Spark, and it never retries by itself except for a connection that was refused before anything was sent.
 """
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from types import TracebackType
 from typing import Any, Self
@@ -188,6 +188,11 @@ class AutoloaderClient:
         """A run that loads files again: the body of ``POST …/files/reload``."""
         path = f"/api/v1/ingestions/{ingestion_id}/files/reload"
         return Accepted.model_validate(self._call("POST", path, json=dict(which)))
+
+    def replay(self, ingestion_id: UUID, files: Sequence[str] | None = None) -> Accepted:
+        """A run that reads files with records in the quarantine again: all of them, or these."""
+        path = f"/api/v1/ingestions/{ingestion_id}/quarantine/replay"
+        return Accepted.model_validate(self._call("POST", path, json={"files": list(files)} if files else {}))
 
     def retry_run(self, ingestion_id: UUID, run_id: UUID) -> Accepted:
         """A new run of what that one could not load."""

@@ -31,6 +31,7 @@ _BODIES = {
     ("POST", "backfill"): {"prefix": "x/"},
     ("POST", "plan"): {"kind": "run"},
     ("POST", "reload"): {"failed": True},
+    ("POST", "replay"): {},
 }
 
 
