@@ -189,6 +189,11 @@ class AutoloaderClient:
         path = f"/api/v1/ingestions/{ingestion_id}/files/reload"
         return Accepted.model_validate(self._call("POST", path, json=dict(which)))
 
+    def replay(self, ingestion_id: UUID, files: Sequence[str] | None = None) -> Accepted:
+        """A run that reads files with records in the quarantine again: all of them, or these."""
+        path = f"/api/v1/ingestions/{ingestion_id}/quarantine/replay"
+        return Accepted.model_validate(self._call("POST", path, json={"files": list(files)} if files else {}))
+
     def retry_run(self, ingestion_id: UUID, run_id: UUID) -> Accepted:
         """A new run of what that one could not load."""
         return Accepted.model_validate(self._call("POST", f"/api/v1/ingestions/{ingestion_id}/runs/{run_id}/retry"))

@@ -4,6 +4,7 @@ from typing import Annotated
 
 import typer
 
+from client.commands.runs import Watch, see_to
 from client.rest import DEFAULT_API_URL
 from client.terminal import Api, Json, Which, connected, found, print_json, say
 
@@ -38,3 +39,17 @@ def list_(
             say("no file has records in the quarantine")
         if total > len(listed):
             say(f"{len(listed):,} of {total:,} files; --limit shows more")
+
+
+@app.command()
+def replay(
+    ingestion: Which,
+    files: Annotated[list[str] | None, typer.Argument(help="Keys, or s3://bucket/key.", metavar="[FILE]...")] = None,
+    watch: Watch = False,
+    api: Api = DEFAULT_API_URL,
+    as_json: Json = False,
+) -> None:
+    """Read files with records in the quarantine again, when the cause is mended: what fits now leaves it."""
+    with connected(api) as client:
+        ingestion_id = found(client, ingestion)
+        see_to(client, ingestion_id, client.replay(ingestion_id, files), watch=watch, as_json=as_json)

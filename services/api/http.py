@@ -94,7 +94,7 @@ def build_http(
     versioned.include_router(refresh_routes.router(refreshes, caller))
     versioned.include_router(files_routes.router(files, run_requests, caller))
     versioned.include_router(schema_routes.router(schemas, caller))
-    versioned.include_router(quarantine_routes.router(quarantine, caller))
+    versioned.include_router(quarantine_routes.router(quarantine, run_requests, caller))
     versioned.include_router(clusters_routes.router(clusters, connection_tests, caller))
     health = health_routes.router(checks)
     versioned.include_router(health)

@@ -384,7 +384,7 @@ class CommitProtocol:
             is_ours = batch is not None and found.attempt == batch.properties[ATTEMPT]
             if batch is None or batch.bad or not is_ours:
                 # Crash here: the next claim finds the rows again, and comes here.
-                await quarantine.publish(claim, table, found)
+                await quarantine.publish(claim, table, found, is_staged=is_ours)
                 failpoint("exec.after_quarantine")
             if claim.replaces_rows:
                 await quarantine.forget_replaced(self._ledger, claim, table)

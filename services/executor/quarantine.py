@@ -56,13 +56,16 @@ async def stage(
     return found
 
 
-async def publish(claim: BatchClaim, table: Table, found: Published) -> None:
-    """Makes visible what was set aside beside the rows of ``found``, if anything was. May be called again, by anybody.
+async def publish(claim: BatchClaim, table: Table, found: Published, *, is_staged: bool = False) -> None:
+    """Makes visible what was set aside beside the rows of ``found``, if anything was; ``is_staged``: we know that
+    something was. May be called again, by anybody.
 
     Raises:
         Temporary: ``publish_refused``: the quarantine does not take it now.
     """
     if (snapshot_id := await table.staged_bad_records(claim.wap_id, found.attempt)) is None:
+        if is_staged:
+            _log.error("quarantine.lost", batch_id=str(claim.id), table=table.name)
         return
     refusal = "no reason given"
     for _ in range(PUBLISHES_MAX):

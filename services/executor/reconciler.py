@@ -111,6 +111,7 @@ class Reconciler:
         ledger = LedgerSide(
             batches=settled(before, await self._requests.batches(claim.ingestion_id)),
             files_committed=await self._requests.files_committed(claim.ingestion_id, claim.generation),
+            quarantined=await self._requests.quarantined(claim.ingestion_id, claim.generation),
         )
         comparison = Comparison(
             str(claim.ingestion_id), claim.generation, ledger, story or TableStory(), is_left=_is_left_by(order)

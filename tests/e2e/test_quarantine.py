@@ -17,6 +17,7 @@ from tests.e2e.helpers import (
     run_to_end,
     upload_json_files,
     verify_table_data,
+    wait_for_run_completion,
 )
 from tests.e2e.records import ndjson, record
 
@@ -121,3 +122,57 @@ class TestQuarantine:
             assert (told[word]["file"], told[word]["line"]) == (f"s3://{test_bucket}/{KEY}", 5)
             assert run["metrics"]["records_quarantined"] == 0
             assert run["metrics"]["records_ingested"] == (RECORDS if status == "partial" else 0)
+
+    async def test_what_fits_after_the_cause_is_mended_leaves_the_quarantine(
+        self,
+        api_client: httpx.AsyncClient,
+        minio_client: Any,
+        minio_config: dict[str, str],
+        test_bucket: str,
+        spark_session: SparkSession,
+        test_cluster_id: str,
+    ) -> None:
+        """A number is too large for its column, and a line is cut short. The ingestion is allowed to widen columns.
+
+        Success criteria:
+        - the replay loads the large number, once, and leaves the line that is still bad
+        - written anew and replayed, nothing is left, and a further replay is refused
+        """
+        body = b'{"id": 1, "n": 1}\n{"id": 2, "n": 1099511627776}\n{"id": '
+        await put(minio_client, test_bucket, KEY, body)
+        ingestion = await create_standard_ingestion(
+            api_client,
+            test_cluster_id,
+            test_bucket,
+            minio_config,
+            generate_unique_table_name("replayed"),
+            format={"schema": {"inference": "manual", "schema_json": "id bigint, n int"}},
+            destination={"metadata_columns": ["_file_path"]},
+        )
+        path, table = f"/api/v1/ingestions/{ingestion['id']}", get_table_identifier(ingestion)
+
+        async def ids_and_lines() -> tuple[list[int], list[int]]:
+            ids = await asyncio.to_thread(lambda: spark_session.sql(f"SELECT id FROM {table}").collect())
+            lines = await asyncio.to_thread(
+                lambda: spark_session.sql(f"SELECT line FROM {table}__quarantine").collect()
+            )
+            return sorted(r["id"] for r in ids), sorted(r["line"] for r in lines)
+
+        await run_to_end(api_client, ingestion["id"], expected_status="partial")
+        assert await ids_and_lines() == ([1], [2, 3])
+
+        widens = {"format": {"schema": {"schema_evolution_mode": "add_new_columns_with_type_widening"}}}
+        changed = await api_client.patch(path, json=widens)
+        assert changed.status_code == 200, problem_of(changed)
+        for now, status, left in ((None, "partial", [3]), (body[:-7], "success", [])):
+            if now is not None:
+                await put(minio_client, test_bucket, KEY, now)
+            asked = await api_client.post(f"{path}/quarantine/replay", json={})
+            assert asked.status_code == 202, problem_of(asked)
+            await wait_for_run_completion(
+                api_client, ingestion["id"], asked.json()["run_id"], expected_status=status, poll_interval=0.2
+            )
+            assert await ids_and_lines() == ([1, 2], left)
+
+        refused = await api_client.post(f"{path}/quarantine/replay", json={})
+        assert (refused.status_code, refused.json()["code"]) == (409, "nothing_quarantined")

@@ -30,6 +30,8 @@ class World:
         self.files: dict[bytes, VersionRow] = {}
         self.snapshots: list[Snapshot] = []
         self.generation = 1
+        self.known_bad: dict[str, int] = {}
+        self.bad: dict[str, dict[str, int]] = {}
         for number, size in enumerate(sizes):
             self.load(f"b{number}", [file(100 * number + n) for n in range(size)])
 
@@ -82,8 +84,9 @@ class World:
     def audit(self, pages_of: int = 3) -> AuditReport:
         current = self.snapshots[-1].id if self.snapshots else None
         committed = sum(v.state is FileState.COMMITTED for v in self.files.values())
-        ledger = LedgerSide(tuple(self.batches.values()), committed)
-        comparison = Comparison(ME, self.generation, ledger, tell(self.snapshots, current))
+        ledger = LedgerSide(tuple(self.batches.values()), committed, self.known_bad)
+        story = tell(self.snapshots, current, quarantined=self.bad)
+        comparison = Comparison(ME, self.generation, ledger, story)
         files = list(self.bucket.values())
         for start in range(0, len(files), pages_of):
             page = files[start : start + pages_of]
@@ -98,6 +101,14 @@ full_worlds = st.builds(World, st.lists(st.integers(1, 5), min_size=2, max_size=
 def found(report: AuditReport) -> tuple[int, int, int, int]:
     """Missing, duplicated, orphaned, miscounted."""
     return report.missing.count, report.duplicated.count, report.orphaned.count, report.miscounted.count
+
+
+@given(full_worlds, st.integers(0, 3), st.integers(0, 3))
+def test_bad_records_are_counted_on_both_sides(world: World, known: int, there: int) -> None:
+    """A batch is miscounted if and only if ledger and quarantine differ."""
+    batch = next(iter(world.batches))
+    world.known_bad, world.bad = {batch: known}, {batch: {"s3://b/x": there}, "of another": {"s3://b/y": 7}}
+    assert (0, 0, 0, int(known != there)) == found(world.audit())
 
 
 @given(worlds, st.integers(1, 7))

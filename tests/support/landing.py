@@ -75,8 +75,9 @@ class Landing:
         self.ingestion_id = created["id"]
         return self.ingestion_id
 
-    async def put(self, file: str, ids: Iterable[int]) -> None:
-        body = "".join(json.dumps({"id": i}) + "\n" for i in ids).encode()
+    async def put(self, file: str, ids: Iterable[int], bad: int = 0) -> None:
+        """A file with these rows, and so many lines that are not JSON."""
+        body = "".join([*(json.dumps({"id": i}) + "\n" for i in ids), *("not JSON\n" for _ in range(bad))]).encode()
         key = f"{self.name}/{file}"
         self.keys.add(key)
         await asyncio.to_thread(self.s3.put_object, Bucket=BUCKET, Key=key, Body=body)
@@ -133,6 +134,7 @@ class Landing:
         return report
 
     def _clean(self) -> None:
-        self.spark.sql(f"DROP TABLE IF EXISTS {self.table} PURGE").collect()
+        for name in (self.table, f"{self.table}__quarantine"):
+            self.spark.sql(f"DROP TABLE IF EXISTS {name} PURGE").collect()
         for key in self.keys:
             self.s3.delete_object(Bucket=BUCKET, Key=key)

@@ -47,7 +47,10 @@ class AuditReport(_Report):
     missing: Findings = Field(description="In the bucket, or committed in the ledger, and not in the table.")
     duplicated: Findings = Field(description="In the table more than once: a batch, a data file, a file version.")
     orphaned: Findings = Field(description="Batches that either the ledger or the table knows, and not both.")
-    miscounted: Findings = Field(description="Batches whose rows differ between ledger and table.")
+    miscounted: Findings = Field(
+        description="Batches whose rows differ between ledger and table, or their bad records between ledger and "
+        "quarantine."
+    )
     notes: tuple[str, ...] = Field(default=(), description="Worth knowing, and nothing wrong.")
 
 

@@ -181,7 +181,7 @@ class BatchLedger:
                 row_count=sum(rows_by_file.values()),
                 records_quarantined=sum(found.count for found in bad.values()),
             )
-            await quarantine.keep(connection, claim, bad)
+            await quarantine.keep(connection, claim.id, claim.ingestion_id, bad)
             if claim.replaces_rows:
                 await replacements.count_rows(connection, claim, rows_by_file)
                 return

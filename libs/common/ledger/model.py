@@ -381,7 +381,8 @@ class VersionRow:
 
 @dataclass(frozen=True, slots=True)
 class RestoredBatch:
-    """A batch that the table holds, on its way back into the ledger. ``run_id`` is None where nothing tells it."""
+    """A batch that the table holds, on its way back into the ledger. ``run_id`` is None where nothing tells it; ``bad``
+    are the records of it that stand in the quarantine, by file."""
 
     id: str
     run_id: str | None
@@ -390,3 +391,4 @@ class RestoredBatch:
     bytes_written: int
     files: int
     rows_removed: int = 0
+    bad: Mapping[str, int] = field(default_factory=dict)

@@ -12,22 +12,25 @@ from sqlalchemy import delete, select
 from sqlalchemy.ext.asyncio import AsyncConnection
 
 from libs.common.contracts.events import Problem
+from libs.common.ids import BatchId, IngestionId
 from libs.common.ledger.model import BadRecord, BadRecords, BatchClaim
 from libs.common.ledger.run_log import PROBLEMS_IN_AN_EVENT_MAX
 from libs.common.ledger.tables import file, quarantined, replacement, storable
 
 
-async def keep(connection: AsyncConnection, claim: BatchClaim, bad: Mapping[bytes, BadRecords]) -> None:
+async def keep(
+    connection: AsyncConnection, batch_id: BatchId, ingestion_id: IngestionId, bad: Mapping[bytes, BadRecords]
+) -> None:
     """Instead of what an earlier attempt at the batch found."""
-    await connection.execute(delete(quarantined).where(quarantined.c.batch_id == claim.id))
+    await connection.execute(delete(quarantined).where(quarantined.c.batch_id == batch_id))
     if bad:
         await connection.execute(
             quarantined.insert(),
             [
                 {
-                    "batch_id": claim.id,
+                    "batch_id": batch_id,
                     "key_digest": digest,
-                    "ingestion_id": claim.ingestion_id,
+                    "ingestion_id": ingestion_id,
                     "records": found.count,
                     "first": [_as_json(record) for record in found.first],
                 }

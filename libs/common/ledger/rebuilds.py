@@ -14,8 +14,10 @@ from sqlalchemy.ext.asyncio import AsyncConnection
 
 from libs.common.contracts.events import Problem, Totals
 from libs.common.errors import Permanent
+from libs.common.ids import BatchId
+from libs.common.ledger import quarantine
 from libs.common.ledger.ingestions import halt, halt_of, hold_generation, lift_halt
-from libs.common.ledger.model import FileVersion, RestoredBatch
+from libs.common.ledger.model import BadRecords, FileVersion, RestoredBatch, digest_of
 from libs.common.ledger.reconciliations import DONE, FAILED, ReconciliationClaim, Reconciliations
 from libs.common.ledger.states import FINAL_BATCH_STATES, LOADED_FILE_STATES, BatchState, FileState, ScanState
 from libs.common.ledger.tables import batch, file, scan, storable
@@ -79,6 +81,7 @@ class LedgerRebuild:
             "row_count": b.rows,
             "rows_removed": b.rows_removed,
             "bytes_written": b.bytes_written,
+            "records_quarantined": sum(b.bad.values()),
         }
         row = insert(batch).values(
             id=UUID(b.id),
@@ -101,6 +104,8 @@ class LedgerRebuild:
                 code="batches_of_another",
                 hint="that ingestion is still there: use it instead",
             )
+        bad = {digest_of(*uri.removeprefix("s3://").split("/", 1)): BadRecords(count) for uri, count in b.bad.items()}
+        await quarantine.keep(connection, BatchId(UUID(b.id)), claim.ingestion_id, bad)
 
     async def withdraw(self, claim: ReconciliationClaim, batch_ids: Collection[str]) -> None:
         """These left the table: their files wait for the next run."""

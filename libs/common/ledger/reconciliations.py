@@ -17,7 +17,7 @@ from libs.common.errors import Fenced
 from libs.common.ids import IngestionId
 from libs.common.ledger.model import BatchRow, VersionRow
 from libs.common.ledger.states import BatchState, FileState
-from libs.common.ledger.tables import audit, batch, file
+from libs.common.ledger.tables import audit, batch, file, quarantined
 from libs.common.storage.control import reconciliation
 from libs.common.storage.engine import Database
 
@@ -141,6 +141,25 @@ class Reconciliations:
         )
         async with self._database.read() as connection:
             return int(await connection.scalar(query) or 0)
+
+    async def quarantined(self, ingestion_id: IngestionId, generation: int) -> dict[str, int]:
+        """How many records of the committed files did not fit, by the batch that loaded them."""
+        query = (
+            select(file.c.batch_id, func.sum(quarantined.c.records))
+            .join_from(
+                quarantined,
+                file,
+                and_(file.c.batch_id == quarantined.c.batch_id, file.c.key_digest == quarantined.c.key_digest),
+            )
+            .where(
+                file.c.ingestion_id == ingestion_id,
+                file.c.generation == generation,
+                file.c.state == FileState.COMMITTED,
+            )
+            .group_by(file.c.batch_id)
+        )
+        async with self._database.read() as connection:
+            return {str(batch_id): int(records) for batch_id, records in await connection.execute(query)}
 
     async def versions(
         self, ingestion_id: IngestionId, generation: int, digests: Sequence[bytes]

@@ -2,7 +2,7 @@
 
 from uuid import UUID
 
-from sqlalchemy import and_, func, select
+from sqlalchemy import ColumnElement, and_, func, select
 from sqlalchemy.ext.asyncio import AsyncConnection
 
 from libs.common.ledger.states import FileState
@@ -21,16 +21,23 @@ _JOINED = file.join(
 )
 
 
+async def keys(connection: AsyncConnection, ingestion_id: UUID, generation: int, *, limit: int) -> list[str]:
+    """The keys of files with bad records, in the order of their bytes."""
+    query = (
+        select(file.c.key)
+        .select_from(_JOINED)
+        .where(*_of(ingestion_id, generation))
+        .order_by(file.c.key.collate("C"))
+        .limit(limit)
+    )
+    return list(await connection.scalars(query))
+
+
 async def page(
     connection: AsyncConnection, ingestion_id: UUID, generation: int, page: Page, *, table: str, uri: str | None
 ) -> tuple[list[QuarantinedOut], int]:
     """Files of one generation with bad records, newest first, and how many there are."""
-    wanted = [
-        file.c.ingestion_id == ingestion_id,
-        file.c.generation == generation,
-        file.c.state == FileState.COMMITTED.value,
-        quarantined.c.records > 0,
-    ]
+    wanted = _of(ingestion_id, generation)
     if uri is not None:
         wanted.append("s3://" + file.c.bucket + "/" + file.c.key == uri)
     total = await connection.scalar(select(func.count()).select_from(_JOINED).where(*wanted))
@@ -56,3 +63,12 @@ async def page(
         )
         for row in await connection.execute(newest_first)
     ], total or 0
+
+
+def _of(ingestion_id: UUID, generation: int) -> list[ColumnElement[bool]]:
+    return [
+        file.c.ingestion_id == ingestion_id,
+        file.c.generation == generation,
+        file.c.state == FileState.COMMITTED.value,
+        quarantined.c.records > 0,
+    ]

@@ -6,6 +6,9 @@ from uuid import UUID
 
 from pydantic import BaseModel, ConfigDict, Field
 
+from libs.common.contracts.scope import KEYS_MAX
+from services.api.runs.schemas import Key
+
 _EXAMPLE: dict[str, Any] = {
     "file": "s3://landing/flights/2013-03.json",
     "version": "9b2cf535f27731c974343645a3985328:221000",
@@ -20,6 +23,16 @@ _EXAMPLE: dict[str, Any] = {
     ],
     "quarantined_at": "2025-01-07T12:35:03Z",
 }
+
+
+class ReplayIn(BaseModel):
+    """Which files are replayed: all that have records in the quarantine, or these."""
+
+    model_config = ConfigDict(extra="forbid", json_schema_extra={"example": {"files": ["flights/2013-03.json"]}})
+
+    files: tuple[Key, ...] | None = Field(
+        default=None, min_length=1, max_length=KEYS_MAX, description="Keys below the bucket, or s3://bucket/key."
+    )
 
 
 class BadRecordOut(BaseModel):

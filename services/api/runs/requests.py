@@ -11,7 +11,7 @@ from sqlalchemy import Row
 from sqlalchemy.ext.asyncio import AsyncConnection
 
 from libs.common.contracts.definition import FILE_PATH, Definition
-from libs.common.contracts.scope import ANY_AGE, Scope
+from libs.common.contracts.scope import ANY_AGE, KEYS_MAX, Scope
 from libs.common.errors import Conflict
 from libs.common.failpoints import failpoint
 from libs.common.ids import new_run_id
@@ -25,6 +25,7 @@ from services.api.idempotency import Answer, Once, at_most_once
 from services.api.ingestions import repository as ingestions
 from services.api.plans import repository as plans
 from services.api.plans.changes import refuse_plan
+from services.api.quarantine import repository as quarantine
 from services.api.refresh import repository as refreshes
 from services.api.runs import repository
 from services.api.runs.places import placed_in
@@ -140,6 +141,35 @@ class RunRequests:
         if not says_the_file and await repository.has_loaded(connection, wanted, definition.source.bucket, placed):
             raise _file_column_missing(definition)
         return await self._line_up(connection, caller, wanted, NewRun("manual", lane="backfill", scope=placed))
+
+    async def replay(
+        self, caller: Caller, ingestion_id: UUID, files: tuple[str, ...] | None, once: Once | None
+    ) -> Answer:
+        """202 with a reload of the files that have records in the quarantine: all of them, or these.
+
+        Raises:
+            NotFound, Conflict, Invalid: as ``reload``; Conflict ``nothing_quarantined`` if there is no such file.
+        """
+        return await self._once(caller, once, lambda c: self._replay(c, caller, ingestion_id, files))
+
+    async def _replay(
+        self, connection: AsyncConnection, caller: Caller, ingestion_id: UUID, files: tuple[str, ...] | None
+    ) -> Answer:
+        wanted = await self._ready(connection, caller, ingestion_id)
+        keys = await quarantine.keys(connection, ingestion_id, wanted.generation, limit=KEYS_MAX)
+        if files is not None:
+            source = Definition.model_validate(wanted.definition).source
+            named = placed_in(source, Scope(keys=files, again=True, is_backfill=True)).keys or ()
+            keys = sorted(set(keys) & set(named))
+        if not keys:
+            raise Conflict(
+                "no file that was asked for has records in the quarantine",
+                code="nothing_quarantined",
+                hint=f"GET /api/v1/ingestions/{ingestion_id}/quarantine lists those that have",
+            )
+        return await self._reload(
+            connection, caller, ingestion_id, Scope(keys=tuple(keys), again=True, is_backfill=True)
+        )
 
     async def _line_up(self, connection: AsyncConnection, caller: Caller, of: Row[Any], new: NewRun) -> Answer:
         """Stores a run that does something of its own, so that it cannot join one that waits."""

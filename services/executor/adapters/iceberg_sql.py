@@ -99,6 +99,10 @@ def staged_by_attempt(to: Destination, wap_id: str, attempt: str | None) -> str:
     )
 
 
+def bad_records(quarantine: Destination) -> str:
+    return f"SELECT batch_id, file, count(*) AS records FROM {quarantine.identifier} GROUP BY batch_id, file"
+
+
 def remove_bad_records(quarantine: Destination, batch_ids: Collection[BatchId], uris: Sequence[str]) -> str:
     batches, files = (", ".join(literal(str(each)) for each in listed) for listed in (batch_ids, uris))
     return f"DELETE FROM {quarantine.identifier} WHERE batch_id IN ({batches}) AND file IN ({files})"

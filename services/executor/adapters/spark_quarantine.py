@@ -73,6 +73,13 @@ class SparkQuarantine:
     def has(self, wap_id: str) -> bool:
         return bool(self._look(iceberg_sql.published_snapshots(self._to, wap_id)))
 
+    def counts(self) -> dict[str, dict[str, int]]:
+        """How many records stand there, by batch and file."""
+        found: dict[str, dict[str, int]] = {}
+        for row in self._look(iceberg_sql.bad_records(self._to)):
+            found.setdefault(row["batch_id"], {})[row["file"]] = int(row["records"])
+        return found
+
     def remove(self, batch_ids: Collection[BatchId], uris: Sequence[str]) -> None:
         self._look(iceberg_sql.remove_bad_records(self._to, batch_ids, uris))
 

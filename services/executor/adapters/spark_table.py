@@ -352,6 +352,7 @@ class SparkTable:
                 data_files_twice=tuple(
                     row["file_path"] for row in self._spark.sql(iceberg_sql.data_files_twice(self._to)).collect()
                 ),
+                quarantined=self._quarantine.counts(),
             )
 
         return await self._run(work)

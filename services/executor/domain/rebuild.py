@@ -59,6 +59,7 @@ class Rebuilding:
             and (b.generation == generation or (b.snapshot_id in story.snapshots and b.id not in story.replaced))
         )
         self._named = NamedFiles(self.held)
+        self._quarantined = story.quarantined
         self._replacing = frozenset(b.batch_id for b in self.restored if b.replaces_rows)
         self._horizon = _horizon(self.held, story)
 
@@ -92,6 +93,7 @@ class Rebuilding:
             bytes_written=batch.size_bytes,
             files=len(batch.files or ()),
             rows_removed=batch.rows_removed,
+            bad=self._quarantined.get(batch.batch_id, {}),
         )
 
 

@@ -22,10 +22,12 @@ _NOT_LOADED_YET = frozenset({FileState.DISCOVERED, FileState.BATCHED})
 
 @dataclass(frozen=True, slots=True)
 class LedgerSide:
-    """The ledger's side: the batches of all generations, and how many files are committed in this one."""
+    """The ledger's side: the batches of all generations; how many files are committed in this one, and how many records
+    of theirs are in the quarantine, by batch."""
 
     batches: tuple[BatchRow, ...] = ()
     files_committed: int = 0
+    quarantined: Mapping[str, int] = field(default_factory=dict)
 
 
 Known = Mapping[bytes, Sequence[VersionRow]]
@@ -97,6 +99,7 @@ class Comparison:
         self._count_twice(ours)
         self._hold_table_against_ledger()
         self._hold_ledger_against_table()
+        self._hold_ledger_against_quarantine()
 
     def page(self, files: Iterable[FileVersion], known: Known) -> None:
         """More of the bucket, with all that the ledger has of these keys."""
@@ -157,6 +160,12 @@ class Comparison:
                 self._notes["published batches are older than the table's history: nothing can be said of them"] += 1
             else:
                 self._orphaned.add(b.id, f"published in the ledger (snapshot {b.snapshot_id}), not in the table")
+
+    def _hold_ledger_against_quarantine(self) -> None:
+        for b in self._published():
+            known, there = self._ledger.quarantined.get(b.id, 0), sum(self._story.quarantined.get(b.id, {}).values())
+            if known != there:
+                self._miscounted.add(b.id, f"{known:,} bad records in the ledger, {there:,} in the quarantine")
 
     def _look_at(self, f: FileVersion, versions: Sequence[VersionRow]) -> None:
         mine = next((v for v in versions if v.version_tag == f.version_tag), None)

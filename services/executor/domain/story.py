@@ -1,7 +1,7 @@
 """What a table's snapshots tell: which batches its rows came from, and how far back one can see."""
 
 from collections.abc import Iterable, Mapping
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from datetime import datetime
 
 from services.executor.domain import evidence
@@ -48,7 +48,8 @@ class TableBatch:
 class TableStory:
     """The table's side of an audit. ``batches`` are in its ancestry, oldest first, since its rows were replaced as a
     whole, if ever; ``replaced`` are the ids of those before. ``snapshots`` are all that it still has. ``is_cut``: the
-    ancestry once went further back than ``since``; its beginning was expired."""
+    ancestry once went further back than ``since``; its beginning was expired. ``quarantined`` are the records
+    beside the table that do not fit it: how many, by batch and file."""
 
     batches: tuple[TableBatch, ...] = ()
     replaced: frozenset[str] = frozenset()
@@ -57,10 +58,16 @@ class TableStory:
     since: datetime | None = None
     data_files: int = 0
     data_files_twice: tuple[str, ...] = ()
+    quarantined: Mapping[str, Mapping[str, int]] = field(default_factory=dict)
 
 
 def tell(
-    snapshots: Iterable[Snapshot], current: int | None, *, data_files: int = 0, data_files_twice: tuple[str, ...] = ()
+    snapshots: Iterable[Snapshot],
+    current: int | None,
+    *,
+    data_files: int = 0,
+    data_files_twice: tuple[str, ...] = (),
+    quarantined: Mapping[str, Mapping[str, int]] | None = None,
 ) -> TableStory:
     """The story of the snapshots from ``current`` back."""
     by_id = {s.id: s for s in snapshots}
@@ -86,6 +93,7 @@ def tell(
         since=ancestry[0].committed_at if ancestry else None,
         data_files=data_files,
         data_files_twice=data_files_twice,
+        quarantined=quarantined or {},
     )
 
 

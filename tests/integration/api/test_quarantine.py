@@ -4,23 +4,26 @@ from datetime import timedelta
 from typing import Any
 from uuid import UUID
 
+import httpx
 import pytest
 
+from libs.common.contracts.scope import Scope
 from libs.common.ids import IngestionId, RunId, new_batch_id
 from libs.common.ledger.batches import BatchLedger
 from libs.common.ledger.model import BadRecord, BadRecords, BurnVerdict, FileVersion, Page, PlannedBatch, PublishedBatch
 from libs.common.ledger.scans import ScanLedger
+from libs.common.storage.definitions import RunDefinitions
 from libs.common.storage.outbox import Outbox
-from tests.integration.api.harness import INGESTIONS, ApiUnderTest
+from tests.integration.api.harness import INGESTIONS, ApiUnderTest, definition
 
 pytestmark = pytest.mark.asyncio
 LONG = timedelta(minutes=5)
 FIRST = BadRecord(2, "not JSON", "what?")
 
 
-async def loaded(api: ApiUnderTest) -> tuple[dict[str, Any], str, dict[str, FileVersion]]:
+async def loaded(api: ApiUnderTest, **changes: Any) -> tuple[dict[str, Any], str, dict[str, FileVersion]]:
     """Three files: a and b were loaded without their bad records, and the batch of c was burned."""
-    created = await api.create()
+    created = await api.create(**changes)
     bucket, prefix = created["source"]["path"].removeprefix("s3://").split("/", 1)
     run_id = await api.request_run(created["id"])
     api.objects.create_bucket(bucket)
@@ -81,3 +84,36 @@ async def test_an_ingestion_that_has_none_or_is_not_there(api: ApiUnderTest) -> 
     assert 404 == (await api.client.get(path)).status_code
     refused = await api.client.get(f"{INGESTIONS}/{created['id']}/quarantine", params={"file": "a\0b"})
     assert (422, "invalid_key") == (refused.status_code, refused.json()["code"])
+
+
+WITH_FILE_COLUMN = {"destination": {**definition()["destination"], "metadata_columns": ["_file_path"]}}
+
+
+async def replay(api: ApiUnderTest, ingestion_id: str, body: dict[str, Any] | None = None) -> httpx.Response:
+    return await api.client.post(f"{INGESTIONS}/{ingestion_id}/quarantine/replay", json=body)
+
+
+async def test_a_replay_reloads_the_files_with_bad_records(api: ApiUnderTest) -> None:
+    """All of them, or those that are named; not those that have none."""
+    created, _, files = await loaded(api, **WITH_FILE_COLUMN)
+    a, b, c = files.values()
+    answer = await replay(api, created["id"], {"files": [a.uri, c.key]})
+    assert 202 == answer.status_code, answer.text
+    scope = (await RunDefinitions(api.database, api.box).of(UUID(answer.json()["run_id"]))).scope
+    assert Scope(keys=(a.key,), again=True, is_backfill=True) == scope
+    everything = await replay(api, created["id"])
+    assert 202 == everything.status_code, everything.text
+    scope = (await RunDefinitions(api.database, api.box).of(UUID(everything.json()["run_id"]))).scope
+    assert Scope(keys=(a.key, b.key), again=True, is_backfill=True) == scope
+
+
+async def test_a_replay_that_cannot_be_is_refused(api: ApiUnderTest) -> None:
+    """Nothing is quarantined, or rows do not say which file they came from."""
+    empty = await replay(api, (await api.create())["id"], {})
+    assert (409, "nothing_quarantined") == (empty.status_code, empty.json()["code"])
+    created, _, files = await loaded(api)
+    refused = await replay(api, created["id"])
+    assert (409, "file_column_missing") == (refused.status_code, refused.json()["code"])
+    other = await replay(api, created["id"], {"files": [files["c"].key]})
+    assert (409, "nothing_quarantined") == (other.status_code, other.json()["code"])
+    assert 422 == (await replay(api, created["id"], {"files": []})).status_code

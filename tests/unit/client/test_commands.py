@@ -355,6 +355,36 @@ def test_an_explanation_reads_from_top_to_bottom(api: MadeUpApi, call: Call) -> 
     assert "k" == api.asked[-1].url.params["key"]
 
 
+def test_the_quarantine_is_shown_with_the_first_bad_records(api: MadeUpApi, call: Call) -> None:
+    """Each file with its counts; where all of them are; and how many more files there are."""
+    api.on(f"GET /{ID}", ingestion())
+    first = [{"line": 3, "reason": "not JSON", "raw": "what?"}, {"line": None, "reason": "odd", "raw": None}]
+    file = {"file": "s3://b/k", "table": "c.d.t__quarantine", "records_loaded": 1000, "records_quarantined": 2}
+    api.on(f"GET /{ID}/quarantine", [{**file, "first": first}])
+    api.total = 4
+    assert [
+        "s3://b/k: 2 set aside, 1,000 loaded",
+        "  line 3: not JSON",
+        "    what?",
+        "  line ?: odd",
+        "all of them, whole, are in c.d.t__quarantine",
+        "1 of 4 files; --limit shows more",
+    ] == call("quarantine", "list", ID, "--file", "k").stdout.splitlines()
+    assert ("k", "20") == tuple(api.asked[-1].url.params[name] for name in ("file", "limit"))
+    api.on(f"GET /{ID}/quarantine", [])
+    api.total = 0
+    assert "no file has records in the quarantine\n" == call("quarantine", "list", ID).stdout
+
+
+def test_a_replay_is_a_run(api: MadeUpApi, call: Call) -> None:
+    """Of all files with bad records, or of those that are named."""
+    api.on(f"GET /{ID}", ingestion())
+    api.on(f"POST /{ID}/quarantine/replay", {"run_id": RUN_ID, "status": "accepted"}, status=202)
+    for files, sent in (((), {}), (("a", "s3://b/k"), {"files": ["a", "s3://b/k"]})):
+        assert RUN_ID in call("quarantine", "replay", ID, *files).stdout
+        assert sent == json.loads(api.asked[-1].content)
+
+
 @pytest.mark.parametrize(("status", "exit_code"), [("accepted", 0), ("partial_failure", 1)])
 def test_a_refresh_asks_first(api: MadeUpApi, call: Call, status: str, exit_code: int) -> None:
     """Unless told not to; a no changes nothing. Exit code 1 if not all of it is known to be done."""
