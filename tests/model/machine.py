@@ -14,6 +14,7 @@ from typing import ClassVar, TypeVar
 from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, initialize, invariant, precondition, rule
 
+from libs.common import failpoints
 from libs.common.contracts.events import RefreshMode
 from libs.common.contracts.topics import FILE_BATCHES, RUN_REQUESTS, TABLE_COMMANDS
 from libs.common.messaging.ports import Incoming
@@ -54,6 +55,9 @@ FAILPOINTS = (
 )
 """Where processes of this world can be made to die. The API's two stand in the model's own API; all others in the
 services' code."""
+ELSEWHERE = frozenset(name for name in failpoints.NAMES if name.startswith("swap."))
+"""Where nobody of this world passes: its refreshes drop. ``tests/property/test_swap_interleavings.py`` stops at each
+call of a swap."""
 ON_THE_WAY_BACK = [name for name in FAILPOINTS if name.startswith("undo.")]
 _PASSES = {
     RUN_REQUESTS.name(): ("scan.",),

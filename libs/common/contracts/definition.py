@@ -17,6 +17,8 @@ from libs.common.ddl import keys_that_are_no_text
 # A bucket name as S3 allows it; the looser legacy names of us-east-1 are refused by every current server.
 _BUCKET = re.compile(r"[a-z0-9][a-z0-9.-]{1,61}[a-z0-9]")
 # Catalog, database and table become SQL identifiers: letters, digits and _ need no quoting anywhere.
+# What libs/common/built_aside.py adds to a table's name.
+_BUILT_ASIDE = re.compile(r"__new_[0-9a-f]{32}$")
 _IDENTIFIER = re.compile(r"[A-Za-z_][A-Za-z0-9_]{0,127}")
 
 OnError = Literal["continue", "skip_file", "abort"]
@@ -256,8 +258,9 @@ class Destination(Part):
 
     @property
     def quarantine(self) -> "Destination":
-        """Where the records stand that do not fit the table."""
-        return self.model_copy(update={"table": f"{self.table}__quarantine"})
+        """Where the records stand that do not fit the table. One that is built aside has that of the table whose place
+        its rows will take."""
+        return self.model_copy(update={"table": f"{_BUILT_ASIDE.sub('', self.table)}__quarantine"})
 
 
 class Backfill(Part):

@@ -13,6 +13,7 @@ from sqlalchemy.ext.asyncio import AsyncConnection
 
 from libs.common.ledger.model import RefreshClaim
 from libs.common.ledger.states import LOADED_FILE_STATES, FileState
+from libs.common.ledger.swaps import take_over_bad_records
 from libs.common.ledger.tables import batch, file, replacement, schema_version
 
 FILES_AT_ONCE = 20_000
@@ -68,6 +69,8 @@ async def _renumber(
     new: dict[str, Any] = {"generation": claim.to_generation}
     in_one = case((file.c.state == FileState.COMMITTED, claim.id), else_=file.c.batch_id)
     moved = new | {"batch_id": in_one} if claim.replaces_all else new
+    if claim.replaces_all:
+        await take_over_bad_records(connection, claim, *of, *_between(after, last))
     await connection.execute(update(file).where(*of, *_between(after, last)).values(moved))
     if last is None:
         for table in (replacement, schema_version) if claim.replaces_all else (replacement, batch, schema_version):

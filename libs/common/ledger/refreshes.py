@@ -27,7 +27,7 @@ from libs.common.ledger.ingestions import begin_generation, lift_halt
 from libs.common.ledger.model import BatchClaim, RefreshClaim
 from libs.common.ledger.run_log import RunLog
 from libs.common.ledger.states import FINAL_BATCH_STATES, BatchState, ScanState
-from libs.common.ledger.swaps import kept_for, record_whole
+from libs.common.ledger.swaps import begin_whole, end_whole, kept_for
 from libs.common.ledger.tables import batch, batch_attempt, refresh, scan, storable
 from libs.common.storage.engine import Database
 from libs.common.storage.outbox import Outbox
@@ -229,10 +229,12 @@ class RefreshLedger:
         while True:
             async with self._database.begin() as connection:
                 row = await self._move(connection, claim)
+                if claim.replaces_all:
+                    await begin_whole(connection, claim, row)
                 part = await carry(connection, claim, after=part, limit=self._files_at_once)
                 if part is None:
                     if claim.replaces_all:
-                        await record_whole(connection, claim, row)
+                        await end_whole(connection, claim)
                     await self._move(connection, claim, phase="carried")
                     return
 

@@ -80,7 +80,7 @@ async def loaded(connection: AsyncConnection, claim: BatchClaim) -> dict[bytes, 
         select(replacement.c.key_digest).where(replacement.c.batch_id == claim.id, _ON_THE_WAY)
     )
     rows = await connection.execute(
-        select(file, quarantined.c.batch_id.label("bad_from"))
+        select(file, func.coalesce(quarantined.c.origin, quarantined.c.batch_id).label("bad_from"))
         .outerjoin(
             quarantined,
             and_(quarantined.c.batch_id == file.c.batch_id, quarantined.c.key_digest == file.c.key_digest),

@@ -7,14 +7,14 @@ swaps. ``services/executor/swap.py`` does it.
 
 from typing import Any
 
-from sqlalchemy import func, select
+from sqlalchemy import ColumnElement, Uuid, and_, func, literal, select, update
 from sqlalchemy.dialects.postgresql import insert
 from sqlalchemy.ext.asyncio import AsyncConnection
 
 from libs.common.contracts.events import Totals
 from libs.common.ledger.model import BuiltAside, FileVersion, KeptTable, RefreshClaim, ReplacedRows
 from libs.common.ledger.states import BatchState, FileState, ScanState
-from libs.common.ledger.tables import batch, file, refresh, scan
+from libs.common.ledger.tables import batch, file, quarantined, refresh, scan
 from libs.common.storage.engine import Database
 
 FILES_NAMED_MAX = 100_000
@@ -75,8 +75,58 @@ async def kept_for(connection: AsyncConnection, row: Any) -> KeptTable | BuiltAs
     return ReplacedRows(swap, undone.from_generation)
 
 
-async def record_whole(connection: AsyncConnection, claim: RefreshClaim, row: Any) -> None:
-    """The snapshot that holds all rows of the generation, as a batch. Doing it twice changes nothing."""
+async def begin_whole(connection: AsyncConnection, claim: RefreshClaim, row: Any) -> None:
+    """The snapshot that holds all rows of the generation, as a batch that is about to get its files. A batch is a
+    run's: there is none, so the refresh stands for one that has ended. Doing it twice changes nothing."""
+    whose = {"ingestion_id": claim.ingestion_id, "generation": claim.to_generation}
+    await connection.execute(
+        insert(scan)
+        .values(
+            run_id=claim.id,
+            state=ScanState.ENDED,
+            totals=Totals().model_dump(),
+            ended_at=func.clock_timestamp(),
+            **whose,
+        )
+        .on_conflict_do_nothing()
+    )
+    await connection.execute(
+        insert(batch)
+        .values(
+            id=claim.id,
+            run_id=claim.id,
+            state=BatchState.PUBLISHED,
+            may_be_staged=True,
+            file_count=0,
+            size_bytes=0,
+            snapshot_id=row.snapshot_id,
+            row_count=row.row_count,
+            bytes_written=row.bytes_written,
+            **whose,
+        )
+        .on_conflict_do_nothing()
+    )
+
+
+async def take_over_bad_records(connection: AsyncConnection, claim: RefreshClaim, *of: ColumnElement[bool]) -> None:
+    """What was set aside of the files ``of``, which still name the batches that they came in."""
+    found = (
+        select(
+            literal(claim.id, Uuid).label("batch_id"),
+            quarantined.c.key_digest,
+            quarantined.c.ingestion_id,
+            quarantined.c.records,
+            quarantined.c.first,
+            func.coalesce(quarantined.c.origin, quarantined.c.batch_id).label("origin"),
+        )
+        .join(file, and_(file.c.batch_id == quarantined.c.batch_id, file.c.key_digest == quarantined.c.key_digest))
+        .where(*of, file.c.state == FileState.COMMITTED)
+    )
+    await connection.execute(insert(quarantined).from_select(list(found.selected_columns.keys()), found))
+
+
+async def end_whole(connection: AsyncConnection, claim: RefreshClaim) -> None:
+    """It has all of its files: now they are counted."""
     files = (
         await connection.execute(
             select(func.count().label("number"), func.coalesce(func.sum(file.c.size_bytes), 0).label("size")).where(
@@ -86,37 +136,23 @@ async def record_whole(connection: AsyncConnection, claim: RefreshClaim, row: An
             )
         )
     ).one()
-    totals = Totals(batches_planned=1, batches_done=1, files_done=files.number, records_ingested=row.row_count or 0)
-    # A batch is a run's: there is none, so the refresh stands for one that has ended.
-    await connection.execute(
-        insert(scan)
-        .values(
-            run_id=claim.id,
-            ingestion_id=claim.ingestion_id,
-            generation=claim.to_generation,
-            state=ScanState.ENDED,
-            totals=totals.model_dump(),
-            ended_at=func.clock_timestamp(),
+    bad = await connection.scalar(select(func.sum(quarantined.c.records)).where(quarantined.c.batch_id == claim.id))
+    row = (
+        await connection.execute(
+            update(batch)
+            .where(batch.c.id == claim.id)
+            .values(file_count=files.number, size_bytes=int(files.size), records_quarantined=int(bad or 0))
+            .returning(batch)
         )
-        .on_conflict_do_nothing()
+    ).one()
+    totals = Totals(
+        batches_planned=1,
+        batches_done=1,
+        files_done=row.file_count,
+        records_ingested=row.row_count or 0,
+        records_quarantined=row.records_quarantined,
     )
-    await connection.execute(
-        insert(batch)
-        .values(
-            id=claim.id,
-            run_id=claim.id,
-            ingestion_id=claim.ingestion_id,
-            generation=claim.to_generation,
-            state=BatchState.PUBLISHED,
-            may_be_staged=True,
-            file_count=files.number,
-            size_bytes=int(files.size),
-            snapshot_id=row.snapshot_id,
-            row_count=row.row_count,
-            bytes_written=row.bytes_written,
-        )
-        .on_conflict_do_nothing()
-    )
+    await connection.execute(update(scan).where(scan.c.run_id == claim.id).values(totals=totals.model_dump()))
 
 
 async def _refresh(connection: AsyncConnection, refresh_id: Any) -> Any:

@@ -145,6 +145,7 @@ quarantined = Table(
     Column("ingestion_id", Uuid, nullable=False),
     Column("records", BigInteger, nullable=False, comment="of this file, in the quarantine if the batch is published"),
     Column("first", JSONB, nullable=False, comment="[{line, reason, raw}], a few; the quarantine has all"),
+    Column("origin", Uuid, comment="the batch that set them aside, where a swap's stands for it in the ledger"),
     Index("ix_quarantined_ingestion_id", "ingestion_id", "batch_id"),
     schema=SCHEMA,
     comment="Files of batches with bad records. They count for a file while this batch is the one that loaded it.",

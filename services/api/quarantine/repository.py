@@ -42,7 +42,7 @@ async def page(
         wanted.append("s3://" + file.c.bucket + "/" + file.c.key == uri)
     total = await connection.scalar(select(func.count()).select_from(_JOINED).where(*wanted))
     newest_first = (
-        select(file, quarantined.c.records, quarantined.c.first)
+        select(file, quarantined.c.records, quarantined.c.first, quarantined.c.origin)
         .select_from(_JOINED)
         .where(*wanted)
         .order_by(file.c.updated_at.desc(), file.c.key.collate("C"))
@@ -55,7 +55,7 @@ async def page(
             version=row.version_tag,
             table=table,
             run_id=row.run_id,
-            batch_id=row.batch_id,
+            batch_id=row.origin or row.batch_id,
             records_loaded=row.row_count,
             records_quarantined=row.records,
             first=[BadRecordOut.model_validate(each) for each in row.first],

@@ -6,8 +6,16 @@ from typing import Any
 import pytest
 
 from libs.common.contracts.events import Problem, RefreshMode, RefreshTable, TableRefreshed, TableRefreshFailed
-from libs.common.ids import BatchId, RefreshId, new_refresh_id
-from libs.common.ledger.model import BuiltAside, PublishedBatch, RefreshClaim, ReplacedRows
+from libs.common.ids import BatchId, RefreshId, new_batch_id, new_refresh_id
+from libs.common.ledger.model import (
+    BadRecords,
+    BuiltAside,
+    Page,
+    PlannedBatch,
+    PublishedBatch,
+    RefreshClaim,
+    ReplacedRows,
+)
 from libs.common.ledger.states import BatchState, FileState
 from tests.contract.ledger.worlds import Order, World, claimed, new_order, scanned, versions
 
@@ -140,3 +148,34 @@ async def test_a_swap_waits_for_what_may_pass_by_itself(world: World) -> None:
         and m.refresh_id == asked.refresh_id
     ]  # fmt: skip
     assert {FileState.COMMITTED: 2} == await known(world, order, 2)
+
+
+async def test_bad_records_go_on_with_the_files_that_they_are_of(world: World) -> None:
+    """The quarantine knows them by the batch that set them aside: a reload takes them out by that name, also when rows
+    were swapped twice since."""
+    order = new_order()
+    refresh = await begun(world, order, "full", 1, strategy="swap")
+    await ended(world, refresh, builds=BUILT)
+    building = replace(order.next_run(), generation=2)
+    [origin] = await scanned(world, building, versions("a", "b"))
+    claim = await world.executor().claim(origin)
+    assert claim is not None
+    [bad, _] = versions("a", "b")
+    aside = {bad.digest: BadRecords(2, ())}
+    await world.executor().staged(claim, dict.fromkeys((f.digest for f in versions("a", "b")), 1), aside)
+    await world.executor().published(claim, PublishedBatch(8, 500, ()))
+    swap = await begun(world, order, "swap", 2, completes=refresh.id)
+    await ended(world, swap, **PUT_IN)
+    again = await begun(world, order, "full", 3, strategy="swap")
+    await ended(world, again, builds="lake.demo.t__new_y")
+    await ended(world, await begun(world, order, "swap", 4, completes=again.id), **PUT_IN)
+    await ended(world, await begun(world, order, "undo", 5, undoes=again.id, strategy="swap"), **PUT_IN)
+
+    reload = PlannedBatch(new_batch_id(), versions("a", "b"), replaces_rows=True)
+    newest = replace(order.next_run(), generation=6)
+    scan = await claimed(world, newest)
+    await world.scanner().complete(scan, Page(batches=(reload,)), ())
+    taken = await world.executor().claim(reload.id)
+    assert taken is not None
+    loaded_now = await world.executor().loaded(taken)
+    assert {bad.key: origin, "b": None} == {f.file.key: f.bad_from for f in loaded_now.values()}

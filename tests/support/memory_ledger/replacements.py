@@ -53,7 +53,7 @@ def loaded(tables: "Tables", claim: BatchClaim) -> dict[bytes, Loaded]:
         if (at := _loaded_at(tables, claim, digest)) is not None:
             row = tables.files[at]
             batch = tables.batches.get(row.batch_id) if row.batch_id is not None else None
-            bad_from = batch.id if batch is not None and digest in batch.bad else None
+            bad_from = batch.bad_from.get(digest, batch.id) if batch is not None and digest in batch.bad else None
             found[digest] = Loaded(row.version, 0 if row.state is FileState.BASELINE else row.row_count, bad_from)
     return found
 

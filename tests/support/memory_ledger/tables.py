@@ -71,6 +71,8 @@ class BatchRow:
     lease_until: datetime | None = None
     may_be_staged: bool = False
     bad: Mapping[bytes, BadRecords] = field(default_factory=dict)
+    bad_from: Mapping[bytes, BatchId] = field(default_factory=dict)
+    """Where others set them aside: for those this one stands."""
     snapshot_id: int | None = None
     row_count: int | None = None
     publish_base: int | None = None

@@ -24,3 +24,10 @@ def test_who_loads_meanwhile_has_another_table_and_all_else_as_it_was() -> None:
     assert ("Flights", "demo") == (now["name"], now["destination"]["database"])
     assert "flights" == STORED["destination"]["table"]  # type: ignore[index]
     assert STORED == definition_of_now(STORED, None)
+
+
+def test_it_has_the_quarantine_of_the_table_whose_place_its_rows_will_take() -> None:
+    """Bad records of a build stand where people look for them."""
+    to = Destination(catalog="lake", database="demo", table="flights")
+    aside = to.model_copy(update={"table": built_name("flights", ONE)})
+    assert "lake.demo.flights__quarantine" == to.quarantine.identifier == aside.quarantine.identifier
