@@ -51,7 +51,7 @@ async def test_csv_of_several_shapes_becomes_one_table(
     put("only_header.csv", b"id,name\n")
     ingestion = await create_standard_ingestion(
         api_client, test_cluster_id, test_bucket, minio_config, generate_unique_table_name("csv"),
-        source={"file_pattern": "*"}, format={"type": "csv"},
+        source={"file_pattern": "*"}, format={"type": "csv"}, quality={"on_error": "skip_file"},
     )  # fmt: skip
     run = await run_to_end(api_client, ingestion["id"])
     assert (5, 40) == (run["metrics"]["files_processed"], run["metrics"]["records_ingested"])
