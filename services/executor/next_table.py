@@ -15,14 +15,12 @@ def check_next(definition: Definition, old: TableFound) -> None:
     of_next_table(definition, old.schema, old.layout)
 
 
-async def create_next(
-    place: TablePlace, definition: Definition, old: TableFound, generation: int, name: str | None = None
-) -> None:
-    """Creates it under the destination's name, or another one, if there is none; in a folder of its own.
+async def create_next(place: TablePlace, definition: Definition, old: TableFound, generation: int) -> None:
+    """Creates it under the destination's name, if there is none; in a folder of its own.
 
     Raises:
         Permanent: as ``check_next``; or the catalog's.
         Temporary: the catalog's.
     """
     schema, layout = of_next_table(definition, old.schema, old.layout)
-    await place.create(schema, layout, next_location(old.location, generation), name)
+    await place.create(schema, layout, next_location(old.location, generation))

@@ -105,7 +105,7 @@ class Refreshes:
             # What cannot work is found out here, while there is nothing to repair.
             async with self._tables.open_place(order) as place:
                 standing = await place.look()
-                if standing is not None and claim.mode in BEGINS_ANEW:
+                if standing is not None and claim.mode in BEGINS_ANEW and not claim.builds_aside:
                     check_next(order.definition, standing)
                 if isinstance(claim.kept, KeptTable):
                     await refuse_if_gone(place, order.definition.destination, claim.kept)

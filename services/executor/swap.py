@@ -20,8 +20,8 @@ from libs.common.errors import Permanent, Temporary
 from libs.common.failpoints import failpoint
 from libs.common.ledger.model import BuiltAside, FileVersion, RefreshClaim, ReplacedRows
 from libs.common.storage.definitions import RunDefinition
+from services.executor.domain.places import next_location
 from services.executor.domain.swapping import cannot_swap, check_columns, check_rows, lacks, properties
-from services.executor.next_table import create_next
 from services.executor.ports import Published, RowsOf, Table, TablePlace, WholeTable
 
 TRIES_MAX = 6
@@ -95,7 +95,8 @@ class Swaps:
             old = await place.look()
             if old is None:
                 raise _table_missing(to.identifier)
-            await create_next(place, order.definition, old, claim.to_generation, name)
+            # As the old one is, whatever the definition says by now: that is where its rows go.
+            await place.create(old.schema, old.layout, next_location(old.location, claim.to_generation), name)
         failpoint("swap.after_build")
         return f"{to.catalog}.{to.database}.{name}"
 
