@@ -129,7 +129,7 @@ class CommitProtocol:
                 await self._publish(claim, order, table, batch)
             case Spoiled(fates=spoiled):
                 aborts = tolerance.on_error == "abort" and any(map(_has_bad_records, spoiled.values()))
-                explained = await _explained(table, batch.schema, files, spoiled)
+                explained = await _explained(table, batch, files, spoiled)
                 await self._burn(claim, table, BurnVerdict(explained, aborts=aborts))
             case Miscounted(counted=counted, added=added):
                 raise Temporary(
@@ -459,7 +459,7 @@ async def _can_tell(standing: Standing, table: Table) -> bool:
 
 
 async def _explained(
-    table: Table, schema: Struct, files: Sequence[FileVersion], fates: Mapping[bytes, Fate]
+    table: Table, batch: _StagedBatch, files: Sequence[FileVersion], fates: Mapping[bytes, Fate]
 ) -> dict[bytes, Fate]:
     """The fates, with the first bad line of files that have one, and the field that does not fit."""
     explained = dict(fates)
@@ -467,9 +467,13 @@ async def _explained(
     for f in bad[:DIAGNOSES_MAX]:
         problem = fates[f.digest].problem
         assert problem is not None
-        line = await table.first_bad_line(f, schema)
-        clashes = compare(schema, await table.infer([f])).clashes
-        reason = str(clashes[0]) if clashes else "not one JSON object whose values fit the table's columns"
+        line = await table.first_bad_line(f, batch.schema)
+        clashes = compare(batch.schema, await table.infer([f])).clashes
+        columns = sorted(batch.staged.misfits.get(f.digest, ()))
+        reason = (
+            f"column {columns[0]!r} cannot hold its value" if columns else "no record that fits the table's columns"
+        )
+        reason = str(clashes[0]) if clashes else reason
         where = f"the first is line {line}: " if line else ""
         explained[f.digest] = Fate(
             FileState.FAILED,

@@ -129,12 +129,14 @@ class _Message:
 
 @dataclass
 class S3Proxy:
-    """``struck`` counts spoiled answers, ``asked`` has every request that came."""
+    """``struck`` counts spoiled answers, ``asked`` has every request that came; ``read_bytes`` are the bytes of objects
+    that the store sent."""
 
     upstream: tuple[str, int]
     seed: int
     port: int = 0
     struck: int = 0
+    read_bytes: int = 0
     asked: list[str] = field(default_factory=list)
     _faults: list[Fault] = field(default_factory=list)
     _times: dict[int, int] = field(default_factory=dict)
@@ -168,6 +170,7 @@ class S3Proxy:
             while (request := await _request(reader, writer)) is not None:
                 fault = self._fault_for(request)
                 answer = await self._answer(request, fault, from_store, to_store)
+                self.read_bytes += len(answer.body) if re.search(_OBJECT, request.asked) else 0
                 if not await _send(answer, fault, writer):
                     return
         except (OSError, asyncio.IncompleteReadError):

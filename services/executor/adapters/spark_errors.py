@@ -28,7 +28,8 @@ _UNREACHABLE = frozenset({grpc.StatusCode.UNAVAILABLE, grpc.StatusCode.DEADLINE_
 # says "premature end".
 _NOT_WHOLE = re.compile(
     r"Caused by: [\w.]+: ((?:unexpected end of|truncated|invalid |incorrect |unknown (?:frame|compression)|not a |bad |"
-    r"corrupt|malformed|[\w ]*CRC)[^\n]{0,200})",
+    r"corrupt|malformed|data corruption|checksum failure|failed_to_uncompress|could not (?:de|read page)|"
+    r"can not read class|[\w ]*CRC)[^\n]{0,200})",
     re.IGNORECASE,
 )
 _GRPC_DETAILS = re.compile(r'^\s*details = "([^\n]+)"$', re.MULTILINE)

@@ -94,7 +94,7 @@ class Place:
             schema = await table.schema()
             if schema is None:
                 schema = await table.create(with_provenance(await table.infer(files), [FILE_PATH]))
-            staged = await self._stage(table, files, schema)
+            staged = await self.stage(table, files, schema)
             await table.publish(staged.snapshot_id)
         found = await asyncio.to_thread(self._spark.sessions[0].table(table.name).toArrow)
         return Loaded(files, staged, found)
@@ -115,7 +115,8 @@ class Place:
 
         return await asyncio.to_thread(work)
 
-    async def _stage(self, table: SparkTable, files: Sequence[FileVersion], schema: Struct) -> Staged:
+    async def stage(self, table: SparkTable, files: Sequence[FileVersion], schema: Struct) -> Staged:
+        """Until all of the files' fields have a column, if they can have one."""
         for _ in range(_ROUNDS_MAX):
             staged = await stage(table, files, schema)
             carriers = [f for f in files if f.digest in staged.unknown_fields]

@@ -37,6 +37,7 @@ def previewed(
     head: dict[str, Any] | None = None,
     asked: int | None = None,
     partitioned_by: tuple[str, ...] = (),
+    kind: str = "json",
     **rules: Any,
 ) -> Preview:
     """``files``: for each key its lines; what is not bytes is written as JSON."""
@@ -52,7 +53,9 @@ def previewed(
     definition = DEFINITION.model_copy(
         update={
             "destination": to,
-            "format": DEFINITION.format.model_copy(update={"schema_rules": SchemaRules.model_validate(rules)}),
+            "format": DEFINITION.format.model_copy(
+                update={"type": kind, "schema_rules": SchemaRules.model_validate(rules)}
+            ),
         }
     )
     warnings = warnings_of(definition, listed, sample, len(files) if asked is None else asked, "at most so much")
@@ -65,6 +68,13 @@ def codes(preview: Preview) -> list[str]:
 
 def column(preview: Preview, name: str) -> dict[str, Any]:
     return next(c.model_dump() for c in preview.columns if c.name == name)
+
+
+def test_files_that_describe_themselves_are_not_looked_into() -> None:
+    """Nothing is said of their columns, and that is said."""
+    preview = previewed({"in/a.json": []}, kind="parquet")
+    assert (["not_looked_into"], []) == (codes(preview), list(preview.columns))
+    assert "parquet files" in preview.warnings[0].message
 
 
 def test_a_column_comes_with_its_evidence() -> None:

@@ -36,6 +36,13 @@ def sent(change: dict[str, Any]) -> IngestionIn:
         ({"source": {"file_pattern": "./*.json"}}, "source.file_pattern", "*.json"),
         ({"source": {"file_pattern": "**/_*.json"}}, "source.file_pattern", "hidden files"),
         ({"source": {"file_pattern": "{_a,.b}*.json"}}, "source.file_pattern", "hidden files"),
+        (
+            {"format": {"type": "parquet", "options": {"compression": "gzip"}}},
+            "options.compression",
+            "leave it out",
+        ),
+        ({"format": {"type": "parquet", "options": {"multiline": True}}}, "options.multiline", "leave it out"),
+        ({"format": {"type": "parquet", "options": {"header": True}}}, "options.header", "leave it out"),
         ({"source": {"credentials": {"endpoint_url": "http://minio:9000?a=b"}}}, "endpoint_url", "http://host:9000"),
         ({"source": {"credentials": {"endpoint_url": "http://minio:99999"}}}, "endpoint_url", "http://host:9000"),
         ({"source": {"credentials": {"endpoint_url": "http://:9000"}}}, "endpoint_url", "http://host:9000"),

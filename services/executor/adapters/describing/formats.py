@@ -5,7 +5,7 @@ from collections.abc import Mapping, Sequence
 
 from libs.common.contracts.definition import Format
 from libs.common.ledger.model import FileVersion
-from services.executor.adapters.describing import by_content, csv
+from services.executor.adapters.describing import by_content, csv, parquet
 from services.executor.adapters.describing.description import Describe, Description, Parts, described
 
 
@@ -48,6 +48,8 @@ def knowledge_of(format_: Format, parts: Parts) -> Knowledge:
     match format_.type:
         case "csv":
             return Knowledge(parts, describe=csv.describe(format_.options))
+        case "parquet":
+            return Knowledge(parts, describe=parquet.describe)
         case "json" | "text" if format_.options.compression is None:
             return Knowledge(parts, recognise=by_content.recognise)
         case _:

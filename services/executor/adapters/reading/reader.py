@@ -31,6 +31,7 @@ from services.executor.adapters.reading.documents import JsonDocuments
 from services.executor.adapters.reading.json_lines import JsonLines
 from services.executor.adapters.reading.origin import Origin
 from services.executor.adapters.reading.plain_text import PlainText
+from services.executor.adapters.reading.typed import TypedFiles
 
 
 class Reader(Protocol):
@@ -62,6 +63,7 @@ class Reader(Protocol):
 _READERS: Final[dict[str, Callable[[Format], Reader]]] = {
     "csv": lambda format_: CsvFiles(format_.options),
     "json": lambda format_: JsonDocuments() if format_.options.multiline else JsonLines(),
+    "parquet": lambda _: TypedFiles("parquet"),
     "text": lambda format_: PlainText(format_.options),
 }
 

@@ -1,0 +1,19 @@
+"""In the steady state, each byte of a file is asked of the object store once."""
+
+import pytest
+
+from libs.common.contracts.definition import Format
+from tests.contract.table.conftest import ACCESS, URL
+from tests.support.traffic import body, measured
+
+pytestmark = [pytest.mark.contract, pytest.mark.requires_spark, pytest.mark.requires_minio]
+
+RATIO_MAX = 1.05
+
+
+@pytest.mark.parametrize("format_", ["json", "csv", "parquet"])
+async def test_the_store_sends_each_byte_once(format_: str) -> None:
+    """With what files say of themselves, and with the audit: a twentieth more at most."""
+    bodies = [body(format_, 3_000, seed) for seed in range(10)]
+    traffic = await measured(Format.model_validate({"type": format_}), bodies, URL, ACCESS)
+    assert 1 <= traffic.ratio <= RATIO_MAX
