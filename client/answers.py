@@ -90,6 +90,7 @@ class Plan(_Answer):
     predicted: Predicted
     schema_change: SchemaChange
     first_files: tuple[PlanFile, ...]
+    files_replacing: int = 0
     files_skipped: int
     files_refused: int
     notes: tuple[str, ...]

@@ -52,7 +52,9 @@ def _show(made: Plan) -> None:
         f"{predicted.snapshots or 0:,} snapshots; "
         f"about {predicted.duration_seconds or 0:.1f} s and {predicted.cost_usd or 0:.6f} USD"
     )
-    say(f"{made.files_skipped:,} are loaded or in work, {made.files_refused:,} cannot be read under their names")
+    say(f"{made.files_skipped:,} are loaded or in work, {made.files_refused:,} would be refused")
+    if made.files_replacing:
+        say(f"{made.files_replacing:,} take the place of what is loaded of them")
     print_rows(
         ("key", "bytes", "written (UTC)"),
         [(f.key, f.size_bytes, f.last_modified) for f in made.first_files[:_SHOWN]],

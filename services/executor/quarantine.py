@@ -93,6 +93,6 @@ async def forget_replaced(ledger: Ledger, claim: BatchClaim, table: Table) -> No
         Fenced: the claim is lost.
     """
     loaded = (await ledger.loaded(claim)).values()
-    old = [(known.bad_from, known.file.uri) for known in loaded if known.bad_from is not None]
+    old = [(batch_id, known.files[0].uri) for known in loaded for batch_id in known.bad_from]
     if old:
         await table.remove_bad_records({batch_id for batch_id, _ in old}, [uri for _, uri in old])

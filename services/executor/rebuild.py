@@ -8,10 +8,11 @@ from collections import Counter
 from collections.abc import AsyncIterator, Awaitable, Callable, Mapping, Sequence
 from typing import Any
 
+from libs.common.contracts.definition import OverwritePolicy
 from libs.common.contracts.events import Problem
 from libs.common.contracts.reports import RebuildReport
 from libs.common.errors import Temporary
-from libs.common.ledger.model import FileVersion
+from libs.common.ledger.model import FileVersion, RestoredFile
 from libs.common.ledger.rebuilds import LedgerRebuild
 from libs.common.ledger.reconciliations import ReconciliationClaim, Reconciliations
 from services.executor.domain.rebuild import Rebuilding, Verdict, check, refusal
@@ -36,6 +37,7 @@ class Rebuilds:
         table: str,
         story: Callable[[], Awaitable[TableStory | None]],
         bucket: Bucket,
+        overwrites: OverwritePolicy,
     ) -> None:
         """Ends with the report recorded, and loading going on.
 
@@ -49,7 +51,7 @@ class Rebuilds:
         told = await story()
         sources = {str(claim.ingestion_id), str(claim.options.get("from_ingestion"))}
         batches = await self._requests.batches(claim.ingestion_id)
-        plan = Rebuilding(sources, batches, told or TableStory(), claim.generation)
+        plan = Rebuilding(sources, batches, told or TableStory(), claim.generation, overwrites)
         check(table, sources, plan, told)
         unproven = claim.options.get("unproven")
         counts, example = await self._count(claim, plan, bucket)
@@ -80,10 +82,10 @@ class Rebuilds:
         counts: Counter[Verdict] = Counter()
         example = ""
         async for page in bucket():
-            for f, verdict, _ in await self._judged(claim, plan, page):
+            for restored, verdict in await self._judged(claim, plan, page):
                 counts[verdict] += 1
                 if verdict is Verdict.UNPROVEN:
-                    example = example or f.uri
+                    example = example or restored.file.uri
         return counts, example
 
     async def _write(self, claim: ReconciliationClaim, plan: Rebuilding, bucket: Bucket, *, trusts: bool) -> None:
@@ -102,19 +104,27 @@ class Rebuilds:
     async def _write_page(
         self, claim: ReconciliationClaim, plan: Rebuilding, page: Sequence[FileVersion], *, trusts: bool
     ) -> None:
-        loaded = {
-            f.digest: (f, batch_id)
-            for f, verdict, batch_id in await self._judged(claim, plan, page)
+        loaded = [
+            restored
+            for restored, verdict in await self._judged(claim, plan, page)
             if verdict is Verdict.PROVED or (verdict is Verdict.UNPROVEN and trusts)
-        }
-        if loaded:
-            await self._ledger.loaded(claim, list(loaded.values()))
+        ]
+        while loaded:  # of a key with several versions, one at a time
+            first = {restored.file.digest: restored for restored in reversed(loaded)}
+            await self._ledger.loaded(claim, list(first.values()))
+            loaded = [restored for restored in loaded if restored is not first[restored.file.digest]]
 
     async def _judged(
         self, claim: ReconciliationClaim, plan: Rebuilding, page: Sequence[FileVersion]
-    ) -> list[tuple[FileVersion, Verdict, str | None]]:
+    ) -> list[tuple[RestoredFile, Verdict]]:
+        """What each file would be written as, and whether it is."""
         known = await self._requests.versions(claim.ingestion_id, claim.generation, [f.digest for f in page])
-        return [(f, *plan.look_at(f, known.get(f.digest, ()))) for f in page]
+        judged = []
+        for f in page:
+            versions = known.get(f.digest, ())
+            verdict, batch_id = plan.look_at(f, versions)
+            judged.append((RestoredFile(f, batch_id, plan.given_way(f, versions, batch_id)), verdict))
+        return judged
 
 
 def _report(plan: Rebuilding, counts: Counter[Verdict], *, is_dry: bool, trusts: bool) -> Mapping[str, Any]:

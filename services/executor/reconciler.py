@@ -103,6 +103,7 @@ class Reconciler:
                 order.definition.destination.identifier,
                 lambda: self._tables.story(order),
                 lambda: self._bucket(order),
+                order.definition.source.allow_overwrites,
             )
 
     async def _audit(self, claim: ReconciliationClaim, order: RunDefinition) -> Mapping[str, Any]:
@@ -114,7 +115,12 @@ class Reconciler:
             quarantined=await self._requests.quarantined(claim.ingestion_id, claim.generation),
         )
         comparison = Comparison(
-            str(claim.ingestion_id), claim.generation, ledger, story or TableStory(), is_left=_is_left_by(order)
+            str(claim.ingestion_id),
+            claim.generation,
+            ledger,
+            story or TableStory(),
+            is_left=_is_left_by(order),
+            overwrites=order.definition.source.allow_overwrites,
         )
         async for page in self._bucket(order):
             digests = [f.digest for f in page]

@@ -48,7 +48,7 @@ async def stage_copy(
     told = {
         evidence.ROWS: str(sum(rows_by_file.values())),
         evidence.ROWS_REMOVED: str(before.of(files)),
-        evidence.REPLACED: evidence.written(known.file for known in loaded.values()),
+        evidence.REPLACED: evidence.written(f for known in loaded.values() for f in known.files),
     }
     copy = await table.stage_replacement(rows_from, uris, claim.wap_id, {**properties, **told})
     if copy.parent_id != before.snapshot_id:

@@ -75,8 +75,11 @@ class Candidates:
             keys = [f.key for f in page]
             now = await self._objects.versions(order.definition.source.bucket, keys, order.credentials)
             known = await self._ledger.known(claim, page)
-            has_begun = has_begun or any(v.run_id == claim.run_id for each in known.values() for v in each)
-            changed += changes(page, now, known, claim.run_id)
+            reloads = await self._ledger.reloads(claim, page)
+            taken_by = {r.run_id for r in reloads.values()} | {v.run_id for each in known.values() for v in each}
+            has_begun = has_begun or claim.run_id in taken_by
+            overwrites = order.definition.source.allow_overwrites
+            changed += changes(page, now, known, claim.run_id, overwrites=overwrites, reloads=reloads)
         if changed and not has_begun:
             raise Permanent(
                 told(changed, files), code="plan_outdated", hint="make a new plan, and look at what it says now"

@@ -21,7 +21,7 @@ from libs.common.ledger.model import FileVersion, Page, ScanClaim
 from libs.common.ledger.scans import ScanLedger
 from libs.common.logs import get_logger
 from libs.common.selection.caps import Cap, limited
-from libs.common.selection.select import Again, select
+from libs.common.selection.select import Terms, open_to_replacement, select
 from libs.common.selection.wanted import Wanted
 from libs.common.storage.definitions import RunDefinition, RunDefinitions
 from services.scanner.candidates import Candidates
@@ -123,23 +123,27 @@ class Scans:
         source = order.definition.source
         limits = Limits(source.max_files_per_trigger, source.max_bytes_per_trigger)
         planner, replacing = BatchPlanner(limits), BatchPlanner(limits, replaces_rows=True)
+        terms = Terms(source.allow_overwrites, order.retry_of, order.scope.again, order.scope.failed)
         seen, cap = _Seen(), Cap.of(order.scope)
         if claim.attempt > 1:
             cap.count(*await self._ledger.taken(claim))
         async for files in self._wanted(claim, order, seen):
             known = await self._ledger.known(claim, files)
-            again = await self._again(claim, order, files)
-            found = limited(select(files, known, claim.run_id, retry_of=order.retry_of, again=again), cap)
+            asked = open_to_replacement(files, known, terms)
+            reloads = await self._ledger.reloads(claim, asked, retry_of=terms.retry_of)
+            found = limited(select(files, known, claim.run_id, terms, reloads), cap)
             seen.skipped += found.skipped
             page = Page(
                 taken=found.taken,
                 superseded=found.superseded,
+                beside=found.beside,
+                left=found.left,
                 refused=found.refused,
                 batches=(*planner.add((*found.resumed, *found.taken)), *replacing.add(found.reloaded)),
                 files_skipped=seen.skipped,
             )
             failpoint("scan.mid_listing")
-            if page.taken or page.refused or page.batches:
+            if page.taken or page.left or page.refused or page.batches:
                 await self._ledger.record(claim, page)
             failpoint("scan.after_page")
             if cap.is_reached and claim.attempt == 1:
@@ -148,12 +152,6 @@ class Scans:
         last = Page(batches=(*planner.rest(), *replacing.rest()), files_skipped=seen.skipped)
         await self._ledger.complete(claim, last, (*_warnings(order, seen), *cap.warnings()))
         return seen
-
-    async def _again(self, claim: ScanClaim, order: RunDefinition, files: Sequence[FileVersion]) -> Again | None:
-        """What a reload has to know of a page; None for any other run."""
-        if not order.scope.again:
-            return None
-        return Again(await self._ledger.reloads(claim, files), order.scope.failed)
 
     async def _wanted(
         self, claim: ScanClaim, order: RunDefinition, seen: _Seen

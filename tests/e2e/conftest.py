@@ -138,9 +138,10 @@ async def test_bucket(minio_client: Any) -> AsyncIterator[str]:
 
 
 def _remove_bucket(minio_client: Any, bucket: str) -> None:
-    for page in minio_client.get_paginator("list_objects_v2").paginate(Bucket=bucket):
-        if keys := [{"Key": item["Key"]} for item in page.get("Contents", ())]:
-            minio_client.delete_objects(Bucket=bucket, Delete={"Objects": keys, "Quiet": True})
+    for page in minio_client.get_paginator("list_object_versions").paginate(Bucket=bucket):
+        found = [*page.get("Versions", ()), *page.get("DeleteMarkers", ())]
+        if versions := [{"Key": item["Key"], "VersionId": item["VersionId"]} for item in found]:
+            minio_client.delete_objects(Bucket=bucket, Delete={"Objects": versions, "Quiet": True})
     minio_client.delete_bucket(Bucket=bucket)
 
 

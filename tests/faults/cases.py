@@ -12,6 +12,7 @@ from typing import Any
 
 import httpx
 
+from libs.common.contracts.definition import OverwritePolicy
 from tests.faults.tally import Faults, Struck
 from tests.support.eventually import eventually
 from tests.support.installation import Installation, ServiceProcess
@@ -33,7 +34,7 @@ def bucket() -> Any:
 @dataclass
 class Case:
     """``ids`` are the rows that its files hold, by key: each of them should be in the table once, but for those of the
-    keys ``left_out``, which should not be there."""
+    keys ``left_out``, which should not be there. ``overwrites``: what its runs do with overwritten files."""
 
     autoloader: Installation
     s3: Any
@@ -42,6 +43,7 @@ class Case:
     name: str
     ids: dict[str, range] = field(default_factory=dict)
     left_out: set[str] = field(default_factory=set)
+    overwrites: OverwritePolicy = "skip"
     ingestion_id: str = ""
     run_id: str = ""
 
@@ -89,8 +91,14 @@ class Case:
                 "path": f"s3://{BUCKET}/{self.name}/",
                 "file_pattern": "*.json",
                 "max_files_per_trigger": files_per_batch,
+                "allow_overwrites": self.overwrites,
             },
-            destination={"catalog": "test_catalog", "database": "faults", "table": self.name},
+            destination={
+                "catalog": "test_catalog",
+                "database": "faults",
+                "table": self.name,
+                "metadata_columns": ["_file_path"] if self.overwrites == "replace" else [],
+            },
         )
         self.ingestion_id = created["id"]
 

@@ -51,8 +51,8 @@ class Api:
         self.orders: dict[RunId, RunDefinition] = {}
         self.queued: RunId | None = None
         self.refreshes: dict[RefreshId, Refresh] = {}
-        self._ledger = ledger
         self.definition = definition
+        self._ledger = ledger
 
     @property
     def is_run_active(self) -> bool:

@@ -10,7 +10,7 @@ from libs.common.ledger.states import FileState
 from services.executor.domain.places import HOLDS_A_NAME, aside_name, between_name
 from tests.model.world import TO, World
 from tests.support.memory_ledger.tables import RefreshRow
-from tests.support.memory_warehouse import Iceberg, Snapshot
+from tests.support.memory_warehouse import Iceberg, Snapshot, file_of
 
 _MOVED_ON = frozenset({"dropped", "created", "carried"})
 _NOBODYS = 0
@@ -60,12 +60,12 @@ class Lake:
     def ids(self, generation: int) -> Counter[int]:
         """Of the rows that a reader sees, but for those of other generations that share the table."""
         others = self.sharing(generation) - {generation}
-        return Counter(
-            json.loads(row)["id"]
-            for snapshot in self._data(generation)
-            if (batch_id := _batch_of(snapshot)) is None or self._generation_of(batch_id) not in others
-            for row in snapshot.rows
-        )
+        rows: list[tuple[str, int | None]] = []
+        for snapshot in self._data(generation):
+            whose = None if (batch_id := _batch_of(snapshot)) is None else self._generation_of(batch_id)
+            rows = [(row, of) for row, of in rows if file_of(row) not in snapshot.takes_out]
+            rows += [(row, whose) for row in snapshot.rows]
+        return Counter(json.loads(row)["id"] for row, of in rows if of not in others)
 
     def batches(self, generation: int) -> set[BatchId]:
         """Batches of the generation whose rows are in its table: data, not an empty burn."""

@@ -15,6 +15,7 @@ from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, initialize, invariant, precondition, rule
 
 from libs.common import failpoints
+from libs.common.contracts.definition import OverwritePolicy
 from libs.common.contracts.events import RefreshMode
 from libs.common.contracts.topics import FILE_BATCHES, RUN_REQUESTS, TABLE_COMMANDS
 from libs.common.messaging.ports import Incoming
@@ -28,6 +29,7 @@ T = TypeVar("T")
 KEYS = st.sampled_from(["a.json", "b.json", "c.json", "d.json", "e.json"])
 SOMEBODY = st.integers(0, 5)
 MODES: st.SearchStrategy[RefreshMode] = st.sampled_from(["full", "new_only", "undo", "clear_history"])
+POLICIES: st.SearchStrategy[OverwritePolicy] = st.sampled_from(["skip", "append", "replace", "fail"])
 BEGINNINGS: st.SearchStrategy[RefreshMode] = st.sampled_from(["full", "new_only"])
 A_WHILE = st.integers(0, 40)
 """Places to stand at; a batch without trouble has about 40."""
@@ -67,6 +69,7 @@ _PASSES = {
 CALLS = (
     "record", "stage", "stage_bad_records", "staged", "publishing", "publish", "published", "publish_bad_records",
     "stage_burn", "burned",
+    "stage_replacement", "loaded", "reloads", "remove_bad_records",
     "fence", "seize", "look", "rename", "reached", "create", "carry_history", "end",
 )  # fmt: skip
 """Calls to stand right before."""
@@ -104,9 +107,11 @@ class Autoloader(RuleBasedStateMachine):
 
     # --- files land -----------------------------------------------------------------------------------------------
 
-    @initialize(keys=st.lists(KEYS, min_size=1, unique=True))
-    def once_upon_a_time(self, keys: list[str]) -> None:
+    @initialize(keys=st.lists(KEYS, min_size=1, unique=True), policy=POLICIES)
+    def once_upon_a_time(self, keys: list[str], policy: OverwritePolicy) -> None:
         """Some files are there, and somebody wants them in a table."""
+        self.world.policies.clear()
+        self.world.obey(policy)
         for key in keys:
             self.world.put(key, rows=1)
         self.ask_for_a_run()
@@ -120,6 +125,11 @@ class Autoloader(RuleBasedStateMachine):
     @rule(key=KEYS)
     def delete(self, key: str) -> None:
         self.world.delete(key)
+
+    @rule(policy=POLICIES)
+    def the_policy_changes(self, policy: OverwritePolicy) -> None:
+        """For files that are overwritten, or were."""
+        self.world.obey(policy)
 
     # --- runs and messages ----------------------------------------------------------------------------------------
 

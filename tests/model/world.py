@@ -15,7 +15,14 @@ from typing import Any, cast
 
 from libs.common import failpoints
 from libs.common.contracts.codec import decode
-from libs.common.contracts.definition import Definition, Destination, Partitioning, Quality, Source
+from libs.common.contracts.definition import (
+    Definition,
+    Destination,
+    OverwritePolicy,
+    Partitioning,
+    Quality,
+    Source,
+)
 from libs.common.contracts.events import (
     FileBatchPlanned,
     RefreshMode,
@@ -46,7 +53,7 @@ from tests.support.memory_table import MemoryTable
 from tests.support.memory_warehouse import Warehouse
 
 BUCKET = "landing"
-TO = Destination(catalog="lake", database="demo", table="t")
+TO = Destination(catalog="lake", database="demo", table="t", metadata_columns=("_file_path",))
 FILES_IN_A_BATCH = 2
 BAD_RECORDS_MAX = 1
 KEYS_ON_A_PAGE = 2
@@ -78,7 +85,8 @@ class Body:
 
 @dataclass
 class World:
-    """``struck`` counts the failpoints at which something died; ``gone`` are versions that left the source."""
+    """``struck`` counts the failpoints at which something died; ``gone`` are versions that left the source;
+    ``policies`` are those that the definition ever had for overwritten files, the latest one last."""
 
     table_type: type[MemoryTable] = MemoryTable
     now: datetime = datetime(2025, 1, 7, tzinfo=UTC)
@@ -87,6 +95,7 @@ class World:
     processes: list[Process] = field(default_factory=list)
     struck: Counter[str] = field(default_factory=Counter)
     bugs: list[BaseException] = field(default_factory=list)
+    policies: list[OverwritePolicy] = field(default_factory=lambda: [_DEFINITION.source.allow_overwrites])
 
     def __post_init__(self) -> None:
         self.loop = StoryLoop()
@@ -140,6 +149,13 @@ class World:
         """Somebody changes the definition."""
         to = TO.model_copy(update={"partitioning": Partitioning(enabled=bool(columns), columns=columns)})
         self.api.definition = self.api.definition.model_copy(update={"destination": to})
+
+    def obey(self, policy: OverwritePolicy) -> None:
+        """From now on runs treat overwritten files like this; those that were asked for before keep theirs."""
+        definition = self.api.definition
+        source = definition.source.model_copy(update={"allow_overwrites": policy})
+        self.api.definition = definition.model_copy(update={"source": source})
+        self.policies.append(policy)
 
     def request_run(self) -> None:
         """See ``Api``, which may die in it."""
@@ -258,11 +274,14 @@ class World:
     def keys_at_stake(self) -> list[str]:
         """Files, as ``put`` names them, that somebody is about to publish."""
         batches = {process.batch_id for process in self.processes if process.stands_before == "publish"} - {None}
-        return [
-            row.version.key.removeprefix("data/")
-            for row in self.ledger.files.values()
-            if row.state is FileState.BATCHED and row.batch_id in batches
+        files = self.ledger.files.values()
+        keys = [f.version.key for f in files if f.state is FileState.BATCHED and f.batch_id in batches]
+        keys += [
+            row.version.key
+            for (batch_id, _), row in self.ledger.replacements.items()
+            if row.state is FileState.BATCHED and batch_id in batches
         ]
+        return [key.removeprefix("data/") for key in keys]
 
     def append_foreign_rows(self) -> None:
         """Another writer commits to the table, if it is there: staged snapshots are not on top of it any more."""

@@ -7,6 +7,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from libs.common.contracts.definition import OverwritePolicy
 from libs.common.errors import Permanent
 from libs.common.ledger.model import BatchRow, FileVersion, VersionRow
 from libs.common.ledger.states import BatchState, FileState
@@ -222,3 +223,55 @@ def test_a_swap_of_too_many_files_proves_none_of_them() -> None:
     """They may be in it: somebody has to say so."""
     plan = Rebuilding({ME}, [], told(swapped(snapshots([OLD]), None)), 3)
     assert (Verdict.UNPROVEN, None) == plan.look_at(NEW, ())
+
+
+def test_versions_that_were_added_to_each_other_are_proved_one_by_one() -> None:
+    """A backup that knows the first one only: the second is in the table as well, and nothing gave way to it."""
+    found = snapshots([OLD], [NEW])
+    rows = [BatchRow("b0", 1, BatchState.PUBLISHED, found[0].id, 1)]
+    plan = Rebuilding({ME}, rows, told(found), 1, "append")
+    known = [VersionRow(OLD.version_tag, FileState.COMMITTED, "b0")]
+    assert (Verdict.PROVED, "b1") == plan.look_at(NEW, known)
+    assert frozenset() == plan.given_way(NEW, known, "b1")
+    assert (Verdict.KEPT, None) == plan.look_at(OLD, known)
+    both = [*known, VersionRow(NEW.version_tag, FileState.COMMITTED, "b1")]
+    assert (Verdict.KEPT, None) == plan.look_at(NEW, both)
+
+
+@pytest.mark.parametrize("loaded", [FileState.COMMITTED, FileState.BASELINE])
+def test_a_version_whose_rows_were_replaced_gave_way(loaded: FileState) -> None:
+    """Also to a version that was itself overwritten since, and is known to nobody any more."""
+    found = snapshots([OLD])
+    story = told([*found, replacing(found, OLD, NEW)])
+    known = [VersionRow(OLD.version_tag, loaded, "b0" if loaded is FileState.COMMITTED else None)]
+    plan = Rebuilding({ME}, [BatchRow("b0", 1, BatchState.PUBLISHED, found[0].id, 1)], story, 1, "replace")
+    assert {OLD.version_tag} == plan.given_way(NEW, known, "r")
+
+
+def test_a_version_that_gave_way_to_another_one_is_not_beside_a_third() -> None:
+    """Replaced, then added to, and the backup knows neither."""
+    found = snapshots([OLD])
+    reload, third = replacing(found, OLD, NEW), replace(OLD, etag="g")
+    last = Snapshot(reload.id + 1, reload.id, NOW, f"al1:{ME}:1:b9", False, 1, 1, files=written([third]))
+    rows = [BatchRow("b0", 1, BatchState.PUBLISHED, found[0].id, 1)]
+    plan = Rebuilding({ME}, rows, told([*found, reload, last]), 1, "append")
+    known = [VersionRow(OLD.version_tag, FileState.COMMITTED, "b0")]
+    assert (Verdict.PROVED, "b9") == plan.look_at(third, known)
+    assert {OLD.version_tag} == plan.given_way(third, known, "b9")
+
+
+@pytest.mark.parametrize(
+    ("policy", "expected"), [("skip", Verdict.KEPT), ("replace", Verdict.KEPT), ("append", Verdict.UNPROVEN)]
+)
+@pytest.mark.parametrize("state", [None, FileState.SKIPPED])
+def test_an_addition_may_have_been_in_the_history_that_is_gone(
+    policy: OverwritePolicy, expected: Verdict, state: FileState | None
+) -> None:
+    """That another version is loaded says nothing of it; taking it for new could load it twice. Where it would replace
+    that version, the table itself would refuse."""
+    found = replace(snapshots([file(2)])[0], parent_id=999)
+    rows = [BatchRow("lost", 1, BatchState.PUBLISHED, 998, 1)]
+    plan = Rebuilding({ME}, rows, told([found]), 1, policy)
+    known = [VersionRow(OLD.version_tag, FileState.COMMITTED, "lost")]
+    known += [VersionRow(NEW.version_tag, state, None)] if state is not None else []
+    assert expected is plan.look_at(NEW, known)[0]

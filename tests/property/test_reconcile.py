@@ -3,9 +3,11 @@
 from dataclasses import replace
 from datetime import UTC, datetime
 
+import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from libs.common.contracts.definition import OverwritePolicy
 from libs.common.contracts.reports import AuditReport
 from libs.common.ledger.model import BatchRow, FileVersion, VersionRow
 from libs.common.ledger.states import BatchState, FileState
@@ -255,6 +257,33 @@ def test_an_overwritten_file_of_the_baseline_is_no_news() -> None:
     report = world.audit()
     assert report.clean
     assert any("overwrites are skipped" in note for note in report.notes)
+
+
+@pytest.mark.parametrize("state", [None, FileState.SKIPPED, FileState.SUPERSEDED, FileState.MISSING])
+@pytest.mark.parametrize("loaded", [FileState.COMMITTED, FileState.BASELINE])
+@pytest.mark.parametrize(
+    ("policy", "missing", "note"),
+    [
+        ("skip", 0, "overwrites are skipped"),
+        ("fail", 0, "each run names them"),
+        ("append", 1, None),
+        ("replace", 1, None),
+    ],
+)
+def test_an_overwritten_file_is_missing_where_runs_load_such(
+    policy: OverwritePolicy, missing: int, note: str | None, loaded: FileState, state: FileState | None
+) -> None:
+    """``state``: of the version that is there now, if a run has seen it."""
+    world = World([2])
+    old, new = file(0), file(0, etag="newer")
+    versions = [VersionRow(old.version_tag, loaded, "b0")]
+    versions += [VersionRow(new.version_tag, state, None)] if state is not None else []
+    ledger = LedgerSide(tuple(world.batches.values()), 2)
+    comparison = Comparison(ME, 1, ledger, tell(world.snapshots, world.snapshots[-1].id), overwrites=policy)
+    comparison.page([new], {new.digest: versions})
+    report = comparison.report()
+    assert missing == report.missing.count
+    assert note is None or any(note in told for told in report.notes)
 
 
 @given(full_worlds, st.lists(st.tuples(st.integers(0, 99), st.sampled_from("eef")), max_size=6))

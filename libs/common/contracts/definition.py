@@ -23,6 +23,11 @@ _IDENTIFIER = re.compile(r"[A-Za-z_][A-Za-z0-9_]{0,127}")
 
 OnError = Literal["continue", "skip_file", "abort"]
 """What becomes of a file some of whose records do not fit."""
+OverwritePolicy = Literal["skip", "append", "replace", "fail"]
+"""What a run does with a file that was loaded, and then written again with other content."""
+LOADS_OVERWRITES: frozenset[OverwritePolicy] = frozenset({"append", "replace"})
+"""The policies under which a new version of a loaded file is loaded, too."""
+
 MetadataColumn = Literal["_file_path", "_file_version", "_loaded_at", "_run_id"]
 FILE_PATH: MetadataColumn = "_file_path"
 """The one without which the rows of a file cannot be told from others."""
@@ -86,6 +91,13 @@ class Source(Part):
     )
     modified_before: AwareDatetime | None = Field(
         default=None, description="Objects written then or later are left to backfills."
+    )
+    allow_overwrites: OverwritePolicy = Field(
+        default="skip",
+        description="What a run does with a file that was loaded, and then overwritten. skip: its first version stays. "
+        "append: the new version's rows are added to the old one's. replace: they take the place of the old one's, in "
+        "one commit; needs _file_path among destination.metadata_columns. fail: the run names the file, and loads the "
+        "others.",
     )
 
     @field_validator("path")

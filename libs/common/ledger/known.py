@@ -7,7 +7,7 @@ from sqlalchemy import func, select
 from sqlalchemy.ext.asyncio import AsyncConnection
 
 from libs.common.ids import IngestionId, RunId
-from libs.common.ledger.model import FileVersion, KnownVersion
+from libs.common.ledger.model import FileVersion, KnownVersion, is_by_policy
 from libs.common.ledger.states import FileState, ScanState
 from libs.common.ledger.tables import file, scan
 
@@ -50,6 +50,7 @@ async def known_versions(
             RunId(row.run_id),
             given_up=waits and row.error_type is not None,
             held=waits and bool(row.is_listing) and row.run_id != run_id,
+            by_policy=is_by_policy(state, row.error_type),
         )
         found.setdefault(bytes(row.key_digest), []).append(version)
     return {digest: tuple(versions) for digest, versions in found.items()}

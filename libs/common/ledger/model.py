@@ -55,13 +55,24 @@ def tags(versions: Mapping[str, FileVersion | None]) -> dict[str, str | None]:
 class KnownVersion:
     """What the ledger remembers of one version of a key. ``given_up``: it waits because its batch was burned for a
     reason that lies in no file, and counts as failed in the run that gave it up. ``held``: a run in the other lane
-    has found it, and lists still: it is about to be in one of that run's batches."""
+    has found it, and lists still: it is about to be in one of that run's batches. ``by_policy``: it was left for
+    overwriting a loaded file, not for what it holds."""
 
     version_tag: str
     state: FileState
     run_id: RunId
     given_up: bool = False
     held: bool = False
+    by_policy: bool = False
+
+
+FILE_OVERWRITTEN = "file_overwritten"
+"""The error type of a version that overwrote a loaded file, or that was overwritten while it was read."""
+
+
+def is_by_policy(state: FileState, error_type: str | None) -> bool:
+    """Whether a version in this state was left by ``allow_overwrites``, not for what it holds."""
+    return state is FileState.SKIPPED or (state is FileState.FAILED and error_type == FILE_OVERWRITTEN)
 
 
 @dataclass(frozen=True, slots=True)
@@ -75,12 +86,12 @@ class Reload:
 
 @dataclass(frozen=True, slots=True)
 class Loaded:
-    """What the table holds of a key. ``rows`` is None where nobody counted them: the ledger was rebuilt. ``bad_from``
-    is the batch that set bad records of it aside, if one did."""
+    """What the table holds of a key: rows of one version, or of several if later ones were appended. ``rows`` is None
+    where nobody counted them: the ledger was rebuilt. ``bad_from`` are the batches that set bad records of it aside."""
 
-    file: FileVersion
+    files: tuple[FileVersion, ...]
     rows: int | None
-    bad_from: BatchId | None = None
+    bad_from: tuple[BatchId, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)
@@ -128,12 +139,15 @@ class Page:
     """What one page of a listing adds to the ledger, in one transaction.
 
     ``taken`` are file versions that are new to this run (recorded as discovered), ``superseded`` the digests whose
-    discovered version was overwritten before anybody read it, ``batches`` are full and hold files of this page or
-    of earlier ones. ``files_skipped`` is the scan's count so far, not this page's.
+    discovered version was overwritten before anybody read it, ``beside`` those of taken files whose loaded versions
+    stay; ``left`` overwrote loaded files, and are remembered as skipped; ``batches`` are full and hold files of this
+    page or of earlier ones. ``files_skipped`` is the scan's count so far, not this page's.
     """
 
     taken: tuple[FileVersion, ...] = ()
     superseded: tuple[bytes, ...] = ()
+    beside: tuple[bytes, ...] = ()
+    left: tuple[FileVersion, ...] = ()
     refused: tuple[Refusal, ...] = ()
     batches: tuple[PlannedBatch, ...] = ()
     files_skipped: int = 0
@@ -377,6 +391,16 @@ class VersionRow:
     version_tag: str
     state: FileState
     batch_id: str | None
+
+
+@dataclass(frozen=True, slots=True)
+class RestoredFile:
+    """A file version that is in the table: by the batch that proves it, or (None) because somebody said so.
+    ``given_way``: tags of the key's versions whose rows are not there any more."""
+
+    file: FileVersion
+    batch_id: str | None
+    given_way: frozenset[str] = frozenset()
 
 
 @dataclass(frozen=True, slots=True)

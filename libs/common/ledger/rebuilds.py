@@ -8,7 +8,7 @@ from collections.abc import Collection, Mapping, Sequence
 from typing import Any
 from uuid import UUID
 
-from sqlalchemy import and_, func, select, tuple_, update
+from sqlalchemy import and_, case, func, or_, select, tuple_, update
 from sqlalchemy.dialects.postgresql import insert
 from sqlalchemy.ext.asyncio import AsyncConnection
 
@@ -17,7 +17,7 @@ from libs.common.errors import Permanent
 from libs.common.ids import BatchId
 from libs.common.ledger import quarantine
 from libs.common.ledger.ingestions import halt, halt_of, hold_generation, lift_halt
-from libs.common.ledger.model import BadRecords, FileVersion, RestoredBatch, digest_of
+from libs.common.ledger.model import BadRecords, FileVersion, RestoredBatch, RestoredFile, digest_of
 from libs.common.ledger.reconciliations import DONE, FAILED, ReconciliationClaim, Reconciliations
 from libs.common.ledger.states import FINAL_BATCH_STATES, LOADED_FILE_STATES, BatchState, FileState, ScanState
 from libs.common.ledger.tables import batch, file, scan, storable
@@ -25,6 +25,7 @@ from libs.common.storage.engine import Database
 
 REBUILDING = "rebuilding"
 _PAGE = 1000
+_VERSION = tuple_(file.c.key_digest, file.c.version_tag)
 
 
 class LedgerRebuild:
@@ -108,7 +109,8 @@ class LedgerRebuild:
         await quarantine.keep(connection, BatchId(UUID(b.id)), claim.ingestion_id, bad)
 
     async def withdraw(self, claim: ReconciliationClaim, batch_ids: Collection[str]) -> None:
-        """These left the table: their files wait for the next run."""
+        """These left the table: their files wait for the next run, but for versions that were overwritten since: they
+        cannot be read any more."""
         ids = [UUID(b) for b in batch_ids]
         async with self._database.begin() as connection:
             await self._requests.hold(connection, claim)
@@ -118,33 +120,48 @@ class LedgerRebuild:
             await connection.execute(
                 update(file)
                 .where(file.c.batch_id == func.any(ids), file.c.state == FileState.COMMITTED)
-                .values(state=FileState.DISCOVERED, batch_id=None, row_count=None, updated_at=func.now())
+                .values(
+                    state=case((file.c.overwritten, FileState.SUPERSEDED), else_=FileState.DISCOVERED),
+                    overwritten=False,
+                    batch_id=None,
+                    row_count=None,
+                    updated_at=func.now(),
+                )
             )
 
-    async def loaded(self, claim: ReconciliationClaim, files: Sequence[tuple[FileVersion, str | None]]) -> None:
-        """These are in the table: with the batch that proves it, or (None) because somebody said so."""
+    async def loaded(self, claim: ReconciliationClaim, files: Sequence[RestoredFile]) -> None:
+        """These are in the table. Each key once: of one with several versions, the others are added later."""
         async with self._database.begin() as connection:
             await self._requests.hold(connection, claim)
-            digests = [f.digest for f, _ in files]
-            versions = [(f.digest, f.version_tag) for f, _ in files]
+            versions = [(f.file.digest, f.file.version_tag) for f in files]
+            gone = [(f.file.digest, tag) for f in files for tag in f.given_way]
+            others = and_(
+                file.c.ingestion_id == claim.ingestion_id,
+                file.c.generation == claim.generation,
+                file.c.key_digest == func.any([f.file.digest for f in files]),
+                _VERSION.not_in(versions),
+            )
             # A key has one live version: one that only waited makes room, and so does one whose rows were replaced.
             await connection.execute(
                 update(file)
-                .where(
-                    file.c.ingestion_id == claim.ingestion_id,
-                    file.c.generation == claim.generation,
-                    file.c.key_digest == func.any(digests),
-                    file.c.state.in_((FileState.DISCOVERED, *LOADED_FILE_STATES)),
-                    tuple_(file.c.key_digest, file.c.version_tag).not_in(versions),
-                )
-                .values(state=FileState.SUPERSEDED, updated_at=func.now())
+                .where(others, or_(file.c.state == FileState.DISCOVERED, _VERSION.in_(gone)))
+                .values(state=FileState.SUPERSEDED, overwritten=False, updated_at=func.now())
             )
-            row = insert(file).values([_row(claim, f, batch_id) for f, batch_id in files])
+            await connection.execute(
+                update(file)
+                .where(others, file.c.state.in_(LOADED_FILE_STATES))
+                .values(overwritten=True, updated_at=func.now())
+            )
+            row = insert(file).values([_row(claim, f.file, f.batch_id) for f in files])
             told = ("state", "batch_id", "error_type", "error_message")
             await connection.execute(
                 row.on_conflict_do_update(
                     index_elements=["ingestion_id", "generation", "key_digest", "version_tag"],
-                    set_={**{name: row.excluded[name] for name in told}, "updated_at": func.now()},
+                    set_={
+                        **{name: row.excluded[name] for name in told},
+                        "overwritten": False,
+                        "updated_at": func.now(),
+                    },
                 )
             )
 
@@ -156,7 +173,7 @@ class LedgerRebuild:
             .where(
                 file.c.ingestion_id == claim.ingestion_id,
                 file.c.generation == claim.generation,
-                tuple_(file.c.key_digest, file.c.version_tag) > at,
+                _VERSION > at,
                 file.c.state.not_in(LOADED_FILE_STATES),
             )
             .order_by(file.c.key_digest, file.c.version_tag)

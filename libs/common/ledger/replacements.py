@@ -5,39 +5,56 @@ ledger says so (I4). What shall take their place waits in ``ledger.replacement``
 changes places with it in the transaction that finalises the batch. A batch that is burned, cancelled or outlived by a
 refresh leaves the table and ``ledger.file`` as they were.
 
-The functions run inside the transactions of ``planned.py``, ``batches.py`` and ``cancellations.py``.
+The functions run inside the transactions of ``planned.py``, ``batches.py`` and ``cancellations.py``. What a scanner
+asks of loaded keys is in ``overwritten.py``.
 """
 
 from collections.abc import Mapping, Sequence
 from typing import Any
 from uuid import UUID
 
-from sqlalchemy import ColumnElement, Table, and_, bindparam, exists, func, or_, select, update
+from sqlalchemy import ColumnElement, Row, Table, and_, bindparam, exists, func, select, update
 from sqlalchemy.dialects.postgresql import insert
 from sqlalchemy.exc import IntegrityError
 from sqlalchemy.ext.asyncio import AsyncConnection
 
 from libs.common.contracts.events import Problem
 from libs.common.errors import Fenced
-from libs.common.ids import BatchId, RunId
-from libs.common.ledger.model import BatchClaim, FileVersion, Loaded, PlannedBatch, Reload, ScanClaim
-from libs.common.ledger.states import LOADED_FILE_STATES, FileState
+from libs.common.ids import BatchId
+from libs.common.ledger.model import BatchClaim, FileVersion, Loaded, PlannedBatch, ScanClaim
+from libs.common.ledger.states import LIVE_FILE_STATES, LOADED_FILE_STATES, FileState
 from libs.common.ledger.tables import file, quarantined, replacement, storable
 
-_ON_THE_WAY = replacement.c.state == FileState.BATCHED
+ON_THE_WAY = replacement.c.state == FileState.BATCHED
+_IN_WORK = LIVE_FILE_STATES - LOADED_FILE_STATES
+_TOLD = (
+    "ingestion_id",
+    "generation",
+    "run_id",
+    "key_digest",
+    "version_tag",
+    "bucket",
+    "key",
+    "etag",
+    "size_bytes",
+    "last_modified",
+    "state",
+    "error_type",
+    "error_message",
+)
+"""What ``ledger.file`` says of a version that failed."""
 
 
 async def plan(connection: AsyncConnection, claim: ScanClaim | BatchClaim, planned: PlannedBatch) -> None:
     """Puts the files on their way in a new batch.
 
     Raises:
-        Fenced: a key has no rows in the table, or another batch is replacing them.
+        Fenced: a key has no rows in the table, another batch is replacing them, or one is adding to them.
     """
     digests = [f.digest for f in planned.files]
-    loaded = await connection.scalar(
-        select(func.count()).select_from(file).where(_of(claim, file, digests), file.c.state.in_(LOADED_FILE_STATES))
-    )
-    if loaded != len(digests):
+    loaded = await hold_loaded(connection, claim, digests)
+    in_work = exists().where(of_keys(claim, file, digests), file.c.state.in_(_IN_WORK))
+    if loaded != set(digests) or await connection.scalar(select(in_work)):
         raise Fenced(f"a file that batch {planned.id} would replace")
     try:
         await connection.execute(replacement.insert(), [_row(claim, planned.id, f) for f in planned.files])
@@ -55,7 +72,7 @@ async def carry_on(connection: AsyncConnection, planned: PlannedBatch, burned: B
         update(replacement)
         .where(
             replacement.c.batch_id == burned,
-            _ON_THE_WAY,
+            ON_THE_WAY,
             replacement.c.key_digest == func.any([f.digest for f in planned.files]),
         )
         .values(batch_id=planned.id, row_count=None, updated_at=func.now())
@@ -68,7 +85,7 @@ async def files_of(connection: AsyncConnection, batch_id: BatchId) -> tuple[File
     """What is on its way in a batch, in the order of the keys' bytes."""
     rows = await connection.execute(
         select(replacement)
-        .where(replacement.c.batch_id == batch_id, _ON_THE_WAY)
+        .where(replacement.c.batch_id == batch_id, ON_THE_WAY)
         .order_by(replacement.c.key.collate("C"))
     )
     return tuple(FileVersion(r.bucket, r.key, r.etag, r.size_bytes, r.last_modified) for r in rows)
@@ -77,7 +94,7 @@ async def files_of(connection: AsyncConnection, batch_id: BatchId) -> tuple[File
 async def loaded(connection: AsyncConnection, claim: BatchClaim) -> dict[bytes, Loaded]:
     """What the table should hold of the batch's keys now, by digest."""
     digests = await connection.scalars(
-        select(replacement.c.key_digest).where(replacement.c.batch_id == claim.id, _ON_THE_WAY)
+        select(replacement.c.key_digest).where(replacement.c.batch_id == claim.id, ON_THE_WAY)
     )
     rows = await connection.execute(
         select(file, func.coalesce(quarantined.c.origin, quarantined.c.batch_id).label("bad_from"))
@@ -85,35 +102,40 @@ async def loaded(connection: AsyncConnection, claim: BatchClaim) -> dict[bytes, 
             quarantined,
             and_(quarantined.c.batch_id == file.c.batch_id, quarantined.c.key_digest == file.c.key_digest),
         )
-        .where(_of(claim, file, digests.all()), file.c.state.in_(LOADED_FILE_STATES))
+        .where(of_keys(claim, file, digests.all()), file.c.state.in_(LOADED_FILE_STATES))
+        .order_by(file.c.key_digest, file.c.version_tag)
     )
-    return {
-        bytes(r.key_digest): Loaded(
-            FileVersion(r.bucket, r.key, r.etag, r.size_bytes, r.last_modified),
-            # The rows of a baseline are in the table of an older generation.
-            0 if r.state == FileState.BASELINE else r.row_count,
-            None if r.bad_from is None else BatchId(r.bad_from),
-        )
-        for r in rows
-    }
+    by_key: dict[bytes, list[Row[Any]]] = {}
+    for r in rows:
+        by_key.setdefault(bytes(r.key_digest), []).append(r)
+    return {digest: _loaded(versions) for digest, versions in by_key.items()}
+
+
+def _loaded(versions: Sequence[Row[Any]]) -> Loaded:
+    # The rows of a baseline are in the table of an older generation.
+    counts = [0 if r.state == FileState.BASELINE else r.row_count for r in versions]
+    files = tuple(FileVersion(r.bucket, r.key, r.etag, r.size_bytes, r.last_modified) for r in versions)
+    bad_from = tuple(BatchId(r.bad_from) for r in versions if r.bad_from is not None)
+    return Loaded(files, None if None in counts else sum(counts), bad_from)
 
 
 async def count_rows(connection: AsyncConnection, claim: BatchClaim, rows_by_file: Mapping[bytes, int]) -> None:
     """Keeps what the audit of the staged rows counted."""
     await connection.execute(
         update(replacement)
-        .where(replacement.c.batch_id == claim.id, _ON_THE_WAY, replacement.c.key_digest == bindparam("digest"))
+        .where(replacement.c.batch_id == claim.id, ON_THE_WAY, replacement.c.key_digest == bindparam("digest"))
         .values(row_count=bindparam("rows")),
         [{"digest": digest, "rows": rows} for digest, rows in rows_by_file.items()],
     )
 
 
 async def commit(connection: AsyncConnection, claim: BatchClaim) -> None:
-    """The batch is published: what was on its way is committed, and what it replaced is superseded."""
+    """The batch is published: what was on its way is committed, and what it replaced, in whatever versions, is
+    superseded."""
     arrived = (
         await connection.execute(
             update(replacement)
-            .where(replacement.c.batch_id == claim.id, _ON_THE_WAY)
+            .where(replacement.c.batch_id == claim.id, ON_THE_WAY)
             .values(state=FileState.COMMITTED, updated_at=func.now())
             .returning(replacement)
         )
@@ -121,7 +143,7 @@ async def commit(connection: AsyncConnection, claim: BatchClaim) -> None:
     await connection.execute(
         update(file)
         .where(
-            _of(claim, file, [r.key_digest for r in arrived]),
+            of_keys(claim, file, [r.key_digest for r in arrived]),
             file.c.state.in_(LOADED_FILE_STATES),
             # Not the version that arrives, which may be the one that is there.
             exists().where(
@@ -140,7 +162,11 @@ async def commit(connection: AsyncConnection, claim: BatchClaim) -> None:
     await connection.execute(
         statement.on_conflict_do_update(
             index_elements=["ingestion_id", "generation", "key_digest", "version_tag"],
-            set_={**{name: statement.excluded[name] for name in replaced}, "updated_at": func.now()},
+            set_={
+                **{name: statement.excluded[name] for name in replaced},
+                "overwritten": False,
+                "updated_at": func.now(),
+            },
         ),
         [{**there, **told, **{name: getattr(r, name) for name in kept}} for r in arrived],
     )
@@ -150,7 +176,7 @@ async def let_go(connection: AsyncConnection, batch_ids: Sequence[UUID], problem
     """The files of these batches are not on their way any more, for a reason that lies in none of them."""
     await connection.execute(
         update(replacement)
-        .where(replacement.c.batch_id == func.any(list(batch_ids)), _ON_THE_WAY)
+        .where(replacement.c.batch_id == func.any(list(batch_ids)), ON_THE_WAY)
         .values(
             state=FileState.DISCOVERED,
             row_count=None,
@@ -162,10 +188,11 @@ async def let_go(connection: AsyncConnection, batch_ids: Sequence[UUID], problem
 
 
 async def apply(connection: AsyncConnection, claim: BatchClaim, fates: Sequence[Mapping[str, Any]]) -> None:
-    """The ends of files that did not arrive: ``digest``, ``fate``, ``word`` and ``words``."""
+    """The ends of files that did not arrive: ``digest``, ``fate``, ``word`` and ``words``. A version that failed for
+    what it holds is told beside the one that is loaded: no run tries it again by itself."""
     await connection.execute(
         update(replacement)
-        .where(replacement.c.batch_id == claim.id, _ON_THE_WAY, replacement.c.key_digest == bindparam("digest"))
+        .where(replacement.c.batch_id == claim.id, ON_THE_WAY, replacement.c.key_digest == bindparam("digest"))
         .values(
             state=bindparam("fate"),
             row_count=None,
@@ -175,20 +202,39 @@ async def apply(connection: AsyncConnection, claim: BatchClaim, fates: Sequence[
         ),
         fates,
     )
-
-
-async def reloads(connection: AsyncConnection, claim: ScanClaim, digests: Sequence[bytes]) -> dict[bytes, Reload]:
-    """What is being reloaded of these keys, or was in the claim's own run; others are absent."""
-    rows = await connection.execute(
-        select(replacement.c.key_digest, replacement.c.run_id, replacement.c.state)
-        .where(_of(claim, replacement, digests), or_(replacement.c.run_id == claim.run_id, _ON_THE_WAY))
-        .order_by(_ON_THE_WAY)
+    failed = select(*(replacement.c[name] for name in _TOLD)).where(
+        replacement.c.batch_id == claim.id,
+        replacement.c.state == FileState.FAILED,
+        replacement.c.key_digest.in_([fate["digest"] for fate in fates]),
     )
-    return {bytes(r.key_digest): Reload(RunId(r.run_id), FileState(r.state)) for r in rows}
+    statement = insert(file).from_select(list(_TOLD), failed)
+    await connection.execute(
+        statement.on_conflict_do_update(
+            index_elements=["ingestion_id", "generation", "key_digest", "version_tag"],
+            set_={
+                **{name: statement.excluded[name] for name in ("state", "run_id", "error_type", "error_message")},
+                "updated_at": func.now(),
+            },
+            where=file.c.state.not_in(LIVE_FILE_STATES),
+        )
+    )
 
 
-def _of(claim: ScanClaim | BatchClaim, table: Table, digests: Sequence[bytes]) -> ColumnElement[bool]:
-    """The table's rows of these keys, in the claim's generation."""
+async def hold_loaded(
+    connection: AsyncConnection, claim: ScanClaim | BatchClaim, digests: Sequence[bytes]
+) -> set[bytes]:
+    """Which of these keys are loaded, their rows locked in one order for all."""
+    rows = await connection.scalars(
+        select(file.c.key_digest)
+        .where(of_keys(claim, file, digests), file.c.state.in_(LOADED_FILE_STATES))
+        .order_by(file.c.key_digest, file.c.version_tag)
+        .with_for_update()
+    )
+    return {bytes(digest) for digest in rows}
+
+
+def of_keys(claim: ScanClaim | BatchClaim, table: Table, digests: Sequence[bytes]) -> ColumnElement[bool]:
+    """The ledger table's rows of these keys, in the claim's generation."""
     return and_(
         table.c.ingestion_id == claim.ingestion_id,
         table.c.generation == claim.generation,

@@ -19,7 +19,7 @@ from libs.common.contracts.events import (
 )
 from libs.common.errors import Fenced
 from libs.common.ids import IngestionId, RunId
-from libs.common.ledger import replacements
+from libs.common.ledger import overwritten
 from libs.common.ledger.ingestions import halt_of, hold_generation
 from libs.common.ledger.known import known_versions
 from libs.common.ledger.model import Fate, FileVersion, KnownVersion, Page, Reload, ScanClaim, gone
@@ -88,19 +88,22 @@ class ScanLedger:
             file.c.ingestion_id == claim.ingestion_id,
             file.c.generation == claim.generation,
             file.c.run_id == claim.run_id,
-            file.c.state != FileState.DISCOVERED,
+            file.c.state.not_in([FileState.DISCOVERED, FileState.SKIPPED]),
         )
         async with self._database.read() as connection:
             files, size_bytes = (await connection.execute(query)).one()
-        return int(files), int(size_bytes)
+            files_on_their_way, bytes_on_their_way = await overwritten.taken(connection, claim)
+        return int(files) + files_on_their_way, int(size_bytes) + bytes_on_their_way
 
-    async def reloads(self, claim: ScanClaim, files: Sequence[FileVersion]) -> dict[bytes, Reload]:
-        """Of keys that are loaded: which are being loaded again, by any run, and which this run did already. A batch
-        that would replace one of them is refused (``Fenced``)."""
+    async def reloads(
+        self, claim: ScanClaim, files: Sequence[FileVersion], *, retry_of: RunId | None = None
+    ) -> dict[bytes, Reload]:
+        """Of keys that are loaded: which are being loaded again, by any run, and what came of it in this run, or else
+        in the one that it retries. A batch that would replace one that is on its way is refused (``Fenced``)."""
         if not files:
             return {}
         async with self._database.read() as connection:
-            return await replacements.reloads(connection, claim, [f.digest for f in files])
+            return await overwritten.reloads(connection, claim, [f.digest for f in files], retry_of)
 
     async def failed_keys(self, claim: ScanClaim, *, after: str | None, limit: int) -> list[str]:
         """Keys with a version that failed or went missing, or that this very run has found and not batched yet, in the
@@ -247,7 +250,10 @@ class ScanLedger:
             )
             # A key that was overwritten between two attempts at one listing is still one file that the run found.
             counted_before = sum(r.run_id == claim.run_id and r.error_type is None for r in rows)
+        if page.beside:
+            await overwritten.make_room(connection, claim, page.beside)
         await self._put(connection, claim, [_row(claim, f) for f in page.taken])
+        await self._put(connection, claim, [_row(claim, f) | {"state": FileState.SKIPPED} for f in page.left])
         await self._put(
             connection, claim, [_row(claim, r.file) | _fate(Fate(FileState.FAILED, r.problem)) for r in page.refused]
         )
@@ -299,6 +305,7 @@ class ScanLedger:
                     "state": statement.excluded.state,
                     "run_id": statement.excluded.run_id,
                     "batch_id": None,
+                    "overwritten": False,
                     "last_modified": statement.excluded.last_modified,
                     "error_type": statement.excluded.error_type,
                     "error_message": statement.excluded.error_message,

@@ -26,7 +26,11 @@ class FileState(StrEnum):
     """Listed, but gone before it was read. Comes back when the key comes back."""
 
     SUPERSEDED = "superseded"
-    """Overwritten before it was loaded; the newer version took its place."""
+    """Overwritten before it was loaded, or its rows gave way to a newer version's."""
+
+    SKIPPED = "skipped"
+    """Overwrote a file that is loaded, and ``allow_overwrites`` leaves it: the earlier version's rows stay. Open to the
+    next run under a policy that loads overwrites, and to a reload."""
 
     BASELINE = "baseline"
     """Counts as loaded, and its rows are elsewhere: in the table of an older generation, after a new-only refresh."""
@@ -35,7 +39,8 @@ class FileState(StrEnum):
 LIVE_FILE_STATES: Final = frozenset(
     {FileState.DISCOVERED, FileState.BATCHED, FileState.COMMITTED, FileState.QUARANTINED, FileState.BASELINE}
 )
-"""A key has at most one version in these states (while ``allow_overwrites`` is ``skip``)."""
+"""A key has at most one version in these states, but for loaded ones beside which a later version was taken
+(``allow_overwrites: append``): they are marked as overwritten."""
 
 LOADED_FILE_STATES: Final = frozenset({FileState.COMMITTED, FileState.BASELINE})
 """Was loaded: another version of the key is an overwrite."""

@@ -54,18 +54,25 @@ file = Table(
     Column("run_id", Uuid, nullable=False, comment="the run that saw it last as new"),
     Column("batch_id", Uuid),
     Column("row_count", BigInteger, comment="rows in the table, known from the audit on"),
+    Column(
+        "overwritten",
+        Boolean,
+        nullable=False,
+        server_default=text("false"),
+        comment="loaded, and a later version of the key was taken beside it (allow_overwrites: append)",
+    ),
     Column("error_type", Text),
     Column("error_message", Text),
     Column("discovered_at", DateTime(timezone=True), nullable=False, server_default=func.now()),
     Column("updated_at", DateTime(timezone=True), nullable=False, server_default=func.now()),
-    # I1 where no race can break it: one live version of a key.
+    # I1 where no race can break it: one live version of a key, and those that it was added beside.
     Index(
         "uq_file_live_key",
         "ingestion_id",
         "generation",
         "key_digest",
         unique=True,
-        postgresql_where=text(f"state IN ({_live})"),
+        postgresql_where=text(f"state IN ({_live}) AND NOT overwritten"),
     ),
     Index("ix_file_batch_id", "batch_id"),
     # What is not loaded is little, and asked for often: retries, reloads of what failed, takeovers.

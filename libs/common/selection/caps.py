@@ -54,13 +54,21 @@ class Cap:
 
 
 def limited(found: Selection, cap: Cap) -> Selection:
-    """``found`` without the new files that go beyond the cap. What the run took in an earlier attempt stays its own."""
+    """``found`` without the new files that go beyond the cap, and without those that would be loaded again. What the
+    run took in an earlier attempt stays its own."""
     cap.count(len(found.resumed), _bytes_of(found.resumed))
-    taken = cap.admit(found.taken)
-    if len(taken) == len(found.taken):
+    taken, reloaded = cap.admit(found.taken), cap.admit(found.reloaded)
+    out = {f.digest for f in (*found.taken, *found.reloaded)} - {f.digest for f in (*taken, *reloaded)}
+    if not out:
         return found
-    kept = {f.digest for f in taken}
-    return replace(found, taken=taken, superseded=tuple(digest for digest in found.superseded if digest in kept))
+    return replace(
+        found,
+        taken=taken,
+        reloaded=reloaded,
+        superseded=tuple(digest for digest in found.superseded if digest not in out),
+        beside=tuple(digest for digest in found.beside if digest not in out),
+        left=tuple(f for f in found.left if f.digest not in out),
+    )
 
 
 def _bytes_of(files: Iterable[FileVersion]) -> int:

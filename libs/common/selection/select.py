@@ -3,13 +3,13 @@
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 
+from libs.common.contracts.definition import OverwritePolicy
 from libs.common.contracts.events import Problem
 from libs.common.ids import RunId
-from libs.common.ledger.model import FileVersion, KnownVersion, Refusal, Reload
-from libs.common.ledger.states import LIVE_FILE_STATES, LOADED_FILE_STATES, FileState
+from libs.common.ledger.model import FileVersion, Refusal, Reload
 from libs.common.selection.names import unreadable
-
-_NOT_LOADED = frozenset({FileState.FAILED, FileState.MISSING, FileState.DISCOVERED})
+from libs.common.selection.overwrites import refusal_of
+from libs.common.selection.standing import KeyStanding, Known
 
 
 @dataclass(frozen=True, slots=True)
@@ -17,9 +17,10 @@ class Selection:
     """What a page of matching objects is to this run.
 
     ``taken`` are new to it; ``resumed`` were taken earlier in this very run, and wait for a batch; ``superseded`` are
-    digests whose older version nobody has read yet; ``refused`` cannot be read as they are named; ``skipped`` counts
-    what the ledger has already; ``reloaded`` are loaded, and shall be loaded again in the place of their rows. No
-    key is in it twice.
+    digests whose older version nobody has read yet; ``refused`` cannot be read as they are named, or overwrote what is
+    loaded; ``skipped`` counts what the ledger has already; ``reloaded`` are loaded, in this version or an earlier one,
+    and shall be loaded in the place of those rows; ``beside`` are digests of taken files whose loaded rows stay;
+    ``left`` overwrote what is loaded, are not loaded, and are to be remembered. No key is in work twice.
     """
 
     taken: tuple[FileVersion, ...] = ()
@@ -28,15 +29,26 @@ class Selection:
     refused: tuple[Refusal, ...] = ()
     skipped: int = 0
     reloaded: tuple[FileVersion, ...] = ()
+    beside: tuple[bytes, ...] = ()
+    left: tuple[FileVersion, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)
-class Again:
-    """What a reload is told: which of the page's keys are being reloaded already, or were in this very run, and
-    whether it reads only what could not be loaded."""
+class Terms:
+    """What a run may do with keys that the ledger knows.
 
-    reloads: Mapping[bytes, Reload]
+    ``overwrites``: with loaded files that were overwritten. ``retry_of``: it takes only what that run did not load,
+    in any version. ``again``: it is a reload: what is loaded is open too, and so is what failed; ``failed_only``: and
+    nothing but what could not be loaded.
+    """
+
+    overwrites: OverwritePolicy = "skip"
+    retry_of: RunId | None = None
+    again: bool = False
     failed_only: bool = False
+
+
+AS_USUAL = Terms()
 
 
 @dataclass(slots=True)
@@ -47,103 +59,122 @@ class _Draft:
     refused: list[Refusal] = field(default_factory=list)
     skipped: int = 0
     reloaded: list[FileVersion] = field(default_factory=list)
+    beside: list[bytes] = field(default_factory=list)
+    left: list[FileVersion] = field(default_factory=list)
+
+    def frozen(self) -> Selection:
+        return Selection(
+            tuple(self.taken),
+            tuple(self.resumed),
+            tuple(self.superseded),
+            tuple(self.refused),
+            self.skipped,
+            tuple(self.reloaded),
+            tuple(self.beside),
+            tuple(self.left),
+        )
 
 
 def select(
     files: Sequence[FileVersion],
-    known: Mapping[bytes, Sequence[KnownVersion]],
+    known: Mapping[bytes, Known],
     run_id: RunId,
-    *,
-    retry_of: RunId | None = None,
-    again: Again | None = None,
+    terms: Terms = AS_USUAL,
+    reloads: Mapping[bytes, Reload] | None = None,
 ) -> Selection:
-    """Sorts a page. A key that is in work or loaded is left alone, whatever version it has now
-    (``allow_overwrites: skip``); a key that failed, went missing or was never read is open to a new version. Of a key
-    that a page names twice, the later entry is the truth.
+    """Sorts a page. A key that is in work is left alone, whatever version it has now; so is a version that is loaded.
+    Another version of a loaded key is treated as ``terms.overwrites`` says; a key that failed, went missing or was
+    never read is open to a new version. Of a key that a page names twice, the later entry is the truth.
 
-    With ``retry_of``, only keys count that were that run's and that it did not load; those are open in any version.
-    With ``again``, what is loaded is open too, and so is what failed.
+    ``reloads``: which of the keys are being replaced, or were by this run or the one that it retries.
     """
     draft = _Draft()
     for digest, f in {f.digest: f for f in files}.items():
-        versions = known.get(digest, ())
-        if retry_of is not None and not _is_to_be_retried(versions, run_id, retry_of):
+        key = KeyStanding(f, known.get(digest, ()), run_id, (reloads or {}).get(digest))
+        if terms.retry_of is not None and not key.was_left_by(terms.retry_of):
             continue
-        if again is not None and again.failed_only and not _has_failed(versions, run_id):
+        if terms.again and terms.failed_only and not key.has_failed:
             continue
-        if again is not None and (live := _live(versions)) is not None and live.state in LOADED_FILE_STATES:
-            _sort_loaded(f, again.reloads.get(digest), run_id, draft)
-        else:
-            _sort(f, versions, run_id, draft, retry_of=retry_of, opens_failed=again is not None)
-    return Selection(
-        tuple(draft.taken),
-        tuple(draft.resumed),
-        tuple(draft.superseded),
-        tuple(draft.refused),
-        draft.skipped,
-        tuple(draft.reloaded),
-    )
+        _sort(key, terms, draft)
+    return draft.frozen()
 
 
-def _live(versions: Sequence[KnownVersion]) -> KnownVersion | None:
-    return next((v for v in versions if v.state in LIVE_FILE_STATES), None)
+def open_to_replacement(
+    files: Sequence[FileVersion], known: Mapping[bytes, Known], terms: Terms
+) -> Sequence[FileVersion]:
+    """Those of a page of which a run has to know what is being done to their rows (``reloads`` of ``select``)."""
+    keys = [KeyStanding(f, known[f.digest]) for f in files if f.digest in known]
+    return [key.file for key in keys if key.is_loaded and (terms.again or not key.is_this_version_loaded)]
 
 
-def _has_failed(versions: Sequence[KnownVersion], run_id: RunId) -> bool:
-    """And nothing else became of it since, except in an earlier attempt of this very run."""
-    if (live := _live(versions)) is not None:
-        return live.run_id == run_id
-    return any(v.state in (FileState.FAILED, FileState.MISSING) for v in versions)
-
-
-def _sort_loaded(f: FileVersion, reload: Reload | None, run_id: RunId, draft: _Draft) -> None:
-    if reload is None:
-        draft.reloaded.append(f)
-    elif reload.run_id != run_id:
-        draft.skipped += 1
-
-
-def _is_to_be_retried(versions: Sequence[KnownVersion], run_id: RunId, retry_of: RunId) -> bool:
-    """What an earlier attempt of the retry itself has taken still is."""
-    return any(v.run_id == run_id or (v.run_id == retry_of and v.state in _NOT_LOADED) for v in versions)
-
-
-def _sort(
-    f: FileVersion,
-    versions: Sequence[KnownVersion],
-    run_id: RunId,
-    draft: _Draft,
-    *,
-    retry_of: RunId | None,
-    opens_failed: bool,
-) -> None:
-    live = _live(versions)
-    same = next((v for v in versions if v.version_tag == f.version_tag), None)
-    if live is not None and (live.held or live.state is not FileState.DISCOVERED):
+def _sort(key: KeyStanding, terms: Terms, draft: _Draft) -> None:
+    if key.busy is not None:
         # Batched by an earlier attempt of this run: not skipped, just further along.
-        draft.skipped += 0 if live.run_id == run_id else 1
-    elif live is not None and live.version_tag != f.version_tag:
-        draft.superseded.append(f.digest)
-        draft.taken.append(f)
-    elif live is not None:
-        waits = live.run_id == run_id and not live.given_up
-        (draft.resumed if waits else draft.taken).append(f)
-    elif same is not None and _stays_failed(same, run_id, retry_of, opens_failed=opens_failed):
-        draft.skipped += 0 if same.run_id == run_id else 1
-    elif (reason := unreadable(f.key)) is not None:
-        draft.refused.append(Refusal(f, _refusal(f, reason)))
+        draft.skipped += 0 if key.is_mine(key.busy) else 1
+    elif key.is_loaded and terms.again:
+        _replace(key, draft)
+    elif (same := key.same) is not None and key.is_this_version_loaded:
+        draft.skipped += 0 if key.is_mine(same) else 1
+    elif key.is_loaded:
+        _sort_overwritten(key, terms, draft)
     else:
-        draft.taken.append(f)
+        _take(key, terms, draft)
 
 
-def _stays_failed(same: KnownVersion, run_id: RunId, retry_of: RunId | None, *, opens_failed: bool) -> bool:
-    """Whether a version that failed is left as it is. What failed in this very run is."""
-    if same.state is not FileState.FAILED or same.run_id == retry_of:
+def _sort_overwritten(key: KeyStanding, terms: Terms, draft: _Draft) -> None:
+    """Of a key that is loaded in another version than the one that is there now."""
+    if key.is_being_replaced:
+        _replace(key, draft)
+        return
+    match terms.overwrites:
+        case "skip":
+            draft.skipped += 0 if key.has_mine_loaded else 1
+            if not key.is_remembered:
+                draft.left.append(key.file)
+        case "append":
+            if _take(key, terms, draft):
+                draft.beside.append(key.file.digest)
+        case "replace" if key.stays_failed(terms.retry_of, opens_failed=False):
+            draft.skipped += 0 if key.has_mine_failed else 1
+        case "replace":
+            _replace(key, draft)
+        case "fail" if not key.has_mine_failed:
+            draft.refused.append(Refusal(key.file, refusal_of(key.file)))
+
+
+def _replace(key: KeyStanding, draft: _Draft) -> None:
+    """Its rows shall give way to those of the version that is there now; once at a time, and once in a run."""
+    if key.reload is not None and (key.is_being_replaced or key.reload.run_id == key.run_id):
+        draft.skipped += 0 if key.reload.run_id == key.run_id else 1
+        return
+    draft.reloaded.append(key.file)
+    if key.waiting is not None:
+        # Found as one to be added, and never batched: the policy was another one then.
+        if key.waiting.version_tag == key.file.version_tag:
+            draft.left.append(key.file)
+        else:
+            draft.superseded.append(key.file.digest)
+
+
+def _take(key: KeyStanding, terms: Terms, draft: _Draft) -> bool:
+    """Sorts a file that may be loaded; whether it is new to the run."""
+    f, waiting = key.file, key.waiting
+    if waiting is not None and waiting.version_tag != f.version_tag:
+        draft.superseded.append(f.digest)
+    elif waiting is not None and key.is_mine(waiting) and not waiting.given_up:
+        draft.resumed.append(f)
         return False
-    return same.run_id == run_id or not opens_failed
+    elif waiting is None and key.stays_failed(terms.retry_of, opens_failed=terms.again):
+        draft.skipped += 0 if key.has_mine_failed else 1
+        return False
+    elif waiting is None and (reason := unreadable(f.key)) is not None:
+        draft.refused.append(Refusal(f, _unreadable(f, reason)))
+        return False
+    draft.taken.append(f)
+    return True
 
 
-def _refusal(f: FileVersion, reason: str) -> Problem:
+def _unreadable(f: FileVersion, reason: str) -> Problem:
     return Problem(
         error_type="unreadable_key",
         message=f"{f.uri} cannot be read under this name: {reason}",

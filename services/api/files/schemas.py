@@ -42,7 +42,8 @@ class FileOut(BaseModel):
     state: FileState = Field(
         description="discovered: seen, waits for a batch; batched: in a batch that is under way; committed: its rows "
         "are in the table; baseline: was loaded before a new-only refresh; quarantined, failed: set aside, see error; "
-        "missing: gone before it was read; superseded: overwritten before it was read."
+        "missing: gone before it was read; superseded: overwritten before it was read, or its rows gave way to a later "
+        "version's; skipped: it overwrote a loaded file, whose rows stay (source.allow_overwrites)."
     )
     run_id: UUID = Field(description="The run that saw it last as new.")
     batch_id: UUID | None

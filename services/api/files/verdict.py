@@ -9,9 +9,11 @@ from dataclasses import dataclass, replace
 from datetime import datetime
 from uuid import UUID
 
-from libs.common.contracts.definition import Source
-from libs.common.ledger.states import LIVE_FILE_STATES, FileState
+from libs.common.contracts.definition import OverwritePolicy, Source
+from libs.common.ledger.model import FILE_OVERWRITTEN
+from libs.common.ledger.states import LIVE_FILE_STATES, LOADED_FILE_STATES, FileState
 from libs.common.selection.names import unreadable
+from libs.common.selection.overwrites import REMEDY
 from libs.common.selection.pattern import Pattern
 from libs.common.selection.wanted import Left, left_for_its_age
 from services.api.files.schemas import FileOut, Verdict
@@ -58,9 +60,10 @@ def judge(
     source: Source, created_at: datetime, bucket: str, key: str, versions: Sequence[FileOut], there: There
 ) -> Judgement:
     """``versions`` are those of the table's current generation, newest first; ``created_at`` is the ingestion's."""
-    known = _of_the_ledger(versions, there)
+    known = _of_the_ledger(source.allow_overwrites, versions, there)
     excluded, evidence = _of_the_definition(source, bucket, key)
-    if known is not None and (excluded is None or known.verdict is Verdict.LOADED):
+    is_loaded = any(v.state in LOADED_FILE_STATES for v in versions)
+    if known is not None and (excluded is None or is_loaded):
         return Judgement(known.verdict, (*evidence, *known.evidence), known.next_action)
     if excluded is not None:
         return Judgement(Verdict.EXCLUDED, evidence, excluded)
@@ -110,15 +113,19 @@ def _of_its_age(source: Source, created_at: datetime, there: There) -> Left | No
     return left_for_its_age(source, created_at, there.written_at)
 
 
-def _of_the_ledger(versions: Sequence[FileOut], there: There) -> Judgement | None:
-    """What is live decides; otherwise the version that is there does, or the newest. None: the ledger does not know
-    the key."""
+def _of_the_ledger(overwrites: OverwritePolicy, versions: Sequence[FileOut], there: There) -> Judgement | None:
+    """What is in work decides, then what is loaded; otherwise the version that is there does, or the newest. None: the
+    ledger does not know the key."""
     if not versions:
         return None
     # The version that is there now, if it is known: it may have failed before another one did.
     newest = next((v for v in versions if there.version == v.version), versions[0])
-    version = next((v for v in versions if v.state in LIVE_FILE_STATES), newest)
+    in_work = next((v for v in versions if v.state in LIVE_FILE_STATES - LOADED_FILE_STATES), None)
+    loaded = [v for v in versions if v.state in LOADED_FILE_STATES]
+    version = in_work or next((v for v in loaded if v.version == newest.version), next(iter(loaded), newest))
     match version.state:
+        case FileState.COMMITTED | FileState.BASELINE if there.is_another_than(version):
+            return _overwritten(overwrites, version, newest, there)
         case FileState.COMMITTED | FileState.BASELINE:
             return _loaded(version, there)
         case FileState.BATCHED | FileState.DISCOVERED:
@@ -130,17 +137,39 @@ def _of_the_ledger(versions: Sequence[FileOut], there: There) -> Judgement | Non
         case FileState.SUPERSEDED:
             told = "it was overwritten before it was read"
             return _judgement(Verdict.SUPERSEDED, told, there, version, "the next run loads what is there now")
+        case FileState.SKIPPED:
+            told = "it overwrote a version that was loaded then, and is not any more"
+            return _judgement(Verdict.WAITING, told, there, version, _RUN_LOADS_IT)
 
 
 def _loaded(version: FileOut, there: There) -> Judgement:
     if version.state is FileState.BASELINE:
         told = "it was loaded before a new-only refresh, so its rows are in an older generation of the table"
         return _judgement(Verdict.LOADED, told, there, version, "a full refresh would load it into this one")
-    told = f"run {version.run_id} loaded it: {version.records} rows, in snapshot {version.snapshot_id}"
-    after = "nothing: it is in the table"
-    if there.is_another_than(version):
-        after = "nothing: what was loaded stays, and the newer version is not read (allow_overwrites: skip)"
-    return _judgement(Verdict.LOADED, told, there, version, after)
+    return _judgement(Verdict.LOADED, _told_of(version), there, version, "nothing: it is in the table")
+
+
+def _told_of(loaded: FileOut) -> str:
+    return f"run {loaded.run_id} loaded it: {loaded.records} rows, in snapshot {loaded.snapshot_id}"
+
+
+def _overwritten(overwrites: OverwritePolicy, loaded: FileOut, newest: FileOut, there: There) -> Judgement:
+    """Another version than the one that is loaded is there; ``newest`` is that one, if a run has seen it."""
+    is_known = newest.version == there.version
+    if is_known and newest.state is FileState.FAILED and newest.error_type != FILE_OVERWRITTEN:
+        failed = _set_aside(newest, there)
+        return replace(failed, evidence=(_told_of(loaded), *failed.evidence))
+    rule = f"source.allow_overwrites is {overwrites}"
+    match overwrites:
+        case "skip":
+            verdict, after = Verdict.SUPERSEDED, f"nothing, if the old version is to stay; otherwise {REMEDY}"
+        case "fail":
+            verdict, after = Verdict.FAILED, f"{REMEDY}; or write the old content back"
+        case "append":
+            verdict, after = Verdict.WAITING, "the next run adds its rows to those of the version that is loaded"
+        case "replace":
+            verdict, after = Verdict.WAITING, "the next run puts its rows in the place of those that are loaded"
+    return Judgement(verdict, (_told_of(loaded), rule, there.words(loaded.version)), after)
 
 
 def _in_work(version: FileOut, there: There) -> Judgement:

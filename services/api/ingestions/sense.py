@@ -13,6 +13,7 @@ from uuid import UUID
 from zoneinfo import ZoneInfo
 
 from libs.common.contracts.definition import (
+    FILE_PATH,
     Credentials,
     Definition,
     Destination,
@@ -40,6 +41,7 @@ def contradictions(sent: Definition, credentials: Credentials | None) -> list[st
         *_of_destination(sent.destination),
         *_of_schedule(sent.schedule),
         *_of_quality(sent.quality),
+        *_of_overwrites(sent),
     ]
 
 
@@ -125,6 +127,14 @@ def _of_quality(quality: Quality) -> Iterator[str]:
         for field in ("bad_records_max", "bad_records_share_max"):
             if getattr(quality, field) is not None:
                 yield _idle(f"quality.{field}", f"quality.on_error is {quality.on_error}")
+
+
+def _of_overwrites(sent: Definition) -> Iterator[str]:
+    if sent.source.allow_overwrites == "replace" and FILE_PATH not in sent.destination.metadata_columns:
+        yield (
+            f"source.allow_overwrites 'replace' needs {FILE_PATH} among destination.metadata_columns: without it the "
+            "table does not say which rows came from a file that was overwritten"
+        )
 
 
 def _idle(field: str, because: str) -> str:

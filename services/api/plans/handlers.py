@@ -89,9 +89,10 @@ class Plans:
         scope = EVERYTHING if asked.kind != "backfill" else _scope(source, asked)
         access = open_credentials(self._box, ingestion_id, sealed)
         found = await self._survey(of, source, access, asked.kind, scope)
-        seen = found.files if definition.format.is_json_lines else ()
+        files = found.all_files
+        seen = files if definition.format.is_json_lines else ()
         sample = await self._sample(seen, access, definition.format.schema_rules)
-        change = schema_change(sample, len(found.files), () if asked.kind in _NEW_TABLES else columns)
+        change = schema_change(sample, len(files), () if asked.kind in _NEW_TABLES else columns)
         shown = self._shown(found, source, past, sample, change)
         values = {
             "id": uuid4(),
@@ -105,7 +106,7 @@ class Plans:
         async with self._database.begin() as connection:
 
             async def store() -> Answer:
-                await repository.insert(connection, values, found.files)
+                await repository.insert(connection, values, files)
                 row = await repository.get(connection, ingestion_id, values["id"])
                 return Answer(201, out(row).model_dump(mode="json"))
 
@@ -182,7 +183,8 @@ class Plans:
                 cost_usd=cost.usd,
             ),
             schema_change=change,
-            first_files=[PlanFile.of(f) for f in found.files[:FIRST_FILES]],
+            first_files=[PlanFile.of(f) for f in found.all_files[:FIRST_FILES]],
+            files_replacing=len(found.replacing),
             files_skipped=found.skipped,
             files_refused=found.refused,
             notes=[*found.warnings, *_notes(cost.based_on_runs, sample.files, knows_records=records is not None)],

@@ -40,6 +40,7 @@ _EXAMPLE: dict[str, Any] = {
         "is_all": False,
     },
     "first_files": [_EXAMPLE_FILE],
+    "files_replacing": 0,
     "files_skipped": 2,
     "files_refused": 0,
     "notes": ["records are estimated by what this ingestion's last 3 runs loaded"],
@@ -105,8 +106,16 @@ class PlanShown(BaseModel):
     predicted: Predicted
     schema_change: SchemaChange
     first_files: list[PlanFile] = Field(description="The first 100; GET …/plans/{plan_id}/files has all.")
+    files_replacing: int = Field(
+        default=0,
+        description="Of the files, those whose rows take the place of an earlier version's "
+        "(source.allow_overwrites: replace).",
+    )
     files_skipped: int = Field(description="Matching files that are loaded, set aside, or in work already.")
-    files_refused: int = Field(description="Matching files that cannot be read under their names; a run names them.")
+    files_refused: int = Field(
+        description="Matching files that cannot be read under their names, or that were overwritten where "
+        "source.allow_overwrites is fail; a run names them."
+    )
     notes: list[str] = Field(description="What the numbers rest on, and what is not known.")
 
 

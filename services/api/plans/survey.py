@@ -11,7 +11,7 @@ from libs.common.ids import RunId
 from libs.common.ledger.model import FileVersion, KnownVersion
 from libs.common.objects.ports import ObjectStore
 from libs.common.selection.caps import Cap, limited
-from libs.common.selection.select import select
+from libs.common.selection.select import Terms, select
 from libs.common.selection.wanted import Wanted
 from services.api.costs.model import Work, batches_of
 
@@ -23,18 +23,26 @@ _NOBODY = RunId(UUID(int=0))
 
 @dataclass(slots=True)
 class Survey:
-    """What was found."""
+    """What was found. The rows of ``replacing`` would take the place of others; ``files`` are the rest."""
 
     files: list[FileVersion] = field(default_factory=list)
+    replacing: list[FileVersion] = field(default_factory=list)
     keys_listed: int = 0
     skipped: int = 0
     refused: int = 0
     warnings: tuple[str, ...] = ()
 
+    @property
+    def all_files(self) -> list[FileVersion]:
+        return [*self.files, *self.replacing]
+
     def work(self, source: Source) -> Work:
-        size_bytes = sum(f.size_bytes for f in self.files)
-        batches = batches_of(len(self.files), size_bytes, source.max_files_per_trigger, source.max_bytes_per_trigger)
-        return Work(self.keys_listed, len(self.files), size_bytes, batches)
+        sizes = [sum(f.size_bytes for f in some) for some in (self.files, self.replacing)]
+        batches = [
+            batches_of(len(some), size_bytes, source.max_files_per_trigger, source.max_bytes_per_trigger)
+            for some, size_bytes in zip((self.files, self.replacing), sizes, strict=True)
+        ]
+        return Work(self.keys_listed, len(self.all_files), sum(sizes), sum(batches))
 
 
 async def survey(
@@ -53,15 +61,16 @@ async def survey(
         Invalid: code ``plan_too_large``.
         Permanent, Temporary: the store's (see ``ObjectStore``).
     """
-    found, cap = Survey(), Cap.of(scope)
+    found, cap, terms = Survey(), Cap.of(scope), Terms(source.allow_overwrites)
     async for page in _pages(objects, source, access, wanted, scope):
         found.keys_listed += len(page)
         files = wanted.of(page)
-        sorted_out = limited(select(files, await known(files), _NOBODY), cap)
+        sorted_out = limited(select(files, await known(files), _NOBODY, terms), cap)
         found.files += sorted_out.taken
+        found.replacing += sorted_out.reloaded
         found.skipped += sorted_out.skipped
         found.refused += len(sorted_out.refused)
-        if len(found.files) > files_max:
+        if len(found.all_files) > files_max:
             raise Invalid(
                 f"more than {files_max:,} files would be loaded, and a plan names each",
                 code="plan_too_large",

@@ -8,7 +8,7 @@ from uuid import UUID
 
 from sqlalchemy import Row, func, select
 
-from libs.common.contracts.definition import Credentials, Source
+from libs.common.contracts.definition import LOADS_OVERWRITES, Credentials, OverwritePolicy, Source
 from libs.common.errors import AutoloaderError
 from libs.common.ledger.model import FileVersion
 from libs.common.ledger.states import LOADED_FILE_STATES
@@ -48,7 +48,9 @@ class Impacts:
         generation ``history`` has loaded are skipped; None skips none."""
 
         async def loaded(files: Sequence[FileVersion]) -> frozenset[bytes]:
-            return frozenset() if history is None else await self._loaded(ingestion.id, history, files)
+            if history is None:
+                return frozenset()
+            return await self._loaded(ingestion.id, history, files, source.allow_overwrites)
 
         try:
             async with asyncio.timeout(self._seconds_max):
@@ -81,12 +83,18 @@ class Impacts:
             f"{self._prices.core_hour_usd:g} USD an hour, {found.list_requests:,} LIST and {found.get_requests:,} GET"
         )
 
-    async def _loaded(self, ingestion_id: UUID, generation: int, files: Sequence[FileVersion]) -> frozenset[bytes]:
-        query = select(file.c.key_digest).where(
+    async def _loaded(
+        self, ingestion_id: UUID, generation: int, files: Sequence[FileVersion], overwrites: OverwritePolicy
+    ) -> frozenset[bytes]:
+        """Of these files, those that count as loaded: in whatever version, unless overwritten ones are loaded too."""
+        query = select(file.c.key_digest, file.c.version_tag).where(
             file.c.ingestion_id == ingestion_id,
             file.c.generation == generation,
             file.c.state.in_(LOADED_FILE_STATES),
             file.c.key_digest == func.any([f.digest for f in files]),
         )
         async with self._database.read() as connection:
-            return frozenset(bytes(digest) for digest in await connection.scalars(query))
+            loaded = {(bytes(row.key_digest), row.version_tag) for row in await connection.execute(query)}
+        if overwrites in LOADS_OVERWRITES:
+            return frozenset(f.digest for f in files if (f.digest, f.version_tag) in loaded)
+        return frozenset(digest for digest, _ in loaded)

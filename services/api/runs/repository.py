@@ -6,7 +6,7 @@ from datetime import datetime
 from typing import Any
 from uuid import UUID
 
-from sqlalchemy import Row, exists, func, literal, select, update
+from sqlalchemy import Row, exists, func, literal, or_, select, update
 from sqlalchemy.dialects.postgresql import insert
 from sqlalchemy.ext.asyncio import AsyncConnection
 
@@ -17,10 +17,12 @@ from libs.common.contracts.topics import REQUESTS_OF
 from libs.common.errors import NotFound
 from libs.common.ledger.model import digest_of
 from libs.common.ledger.states import LOADED_FILE_STATES, FileState
-from libs.common.ledger.tables import file
+from libs.common.ledger.tables import file, replacement
 from libs.common.lifecycle.run import FINAL, Run, RunStatus
 from libs.common.storage.control import ingestion, refresh, run, run_error
 from libs.common.storage.outbox import Outbox
+
+_NOT_LOADED = (FileState.FAILED, FileState.MISSING, FileState.DISCOVERED)
 
 
 @dataclass(frozen=True, slots=True)
@@ -86,9 +88,22 @@ async def has_unloaded(connection: AsyncConnection, of: Row[Any]) -> bool:
         file.c.ingestion_id == of.ingestion_id,
         file.c.generation == of.generation,
         file.c.run_id == of.id,
-        file.c.state.in_([FileState.FAILED, FileState.MISSING, FileState.DISCOVERED]),
+        file.c.state.in_(_NOT_LOADED),
     )
-    return bool(await connection.scalar(select(left)))
+    is_loaded = exists().where(
+        file.c.ingestion_id == replacement.c.ingestion_id,
+        file.c.generation == replacement.c.generation,
+        file.c.key_digest == replacement.c.key_digest,
+        file.c.state.in_(LOADED_FILE_STATES),
+        or_(file.c.version_tag == replacement.c.version_tag, file.c.updated_at > replacement.c.updated_at),
+    )
+    not_replaced = exists().where(
+        replacement.c.run_id == of.id,
+        replacement.c.generation == of.generation,
+        replacement.c.state.in_(_NOT_LOADED),
+        ~is_loaded,
+    )
+    return bool(await connection.scalar(select(or_(left, not_replaced))))
 
 
 async def has_loaded(connection: AsyncConnection, of: Row[Any], bucket: str, scope: Scope) -> bool:

@@ -96,8 +96,7 @@ class RunRequests:
         wanted = await self._ready(connection, caller, ingestion_id)
         failed = await repository.get(connection, ingestion_id, run_id)
         refuse_retry(failed, wanted.generation, is_anything_left=await repository.has_unloaded(connection, failed))
-        # What failed in a backfill may be older than what other runs read.
-        scope = None if failed.scope is None else ANY_AGE
+        scope = None if failed.scope is None else retry_scope(Scope.model_validate(failed.scope))
         return await self._line_up(connection, caller, wanted, NewRun("retry", failed.lane, scope, run_id))
 
     async def backfill(self, caller: Caller, ingestion_id: UUID, scope: Scope, once: Once | None) -> Answer:
@@ -216,6 +215,11 @@ def _file_column_missing(definition: Definition) -> Conflict:
         hint=f"add {FILE_PATH} to destination.metadata_columns; what was loaded before needs a POST …/refresh/full. "
         'Files that failed can be loaded again without it: {"failed": true}',
     )
+
+
+def retry_scope(failed: Scope) -> Scope:
+    """What failed in a backfill may be older than what other runs read; what failed in a reload is replaced."""
+    return ANY_AGE.model_copy(update={"again": failed.again})
 
 
 def refuse_retry(run: Row[Any], generation: int, *, is_anything_left: bool) -> None:

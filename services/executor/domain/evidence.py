@@ -27,7 +27,12 @@ _BITS = 64
 
 def number_of(file: FileVersion) -> int:
     """The number by which evidence knows a file version."""
-    name = f"{file.bucket}\0{file.key}\0{file.version_tag}"
+    return number_of_version(file.bucket, file.key, file.version_tag)
+
+
+def number_of_version(bucket: str, key: str, version_tag: str) -> int:
+    """As ``number_of``."""
+    name = f"{bucket}\0{key}\0{version_tag}"
     return int.from_bytes(hashlib.sha256(name.encode()).digest()[: _BITS // 8])
 
 
@@ -37,8 +42,8 @@ def written(files: Iterable[FileVersion]) -> str:
     width = _width(len(numbers))
     bits = ["1"]  # keeps the zeros that follow
     before = 0
-    for number in numbers:
-        gap, before = number - before, number
+    for each in numbers:
+        gap, before = each - before, each
         bits.append("1" * (gap >> width) + "0" + format(gap & ((1 << width) - 1), f"0{width}b"))
     coded = int("".join(bits), 2)
     return f"{len(numbers)}:{base64.b64encode(coded.to_bytes((coded.bit_length() + 7) // 8)).decode()}"

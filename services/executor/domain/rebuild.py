@@ -7,6 +7,7 @@ from collections.abc import Collection, Sequence
 from datetime import datetime, timedelta
 from enum import Enum, auto
 
+from libs.common.contracts.definition import OverwritePolicy
 from libs.common.errors import Permanent
 from libs.common.ledger.model import BatchRow, FileVersion, RestoredBatch, VersionRow
 from libs.common.ledger.states import BatchState, FileState
@@ -15,7 +16,7 @@ from services.executor.domain.story import TableBatch, TableStory, ingestions_in
 
 CLOCKS_DIFFER = timedelta(minutes=10)
 """How much later than the store's clock the catalog's may be."""
-_OPEN = frozenset({FileState.DISCOVERED, FileState.BATCHED, FileState.SUPERSEDED, FileState.MISSING})
+_OPEN = frozenset({FileState.DISCOVERED, FileState.BATCHED, FileState.SUPERSEDED, FileState.MISSING, FileState.SKIPPED})
 
 
 class Verdict(Enum):
@@ -35,9 +36,16 @@ class Rebuilding:
     """The decisions of one rebuild."""
 
     def __init__(
-        self, sources: Collection[str], batches: Sequence[BatchRow], story: TableStory, generation: int
+        self,
+        sources: Collection[str],
+        batches: Sequence[BatchRow],
+        story: TableStory,
+        generation: int,
+        overwrites: OverwritePolicy = "skip",
     ) -> None:
-        """``sources`` are the ids of the ingestions under which the table was loaded; ``generation`` is the table's."""
+        """``sources`` are the ids of the ingestions under which the table was loaded; ``generation`` is the table's;
+        ``overwrites``: what runs do with a loaded file that was overwritten."""
+        self._appends = overwrites == "append"
         in_ledger = {b.id: b for b in batches}
         held = {
             b.batch_id: b
@@ -66,22 +74,35 @@ class Rebuilding:
     def look_at(self, f: FileVersion, versions: Sequence[VersionRow]) -> tuple[Verdict, str | None]:
         """The verdict, and the batch that proves it. ``versions`` is all that the ledger has of the key."""
         mine = next((v for v in versions if v.version_tag == f.version_tag), None)
-        if (found := self._named.batch_of(f)) is not None and found.batch_id in self._replacing:
+        found = self._named.batch_of(f)
+        if found is not None and (found.batch_id in self._replacing or mine is None or not self._is_loaded(mine)):
             return Verdict.PROVED, found.batch_id  # whatever version of the key the ledger has from before
-        is_loaded = any(
-            v.state is FileState.BASELINE or (v.state is FileState.COMMITTED and v.batch_id not in self.withdrawn)
-            for v in versions
-        )
-        if is_loaded:
+        # Where versions are added to each other, one that is loaded says nothing of another.
+        if any(self._is_loaded(v) for v in ((mine,) if self._appends else versions) if v is not None):
             return Verdict.KEPT, None
-        if found is not None:
-            return Verdict.PROVED, found.batch_id
         if mine is not None and mine.state not in _OPEN and mine.state is not FileState.COMMITTED:
             return Verdict.KEPT, None
         was_withdrawn = mine is not None and mine.state is FileState.COMMITTED
         if not was_withdrawn and self._horizon is not None and f.last_modified <= self._horizon + CLOCKS_DIFFER:
             return Verdict.UNPROVEN, None
         return Verdict.NEW, None
+
+    def given_way(self, f: FileVersion, versions: Sequence[VersionRow], batch_id: str | None) -> frozenset[str]:
+        """The tags of the key's other versions that the ledger calls loaded, and whose rows gave way to those of ``f``,
+        which ``batch_id`` proves, or of others. The rest is in the table beside it."""
+        replaces = any(b.batch_id == batch_id and b.replaces_rows for b in self.held)
+        mute = {b.batch_id for b in self.held if b.files is None}
+        return frozenset(
+            v.version_tag
+            for v in versions
+            if v.version_tag != f.version_tag
+            and self._is_loaded(v)
+            and not self._named.holds(f, v.version_tag)
+            and (replaces or (v.state is FileState.COMMITTED and v.batch_id not in mute and batch_id is not None))
+        )
+
+    def _is_loaded(self, v: VersionRow) -> bool:
+        return v.state is FileState.BASELINE or (v.state is FileState.COMMITTED and v.batch_id not in self.withdrawn)
 
     def batch_of(self, batch: TableBatch) -> RestoredBatch:
         """A batch of the table, as the ledger keeps it."""

@@ -11,13 +11,15 @@ from collections import Counter
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 
+from libs.common.contracts.definition import LOADS_OVERWRITES, OverwritePolicy
 from libs.common.contracts.reports import EXAMPLES_MAX, AuditReport, Finding, Findings, Side, Sides
 from libs.common.ledger.model import BatchRow, FileVersion, VersionRow
 from libs.common.ledger.states import LOADED_FILE_STATES, BatchState, FileState
-from services.executor.domain.evidence import number_of
+from services.executor.domain.evidence import number_of, number_of_version
 from services.executor.domain.story import TableBatch, TableStory
 
 _NOT_LOADED_YET = frozenset({FileState.DISCOVERED, FileState.BATCHED})
+_NOT_READ = frozenset({FileState.SKIPPED, FileState.SUPERSEDED, FileState.MISSING})
 
 
 @dataclass(frozen=True, slots=True)
@@ -48,9 +50,15 @@ class NamedFiles:
 
     def batch_of(self, file: FileVersion) -> TableBatch | None:
         """The batch whose snapshot names this file version."""
-        number = number_of(file)
-        at = bisect_left(self._numbers, number)
-        found = at < len(self._numbers) and self._numbers[at] == number
+        return self._with(number_of(file))
+
+    def holds(self, key_of: FileVersion, version_tag: str) -> bool:
+        """Whether a batch names this version of the file's key."""
+        return self._with(number_of_version(key_of.bucket, key_of.key, version_tag)) is not None
+
+    def _with(self, wanted: int) -> TableBatch | None:
+        at = bisect_left(self._numbers, wanted)
+        found = at < len(self._numbers) and self._numbers[at] == wanted
         return self._batches[self._owners[at]] if found else None
 
 
@@ -71,7 +79,8 @@ class _Kind:
 
 
 class Comparison:
-    """An audit under way. ``is_left`` says which files no run wants unless it is a backfill."""
+    """An audit under way. ``is_left`` says which files no run wants unless it is a backfill, ``overwrites`` what runs
+    do with files that were overwritten."""
 
     def __init__(
         self,
@@ -81,8 +90,10 @@ class Comparison:
         story: TableStory,
         *,
         is_left: Callable[[FileVersion], bool] = lambda _: False,
+        overwrites: OverwritePolicy = "skip",
     ) -> None:
         self._generation = generation
+        self._overwrites = overwrites
         self._is_left = is_left
         self._ledger = ledger
         self._story = story
@@ -175,7 +186,7 @@ class Comparison:
             if mine is not None:
                 self._missing.add(f.uri, f"{mine.state} in the ledger: seen, and not loaded yet")
             elif any(v.state in LOADED_FILE_STATES for v in versions):
-                self._notes["files were loaded in an earlier version; overwrites are skipped"] += 1
+                self._look_at_overwritten(f)
             elif self._is_left(f):
                 self._notes["files are left to backfills for their age"] += 1
             else:
@@ -183,8 +194,18 @@ class Comparison:
         elif mine.state is FileState.COMMITTED:
             self._committed_seen += 1
             self._look_for(f, mine.batch_id)
+        elif mine.state in _NOT_READ and any(v.state in LOADED_FILE_STATES for v in versions):
+            self._look_at_overwritten(f)
         else:
             self._notes[f"files are set aside as {mine.state}"] += 1
+
+    def _look_at_overwritten(self, f: FileVersion) -> None:
+        """Another version of it is loaded."""
+        if self._overwrites in LOADS_OVERWRITES:
+            self._missing.add(f.uri, "loaded in an earlier version, and overwritten: the next run loads it")
+        else:
+            words = {"skip": "overwrites are skipped", "fail": "each run names them"}[self._overwrites]
+            self._notes[f"files were loaded in an earlier version; {words}"] += 1
 
     def _look_for(self, f: FileVersion, batch_id: str | None) -> None:
         """Is this committed file in the table?"""

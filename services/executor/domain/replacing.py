@@ -13,7 +13,10 @@ from libs.common.ledger.model import BurnVerdict, Fate, FileVersion, Loaded
 from libs.common.schema import Struct
 from services.executor.domain.provenance import FILE_PATH, is_ours
 
-_KEPT = "its rows from before are still in the table. Mend the cause, then ask for the reload again"
+_KEPT = (
+    "its rows from before are still in the table. Mend the cause, then ask for the reload again; where "
+    "source.allow_overwrites is replace, a new upload is enough"
+)
 
 
 @dataclass(frozen=True, slots=True)

@@ -48,6 +48,16 @@ async def test_a_second_live_version_of_a_key_is_refused(
         await insert(database, row(ingestion, "v2", second))
 
 
+@pytest.mark.parametrize("second", sorted(LIVE_FILE_STATES))
+async def test_a_version_beside_those_that_it_overwrote_is_let_in_once(database: Database, second: FileState) -> None:
+    """``allow_overwrites: append``. Of those that are marked as overwritten there may be any number."""
+    ingestion = uuid4()
+    marked = [row(ingestion, f"v{n}", FileState.COMMITTED) | {"overwritten": True} for n in range(3)]
+    await insert(database, *marked, row(ingestion, "v3", second))
+    with pytest.raises(IntegrityError, match="uq_file_live_key"):
+        await insert(database, row(ingestion, "v4", FileState.DISCOVERED))
+
+
 async def test_dead_versions_and_other_generations_are_not_in_the_way(database: Database) -> None:
     """History may be long, and a refresh begins anew."""
     ingestion = uuid4()

@@ -84,7 +84,7 @@ async def test_what_is_on_its_way_changes_nothing_yet(world: World) -> None:
     claim = await taken(world, batch_id)
     assert claim.replaces_rows
     assert (version("b", "v2"),) == await world.executor().files(claim)
-    assert {version("b").digest: Loaded(version("b"), 5)} == await world.executor().loaded(claim)
+    assert {version("b").digest: Loaded((version("b"),), 5)} == await world.executor().loaded(claim)
 
 
 async def test_a_new_version_takes_the_place_of_the_old_one(world: World) -> None:
@@ -170,7 +170,8 @@ async def test_a_burned_reload_leaves_the_old_version_and_carries_the_good_files
     a, b = version("a", "v2"), version("b", "v2")
     batch_id = await reload(world, order, a, b)
     await world.executor().burned(await taken(world, batch_id), BurnVerdict({a.digest: Fate(FileState.FAILED, BAD)}))
-    assert before == await world.files(order.ingestion_id)
+    assert before == [f for f in await world.files(order.ingestion_id) if f.version_tag == "v1:10"]
+    assert FileState.FAILED is (await states(world, order))["a@v2:10"]
     _, carried = await planned(world, order)
     claim = await taken(world, carried)
     assert (True, (b,)) == (claim.replaces_rows, await world.executor().files(claim))

@@ -29,7 +29,8 @@ from libs.common.ledger.model import (
 from libs.common.ledger.run_log import PROBLEMS_IN_AN_EVENT_MAX
 from libs.common.ledger.states import FINAL_BATCH_STATES, BatchState, FileState, ScanState
 from tests.support.memory_ledger import replacements
-from tests.support.memory_ledger.tables import BatchRow, FileId, SchemaVersion, Tables
+from tests.support.memory_ledger.rows import FileId
+from tests.support.memory_ledger.tables import BatchRow, SchemaVersion, Tables
 
 
 class MemoryBatchLedger:

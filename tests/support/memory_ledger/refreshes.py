@@ -16,8 +16,9 @@ from libs.common.errors import Fenced
 from libs.common.ids import IngestionId, RefreshId
 from libs.common.ledger.model import BatchClaim, RefreshClaim
 from libs.common.ledger.states import FINAL_BATCH_STATES, LOADED_FILE_STATES, BatchState, FileState, ScanState
+from tests.support.memory_ledger.rows import FileRow
 from tests.support.memory_ledger.swaps import kept_for, record_whole, renumber
-from tests.support.memory_ledger.tables import FileRow, RefreshRow, Tables
+from tests.support.memory_ledger.tables import RefreshRow, Tables
 
 
 class MemoryRefreshLedger:
@@ -133,7 +134,8 @@ class MemoryRefreshLedger:
             elif claim.mode == "new_only":
                 for (_, _, digest, tag), row in self._loaded(claim.ingestion_id, claim.from_generation):
                     at = (claim.ingestion_id, claim.to_generation, digest, tag)
-                    self._tables.files.setdefault(at, FileRow(row.version, FileState.BASELINE, row.run_id))
+                    carried = FileRow(row.version, FileState.BASELINE, row.run_id, overwritten=row.overwritten)
+                    self._tables.files.setdefault(at, carried)
 
     async def end(self, claim: RefreshClaim) -> None:
         async with self._tables.transaction():

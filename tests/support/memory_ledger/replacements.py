@@ -1,33 +1,25 @@
 """Files whose rows are replaced, in memory: ``libs/common/ledger/replacements.py`` by other means."""
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from typing import TYPE_CHECKING
 
 from libs.common.contracts.events import Problem
 from libs.common.errors import Fenced
 from libs.common.ids import BatchId, RunId
 from libs.common.ledger.model import BatchClaim, BurnVerdict, FileVersion, Loaded, PlannedBatch, Reload, ScanClaim
-from libs.common.ledger.states import LOADED_FILE_STATES, FileState
+from libs.common.ledger.states import LIVE_FILE_STATES, LOADED_FILE_STATES, FileState
+from tests.support.memory_ledger.rows import FileRow, ReplacementRow
 
 if TYPE_CHECKING:
-    from tests.support.memory_ledger.tables import FileId, Tables
-
-
-@dataclass(frozen=True, slots=True)
-class ReplacementRow:
-    version: FileVersion
-    state: FileState
-    run_id: RunId
-    of: tuple[object, int]
-    """Ingestion and generation."""
-    row_count: int | None = None
-    problem: Problem | None = None
+    from tests.support.memory_ledger.tables import Tables
 
 
 def plan(tables: "Tables", claim: ScanClaim | BatchClaim, planned: PlannedBatch) -> None:
     for f in planned.files:
-        if _loaded_at(tables, claim, f.digest) is None or _under_way(tables, claim, f.digest):
+        live = tables.live(claim, f.digest)
+        is_in_work = live is not None and tables.files[live].state not in LOADED_FILE_STATES
+        if not tables.loaded(claim, f.digest) or is_in_work or _under_way(tables, claim, f.digest):
             raise Fenced(f"a file that batch {planned.id} would replace")
         tables.replacements[planned.id, f.digest] = ReplacementRow(
             f, FileState.BATCHED, claim.run_id, (claim.ingestion_id, claim.generation)
@@ -50,11 +42,13 @@ def files_of(tables: "Tables", batch_id: BatchId) -> tuple[FileVersion, ...]:
 def loaded(tables: "Tables", claim: BatchClaim) -> dict[bytes, Loaded]:
     found: dict[bytes, Loaded] = {}
     for digest, _ in _on_the_way(tables, claim.id):
-        if (at := _loaded_at(tables, claim, digest)) is not None:
-            row = tables.files[at]
-            batch = tables.batches.get(row.batch_id) if row.batch_id is not None else None
-            bad_from = batch.bad_from.get(digest, batch.id) if batch is not None and digest in batch.bad else None
-            found[digest] = Loaded(row.version, 0 if row.state is FileState.BASELINE else row.row_count, bad_from)
+        rows = [tables.files[at] for at in sorted(tables.loaded(claim, digest), key=lambda at: at[3])]
+        counts = [0 if row.state is FileState.BASELINE else row.row_count for row in rows]
+        total = None if None in counts else sum(count or 0 for count in counts)
+        batches = [tables.batches[row.batch_id] for row in rows if row.batch_id in tables.batches]
+        bad_from = tuple(batch.bad_from.get(digest, batch.id) for batch in batches if digest in batch.bad)
+        if rows:
+            found[digest] = Loaded(tuple(row.version for row in rows), total, bad_from)
     return found
 
 
@@ -65,11 +59,9 @@ def count_rows(tables: "Tables", claim: BatchClaim, rows_by_file: Mapping[bytes,
 
 
 def commit(tables: "Tables", claim: BatchClaim) -> None:
-    from tests.support.memory_ledger.tables import FileRow
-
     for digest, row in _on_the_way(tables, claim.id):
         tables.replacements[claim.id, digest] = replace(row, state=FileState.COMMITTED)
-        if (old := _loaded_at(tables, claim, digest)) is not None:
+        for old in tables.loaded(claim, digest):
             tables.files[old] = replace(tables.files[old], state=FileState.SUPERSEDED)
         at = (claim.ingestion_id, claim.generation, digest, row.version.version_tag)
         tables.files[at] = FileRow(row.version, FileState.COMMITTED, claim.run_id, claim.id, row.row_count)
@@ -90,18 +82,45 @@ def apply(tables: "Tables", claim: BatchClaim, verdict: BurnVerdict) -> list[Fil
         if fate is None:
             going_on.append(row.version)
             continue
-        tables.replacements[claim.id, digest] = replace(
-            row, state=fate.state, row_count=None, problem=fate.problem or verdict.problem
-        )
+        problem = fate.problem or verdict.problem
+        tables.replacements[claim.id, digest] = replace(row, state=fate.state, row_count=None, problem=problem)
+        at = (claim.ingestion_id, claim.generation, digest, row.version.version_tag)
+        known = tables.files.get(at)
+        if fate.state is FileState.FAILED and (known is None or known.state not in LIVE_FILE_STATES):
+            tables.files[at] = FileRow(row.version, FileState.FAILED, claim.run_id, problem=problem)
     return going_on
 
 
-def reloads(tables: "Tables", claim: ScanClaim, files: Sequence[FileVersion]) -> dict[bytes, Reload]:
+def make_room(tables: "Tables", claim: ScanClaim, digests: Sequence[bytes]) -> None:
+    for digest in digests:
+        if _under_way(tables, claim, digest):
+            raise Fenced(f"a file that run {claim.run_id} found")
+        for at in tables.loaded(claim, digest):
+            tables.files[at] = replace(tables.files[at], overwritten=True)
+
+
+def taken(tables: "Tables", claim: ScanClaim) -> list[FileVersion]:
+    """What the run put on its way, and the table of files does not have as its own."""
+    return [
+        row.version
+        for (_, digest), row in tables.replacements.items()
+        if row.run_id == claim.run_id
+        and (
+            (known := tables.files.get((*row.of, digest, row.version.version_tag))) is None
+            or known.run_id != claim.run_id
+        )
+    ]
+
+
+def reloads(
+    tables: "Tables", claim: ScanClaim, files: Sequence[FileVersion], retry_of: RunId | None
+) -> dict[bytes, Reload]:
     wanted, of = {f.digest for f in files}, (claim.ingestion_id, claim.generation)
     rows = [(digest, row) for (_, digest), row in tables.replacements.items() if digest in wanted and row.of == of]
+    retried = {digest: row for digest, row in rows if row.run_id == retry_of}
     own = {digest: row for digest, row in rows if row.run_id == claim.run_id}
     under_way = {digest: row for digest, row in rows if row.state is FileState.BATCHED}
-    return {digest: Reload(row.run_id, row.state) for digest, row in (own | under_way).items()}
+    return {digest: Reload(row.run_id, row.state) for digest, row in (retried | own | under_way).items()}
 
 
 def _on_the_way(tables: "Tables", batch_id: BatchId) -> list[tuple[bytes, ReplacementRow]]:
@@ -117,8 +136,3 @@ def _under_way(tables: "Tables", claim: ScanClaim | BatchClaim, digest: bytes) -
         (of, row.of, row.state) == (digest, (claim.ingestion_id, claim.generation), FileState.BATCHED)
         for (_, of), row in tables.replacements.items()
     )
-
-
-def _loaded_at(tables: "Tables", claim: ScanClaim | BatchClaim, digest: bytes) -> "FileId | None":
-    at = tables.live(claim, digest)
-    return at if at is not None and tables.files[at].state in LOADED_FILE_STATES else None

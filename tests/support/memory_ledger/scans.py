@@ -7,11 +7,12 @@ from datetime import datetime, timedelta
 from libs.common.contracts.events import Problem, ScanCompleted, ScanFailed, ScanProgress, ScanStarted, Totals
 from libs.common.errors import Fenced
 from libs.common.ids import IngestionId, RunId
-from libs.common.ledger.model import FileVersion, KnownVersion, Page, Reload, ScanClaim, gone
+from libs.common.ledger.model import FileVersion, KnownVersion, Page, Reload, ScanClaim, gone, is_by_policy
 from libs.common.ledger.run_log import PROBLEMS_IN_AN_EVENT_MAX
 from libs.common.ledger.states import LIVE_FILE_STATES, FileState, ScanState
 from tests.support.memory_ledger import replacements
-from tests.support.memory_ledger.tables import FileRow, ScanRow, Tables
+from tests.support.memory_ledger.rows import FileRow
+from tests.support.memory_ledger.tables import ScanRow, Tables
 
 
 class MemoryScanLedger:
@@ -45,8 +46,9 @@ class MemoryScanLedger:
             for (ingestion_id, generation, digest, tag), row in self._tables.files.items():
                 if (ingestion_id, generation) == (claim.ingestion_id, claim.generation) and digest in wanted:
                     given_up = row.state is FileState.DISCOVERED and row.problem is not None
-                    held = row.state is FileState.DISCOVERED and self._is_held(claim, row)
-                    known = KnownVersion(tag, row.state, row.run_id, given_up, held)
+                    held = self._is_held(claim, row)
+                    by_policy = is_by_policy(row.state, row.problem.error_type if row.problem else None)
+                    known = KnownVersion(tag, row.state, row.run_id, given_up, held, by_policy)
                     found[digest] = (*found.get(digest, ()), known)
         return found
 
@@ -56,13 +58,16 @@ class MemoryScanLedger:
                 row.version.size_bytes
                 for (ingestion_id, generation, _, _), row in self._tables.files.items()
                 if (ingestion_id, generation, row.run_id) == (claim.ingestion_id, claim.generation, claim.run_id)
-                and row.state is not FileState.DISCOVERED
+                and row.state not in (FileState.DISCOVERED, FileState.SKIPPED)
             ]
+            sizes += [f.size_bytes for f in replacements.taken(self._tables, claim)]
         return len(sizes), sum(sizes)
 
-    async def reloads(self, claim: ScanClaim, files: Sequence[FileVersion]) -> dict[bytes, Reload]:
+    async def reloads(
+        self, claim: ScanClaim, files: Sequence[FileVersion], *, retry_of: RunId | None = None
+    ) -> dict[bytes, Reload]:
         async with self._tables.transaction():
-            return replacements.reloads(self._tables, claim, files)
+            return replacements.reloads(self._tables, claim, files, retry_of)
 
     async def failed_keys(self, claim: ScanClaim, *, after: str | None, limit: int) -> list[str]:
         async with self._tables.transaction():
@@ -154,8 +159,11 @@ class MemoryScanLedger:
             if at is not None and files[at].state is FileState.DISCOVERED:
                 counted_before += files[at].run_id == claim.run_id and files[at].problem is None
                 files[at] = replace(files[at], state=FileState.SUPERSEDED)
+        replacements.make_room(self._tables, claim, page.beside)
         for f in page.taken:
             self._put(claim, FileRow(f, FileState.DISCOVERED, claim.run_id))
+        for f in page.left:
+            self._put(claim, FileRow(f, FileState.SKIPPED, claim.run_id))
         for refusal in page.refused:
             self._put(claim, FileRow(refusal.file, FileState.FAILED, claim.run_id, problem=refusal.problem))
         for planned in page.batches:
@@ -191,13 +199,19 @@ class MemoryScanLedger:
     def _is_held(self, claim: ScanClaim, row: FileRow) -> bool:
         """Whether it waits for a batch of another run that still lists."""
         scan = self._tables.scans.get(row.run_id)
-        return scan is not None and scan.state is ScanState.SCANNING and row.run_id != claim.run_id
+        return (
+            row.state is FileState.DISCOVERED
+            and scan is not None
+            and scan.state is ScanState.SCANNING
+            and row.run_id != claim.run_id
+        )
 
     def _put(self, claim: ScanClaim, row: FileRow) -> None:
         at = (claim.ingestion_id, claim.generation, row.version.digest, row.version.version_tag)
         live = self._tables.live(claim, row.version.digest)
-        is_taken = live == at and (
-            self._tables.files[at].state is not FileState.DISCOVERED or self._is_held(claim, self._tables.files[at])
+        known = self._tables.files.get(at)
+        is_taken = known is not None and (
+            known.state in LIVE_FILE_STATES - {FileState.DISCOVERED} or self._is_held(claim, known)
         )
         if is_taken or (live not in (None, at) and row.state in LIVE_FILE_STATES):
             raise Fenced(f"a file that run {claim.run_id} found")

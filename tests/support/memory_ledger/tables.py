@@ -26,7 +26,6 @@ from libs.common.ledger.model import (
     BuiltAside,
     Column,
     Evidence,
-    FileVersion,
     KeptTable,
     PlannedBatch,
     RefreshClaim,
@@ -34,25 +33,12 @@ from libs.common.ledger.model import (
     ScanClaim,
 )
 from libs.common.ledger.run_log import Header, add, is_over
-from libs.common.ledger.states import LIVE_FILE_STATES, BatchState, FileState, ScanState
+from libs.common.ledger.states import LIVE_FILE_STATES, LOADED_FILE_STATES, BatchState, FileState, ScanState
 from libs.common.lifecycle.run import outcome
 from tests.support.memory_ledger import replacements
-from tests.support.memory_ledger.replacements import ReplacementRow
+from tests.support.memory_ledger.rows import FileId, FileRow, ReplacementRow
 
 LEASE = timedelta(seconds=30)
-
-FileId = tuple[IngestionId, int, bytes, str]
-"""Ingestion, generation, key digest, version tag."""
-
-
-@dataclass(frozen=True, slots=True)
-class FileRow:
-    version: FileVersion
-    state: FileState
-    run_id: RunId
-    batch_id: BatchId | None = None
-    row_count: int | None = None
-    problem: Problem | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -228,14 +214,24 @@ class Tables:
         self.generations[ingestion_id] = generation
 
     def live(self, claim: ScanClaim | BatchClaim, digest: bytes) -> FileId | None:
-        """The one live version of a key (the unique index)."""
+        """The one live version of a key (the unique index); not those that it was taken beside."""
         found = [
             at
             for at, row in self.files.items()
-            if at[:3] == (claim.ingestion_id, claim.generation, digest) and row.state in LIVE_FILE_STATES
+            if at[:3] == (claim.ingestion_id, claim.generation, digest)
+            and row.state in LIVE_FILE_STATES
+            and not row.overwritten
         ]
         assert len(found) <= 1, "a key has two live versions"
         return found[0] if found else None
+
+    def loaded(self, claim: ScanClaim | BatchClaim, digest: bytes) -> list[FileId]:
+        """All versions of a key whose rows are there."""
+        return [
+            at
+            for at, row in self.files.items()
+            if at[:3] == (claim.ingestion_id, claim.generation, digest) and row.state in LOADED_FILE_STATES
+        ]
 
     def create_batch(
         self,

@@ -5,7 +5,7 @@ from uuid import UUID
 
 import pytest
 
-from libs.common.contracts.definition import Source
+from libs.common.contracts.definition import OverwritePolicy, Source
 from libs.common.ledger.states import FileState
 from services.api.files.schemas import FileOut, Verdict
 from services.api.files.verdict import Judgement, There, judge, while_building
@@ -19,7 +19,9 @@ SAME, NEWER, GONE = There("v1:10"), There("v2:11"), There(None)
 UNKNOWN = There(None, "the store did not answer")
 
 
-def known(state: FileState, version: str = "v1:10", *, error: str | None = None) -> FileOut:
+def known(
+    state: FileState, version: str = "v1:10", *, error: str | None = None, error_type: str | None = None
+) -> FileOut:
     return FileOut(
         uri=f"s3://landing/{KEY}",
         key=KEY,
@@ -31,15 +33,17 @@ def known(state: FileState, version: str = "v1:10", *, error: str | None = None)
         batch_id=None,
         snapshot_id=7,
         records=3,
-        error_type=None,
+        error_type=error_type,
         error=error,
         first_seen_at=AT,
         changed_at=AT,
     )
 
 
-def of(*versions: FileOut, there: There = SAME, bucket: str = "landing", key: str = KEY) -> Judgement:
-    return judge(SOURCE, MADE_AT, bucket, key, versions, there)
+def of(
+    *versions: FileOut, there: There = SAME, bucket: str = "landing", key: str = KEY, source: Source = SOURCE
+) -> Judgement:
+    return judge(source, MADE_AT, bucket, key, versions, there)
 
 
 @pytest.mark.parametrize(
@@ -48,7 +52,7 @@ def of(*versions: FileOut, there: There = SAME, bucket: str = "landing", key: st
         (FileState.COMMITTED, SAME, Verdict.LOADED, "nothing: it is in the table"),
         (FileState.COMMITTED, GONE, Verdict.LOADED, "nothing: it is in the table"),
         (FileState.COMMITTED, UNKNOWN, Verdict.LOADED, "nothing: it is in the table"),
-        (FileState.COMMITTED, NEWER, Verdict.LOADED, "allow_overwrites"),
+        (FileState.COMMITTED, NEWER, Verdict.SUPERSEDED, "allow_overwrites"),
         (FileState.BASELINE, SAME, Verdict.LOADED, "full refresh"),
         (FileState.BATCHED, SAME, Verdict.WAITING, "wait for that run"),
         (FileState.DISCOVERED, SAME, Verdict.WAITING, "next run loads it"),
@@ -81,13 +85,52 @@ def test_every_state_has_a_verdict() -> None:
 
 
 def test_the_live_version_counts_and_otherwise_the_newest() -> None:
-    """A key that was loaded stays loaded, whatever became of its other versions."""
+    """A key that was loaded stays loaded, whatever became of its other versions, as long as it is as it was."""
     loaded, failed = known(FileState.COMMITTED, "v0:1"), known(FileState.FAILED, "v1:10", error="line 17")
-    assert Verdict.LOADED is of(failed, loaded, there=NEWER).verdict
+    assert Verdict.LOADED is of(failed, loaded, there=There("v0:1")).verdict
+    assert Verdict.LOADED is of(failed, loaded, there=GONE).verdict
+    assert Verdict.SUPERSEDED is of(failed, loaded, there=NEWER).verdict
     superseded = known(FileState.SUPERSEDED, "v0:1")
     found = of(failed, superseded)
     assert Verdict.FAILED is found.verdict
     assert any("line 17" in told for told in found.evidence)
+
+
+@pytest.mark.parametrize(
+    ("policy", "newer", "verdict", "next_action"),
+    [
+        ("skip", None, Verdict.SUPERSEDED, "files/reload"),
+        ("skip", FileState.SKIPPED, Verdict.SUPERSEDED, "replace or append"),
+        ("append", None, Verdict.WAITING, "adds its rows"),
+        ("append", FileState.SKIPPED, Verdict.WAITING, "adds its rows"),
+        ("append", FileState.DISCOVERED, Verdict.WAITING, "next run loads it"),
+        ("append", FileState.COMMITTED, Verdict.LOADED, "it is in the table"),
+        ("append", FileState.FAILED, Verdict.FAILED, "repair the file"),
+        ("replace", None, Verdict.WAITING, "in the place of"),
+        ("replace", FileState.FAILED, Verdict.FAILED, "repair the file"),
+        ("fail", None, Verdict.FAILED, "write the old content back"),
+        ("fail", FileState.SKIPPED, Verdict.FAILED, "files/reload"),
+    ],
+)
+def test_an_overwritten_file_is_judged_by_the_policy(
+    policy: OverwritePolicy, newer: FileState | None, verdict: Verdict, next_action: str
+) -> None:
+    """``newer``: what the ledger says of the version that is there, if it knows it."""
+    versions = [] if newer is None else [known(newer, "v2:11", error="line 17")]
+    source = SOURCE.model_copy(update={"allow_overwrites": policy})
+    found = of(*versions, known(FileState.COMMITTED), there=NEWER, source=source)
+    assert verdict is found.verdict
+    assert next_action in found.next_action
+
+
+def test_a_file_that_a_run_refused_is_told_with_the_rule_and_the_rows_that_stay() -> None:
+    refused = known(FileState.FAILED, "v2:11", error="overwritten", error_type="file_overwritten")
+    source = SOURCE.model_copy(update={"allow_overwrites": "fail"})
+    found = of(refused, known(FileState.COMMITTED), there=NEWER, source=source)
+    assert Verdict.FAILED is found.verdict
+    assert "3 rows, in snapshot 7" in found.evidence[-3]
+    assert "source.allow_overwrites is fail" == found.evidence[-2]
+    assert NEWER.words("v1:10") == found.evidence[-1]
 
 
 def test_a_version_that_failed_and_is_back_has_failed() -> None:

@@ -97,6 +97,12 @@ def sent(change: dict[str, Any]) -> IngestionIn:
         ({"schedule": {"timezone": ""}}, "schedule.timezone", "Europe/Berlin"),
         ({"schedule": {"backfill": {"start_date": "2025-01-01"}}}, "schedule.backfill.start_date", "enabled is false"),
         ({"schedule": {"backfill": {"start_date": "soon"}}}, "schedule.backfill.start_date", "2025-01-31"),
+        ({"source": {"allow_overwrites": "replace"}}, "source.allow_overwrites", "destination.metadata_columns"),
+        (
+            {"source": {"allow_overwrites": "replace"}, "destination": {"metadata_columns": ["_run_id"]}},
+            "source.allow_overwrites",
+            "_file_path",
+        ),
         ({"quality": {"alert_recipients": ["a@b.c"]}}, "quality.alert_recipients", "alerts_enabled is false"),
         ({"quality": {"on_error": "abort", "bad_records_max": 0}}, "quality.bad_records_max", "on_error is abort"),
         (
@@ -120,6 +126,8 @@ def test_what_cannot_be_meant_is_refused(change: dict[str, Any], field: str, rem
     "change",
     [
         {},
+        {"source": {"allow_overwrites": "replace"}, "destination": {"metadata_columns": ["_file_path"]}},
+        {"source": {"allow_overwrites": "append"}},
         {"source": {"path": "s3a://landing/a?b#c/_old/"}},
         {"source": {"path": "s3://landing"}},
         {"source": {"file_pattern": "{_a,b}*.json"}},

@@ -18,7 +18,7 @@ BEFORE = FileRows(1, {A.uri: 5, B.uri: 3}, nameless=0, total=20)
 
 
 def was(file: FileVersion, rows: int | None) -> dict[bytes, Loaded]:
-    return {file.digest: Loaded(replace(file, etag="v1"), rows)}
+    return {file.digest: Loaded((replace(file, etag="v1"),), rows)}
 
 
 def refusal(known: int | None, found: int, nameless: int) -> str | None:
