@@ -18,7 +18,8 @@ async def test_the_quarantine_is_audited_and_a_lost_ledger_counts_it_again(landi
     """Clean after the run, and after a rebuild of a ledger that was wiped; not when somebody deletes a bad record."""
     await landing.put("a.json", range(5), bad=2)
     await landing.put("b.json", range(5, 8))
-    assert "partial" == (await landing.run())["status"]
+    run = await landing.run()
+    assert "partial" == run["status"], run["errors"]
     report = await landing.audit()
     assert report["clean"], report
 
