@@ -171,7 +171,12 @@ class TestSwap:
         """
         records = sum(file["records"] for file in sample_json_files)
         ingestion = await create_standard_ingestion(
-            api_client, test_cluster_id, test_bucket, minio_config, generate_unique_table_name("mended")
+            api_client,
+            test_cluster_id,
+            test_bucket,
+            minio_config,
+            generate_unique_table_name("mended"),
+            quality={"on_error": "skip_file"},
         )
         path, table = f"/api/v1/ingestions/{ingestion['id']}", get_table_identifier(ingestion)
         await run_to_end(api_client, ingestion["id"])

@@ -27,7 +27,7 @@ async def files(autoloader: Installation, spark: Any, faults: Faults) -> AsyncIt
     """A place with bad lines first, in the middle, last and in a file that has nothing else."""
     async with landing(autoloader, spark, faults) as place:
         place.on_error = "continue"
-        await place.put_rows("good.json", 1000, 20)
+        await place.put_rows("good.json", 2000, 20)
         for at in (1, 5, 10):
             ids = range(at * 100, at * 100 + 9)
             rows = [lines({"id": i, "text": f"row {i}"}) for i in ids]

@@ -47,6 +47,7 @@ FAILPOINTS = (
     "exec.before_publish",
     "exec.during_publish",
     "exec.after_publish",
+    "exec.after_quarantine",
     "exec.after_finalise",
     "refresh.after_generation",
     "refresh.after_drop",

@@ -208,7 +208,7 @@ async def api_under_test(
         prices=Prices(),
     )
     live_runs = LiveRuns(runs.changed, listeners_max=3, interval=timedelta(seconds=0.01))
-    word = ExecutorsWord(database, wait=timedelta(seconds=1))
+    word = ExecutorsWord(database, wait=timedelta(seconds=2))
     app = build_http(
         ingestions=Ingestions(database, box, clusters, messages),
         deletions=Deletions(database, clusters, messages, word, kept_for=KEPT_FOR),

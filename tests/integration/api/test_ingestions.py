@@ -29,6 +29,9 @@ async def test_a_new_ingestion_is_a_draft_with_everything_said_back(api: ApiUnde
         "evolution_enabled": True,
         "schema_json": None,
         "hints": {},
+        "schema_evolution_mode": None,
+        "rescued_data_column": None,
+        "hold_new_columns": False,
     }
     assert (created["metadata"]) == {
         "last_run_id": None,
