@@ -13,7 +13,7 @@ from services.executor.domain.content import looks_like
         (b"", "has no bytes"),
         (b"PAR1\x15\x04", "looks like Parquet"),
         (b"Obj\x01\x04", "looks like Avro"),
-        (gzip.compress(b"a"), "looks like gzip"),
+        (gzip.compress(b"a", mtime=0), "looks like gzip"),
         (b'{"id": 1}\n', "looks like JSON"),
         (b"\xef\xbb\xbf [1]", "looks like JSON"),
         (b"id,name\n1,a\n", "looks like text"),
