@@ -57,6 +57,7 @@ _CONF = {
     # Old dates mean what they say, unless the file itself says that its writer reckoned otherwise.
     "spark.sql.parquet.datetimeRebaseModeInRead": "CORRECTED",
     "spark.sql.parquet.int96RebaseModeInRead": "CORRECTED",
+    "spark.sql.avro.datetimeRebaseModeInRead": "CORRECTED",
 }
 
 

@@ -51,6 +51,7 @@ class Unavailable(grpc.RpcError):  # type: ignore[misc]
         (UnknownException("… AccessDeniedException: no"), Permanent, "access_denied"),
         (UnknownException("… AWSBadRequestException: … Status Code: 400"), Permanent, "storage_refused"),
         (UnknownException("… java.io.IOException: No space left on device"), Temporary, "spark_disk_full"),
+        (condition("_LEGACY", "Failed to find data source: avro. Avro is built-in"), Permanent, "unreadable_format"),
         (condition("INCOMPATIBLE_DATA_FOR_TABLE"), Permanent, "spark_refused"),
         (UnknownException("(…CommitFailedException) somebody was faster\nat x.java"), Temporary, "spark_failed"),
         (Unavailable(), Temporary, "spark_unreachable"),
@@ -82,6 +83,12 @@ READ_FAILED = (
         "java.io.IOException: unexpected end of stream",
         "com.github.luben.zstd.ZstdIOException: Truncated source",
         "com.github.luben.zstd.ZstdIOException: Unknown frame descriptor",
+        "java.io.IOException: Invalid sync!",
+        "java.io.IOException: Block read partially, the data may be corrupt",
+        "java.io.IOException: Stream corrupted",
+        "java.lang.ArrayIndexOutOfBoundsException: Index 42 out of bounds for length 2",
+        "org.tukaani.xz.CorruptedInputException: Compressed data is corrupt",
+        "org.apache.avro.AvroRuntimeException: Malformed data. Length is negative: -27",
     ],
 )
 def test_a_file_that_no_retry_can_read_is_told_by_its_cause(cause: str) -> None:
@@ -89,13 +96,25 @@ def test_a_file_that_no_retry_can_read_is_told_by_its_cause(cause: str) -> None:
     error = condition(
         "FAILED_READ_FILE.NO_HINT", f"{READ_FAILED}\n\nJVM stacktrace:\n\tat x\nCaused by: {cause}\n\tat y"
     )
-    assert ("s3a-1f://b/a b+c.json.gz", cause.split(": ")[1]) == file_not_whole(error)
+    assert ("s3a-1f://b/a b+c.json.gz", cause.split(": ", 1)[1]) == file_not_whole(error)
+
+
+def test_an_end_that_comes_too_early_says_nothing_of_itself() -> None:
+    """So we do."""
+    causes = "Caused by: org.apache.avro.AvroRuntimeException: java.io.EOFException\nCaused by: java.io.EOFException\n"
+    found = file_not_whole(condition("FAILED_READ_FILE.NO_HINT", f"{READ_FAILED}\n{causes}\t... 4 more"))
+    assert ("s3a-1f://b/a b+c.json.gz", "its bytes cannot be decoded, or end too early") == found
 
 
 @pytest.mark.parametrize(
     "error",
     [
         condition("FAILED_READ_FILE.NO_HINT", f"{READ_FAILED}\nCaused by: java.io.IOException: Connection reset"),
+        condition(
+            "FAILED_READ_FILE.NO_HINT",
+            f"{READ_FAILED}\nCaused by: org.apache.avro.AvroRuntimeException: java.net.SocketException: reset\n"
+            "Caused by: java.net.SocketException: reset",
+        ),
         condition("FAILED_READ_FILE.NO_HINT", f"{READ_FAILED}\nCaused by: x.Gone: Premature end of Content-Length"),
         condition("FAILED_READ_FILE.NO_HINT", READ_FAILED),
         UnknownException("Caused by: java.io.EOFException: Unexpected end of input stream"),
