@@ -21,21 +21,18 @@ from libs.common.ledger import column_decisions, quarantine, replacements
 from libs.common.ledger.aborts import abort_of, abort_run
 from libs.common.ledger.cancellations import stopped, why_stopped
 from libs.common.ledger.ingestions import halt, halt_of, hold_generation
-from libs.common.ledger.model import (
-    BadRecords,
+from libs.common.ledger.model.batches import (
     BatchClaim,
     BurnVerdict,
-    Decisions,
     Doubts,
     Fate,
-    FileVersion,
-    Loaded,
     PlannedBatch,
-    Proposal,
     PublishedBatch,
     Standing,
     in_parts,
 )
+from libs.common.ledger.model.columns import Decisions, Proposal
+from libs.common.ledger.model.files import BadRecords, FileVersion, Loaded
 from libs.common.ledger.planned import create_batch
 from libs.common.ledger.run_log import PROBLEMS_IN_AN_EVENT_MAX, RunLog
 from libs.common.ledger.schema_history import record_schema

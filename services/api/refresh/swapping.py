@@ -3,7 +3,7 @@
 from typing import Any, Final
 
 from libs.common.contracts.events import Problem
-from libs.common.ledger.model import NO_SNAPSHOT
+from libs.common.ledger.model.batches import NO_SNAPSHOT
 from services.api.refresh.schemas import Operation
 
 SWAP_MESSAGE: Final = "files are loaded beside the table, and take the place of its rows when nothing is left to load"
