@@ -38,7 +38,6 @@ _DECODERS = (
     "org.apache.avro.", "org.apache.orc.", "org.tukaani.xz.",
 )  # fmt: skip
 _CAUSE = re.compile(r"^\s*Caused by: ([\w.$]+)(?:: ([^\n]{0,200}))?", re.MULTILINE)
-_WORDLESS = "its bytes cannot be decoded, or end too early"
 _NO_SUCH_SOURCE = re.compile(r"Failed to find data source: (\w+)")
 _GRPC_DETAILS = re.compile(r'^\s*details = "([^\n]+)"$', re.MULTILINE)
 _READ_FILE = re.compile(r"Encountered error while reading file (\S+?)\.?(?:\s|$)")
@@ -52,11 +51,20 @@ def file_not_whole(error: BaseException) -> tuple[str, str] | None:
     return (unquote(path[1]), reason) if path and reason else None
 
 
+def file_read_in_silence(error: BaseException) -> str | None:
+    """The path, as Spark knows it, of a file at whose reading something failed that does not say what it was. Decoders
+    are like that at times; of a connection that breaks, or a store that refuses, there are words."""
+    if not (_condition(error) or "").startswith("FAILED_READ_FILE") or _CAUSE.search(str(error)):
+        return None
+    path = _READ_FILE.search(str(error))
+    return unquote(path[1]) if path else None
+
+
 def _fault_of_file(text: str) -> str | None:
     causes: list[tuple[str, str]] = _CAUSE.findall(text)
     told = next((words for _, words in causes if _NOT_WHOLE.match(words)), None)
     if told is None and causes and causes[-1][0].startswith(_DECODERS):
-        told = causes[-1][1] or _WORDLESS
+        told = causes[-1][1] or "its bytes cannot be decoded"
     return told and told.strip()
 
 

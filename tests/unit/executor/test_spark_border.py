@@ -10,11 +10,16 @@ from pyspark.errors.exceptions.connect import UnknownException
 
 from libs.common.contracts.definition import Credentials, Destination
 from libs.common.errors import AutoloaderError, Permanent, Temporary
-from libs.common.ledger.model import FileVersion
+from libs.common.ledger.model.files import FileVersion
 from libs.common.schema import Field, Struct, literal
 from services.executor.adapters import creation_sql, iceberg_sql
 from services.executor.adapters.reading.origin import exact_path
-from services.executor.adapters.spark_errors import file_not_whole, is_table_missing, translate
+from services.executor.adapters.spark_errors import (
+    file_not_whole,
+    file_read_in_silence,
+    is_table_missing,
+    translate,
+)
 from services.executor.adapters.spark_sessions import SessionKey, s3a_conf
 from services.executor.adapters.staging import carried, reads
 from services.executor.domain.audit import FileRead
@@ -103,7 +108,7 @@ def test_an_end_that_comes_too_early_says_nothing_of_itself() -> None:
     """So we do."""
     causes = "Caused by: org.apache.avro.AvroRuntimeException: java.io.EOFException\nCaused by: java.io.EOFException\n"
     found = file_not_whole(condition("FAILED_READ_FILE.NO_HINT", f"{READ_FAILED}\n{causes}\t... 4 more"))
-    assert ("s3a-1f://b/a b+c.json.gz", "its bytes cannot be decoded, or end too early") == found
+    assert ("s3a-1f://b/a b+c.json.gz", "its bytes cannot be decoded") == found
 
 
 @pytest.mark.parametrize(
@@ -123,6 +128,14 @@ def test_an_end_that_comes_too_early_says_nothing_of_itself() -> None:
 def test_a_read_that_may_succeed_next_time_blames_no_file(error: BaseException) -> None:
     """A connection that breaks is no fault of the file."""
     assert file_not_whole(error) is None
+
+
+def test_a_read_that_fails_without_a_word_names_its_file() -> None:
+    """Whether the file is to blame, a second look has to tell."""
+    assert "s3a-1f://b/a b+c.json.gz" == file_read_in_silence(condition("FAILED_READ_FILE.NO_HINT", READ_FAILED))
+    told = f"{READ_FAILED}\nCaused by: java.net.SocketException: reset"
+    assert file_read_in_silence(condition("FAILED_READ_FILE.NO_HINT", told)) is None
+    assert file_read_in_silence(condition("PATH_NOT_FOUND", READ_FAILED)) is None
 
 
 def test_an_error_of_ours_passes_as_it_is() -> None:

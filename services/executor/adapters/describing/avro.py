@@ -7,7 +7,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Final
 
-from libs.common.ledger.model import FileVersion
+from libs.common.ledger.model.files import FileVersion
 from services.executor.adapters.describing.avro_types import NoSchema, schema_of
 from services.executor.adapters.describing.description import HEADER_BYTES_MAX, Description, NotAsDescribed, Parts
 
