@@ -15,6 +15,7 @@ from services.executor.domain.audit import FileRead
 from services.executor.ports import FilesUnreadable
 from tests.contract.reading.columns import COLUMNS, ROWS, table_of, wall
 from tests.contract.reading.place import Loaded, Place
+from tests.contract.reading.typed import parquet
 
 pytestmark = [pytest.mark.contract, pytest.mark.requires_spark, pytest.mark.requires_minio]
 
@@ -22,12 +23,6 @@ PARQUET = Format(type="parquet")
 
 
 NONE = "it is no Parquet file, or not a whole one: it"
-
-
-def parquet(table: pa.Table, **options: Any) -> bytes:
-    written = io.BytesIO()
-    pq.write_table(table, written, **options)
-    return written.getvalue()
 
 
 def read_back(body: bytes) -> pa.Table:
@@ -86,6 +81,34 @@ async def test_times_of_96_bits_are_instants(place: Place) -> None:
     assert [t and t.replace(tzinfo=dt.UTC) for t in times[1::-1]] == loaded.table["t"].drop_null().sort().to_pylist()
 
 
+async def test_the_first_batch_makes_columns_that_all_of_it_fits_into(place: Place) -> None:
+    """Whichever file is first."""
+    files = [
+        place.put("a.parquet", parquet(pa.table({"id": pa.array([1], pa.int32()), "x": [1]}))),
+        place.put("b.parquet", parquet(pa.table({"y": ["new"], "x": [1.5], "id": pa.array([2], pa.int64())}))),
+    ]
+    loaded = await place.load(PARQUET, files)
+    assert [{"id": 1, "x": 1.0, "y": None}, {"id": 2, "x": 1.5, "y": "new"}] == loaded.rows("id")
+    assert {"id": "int64", "x": "double", "y": "string"} == loaded.types
+
+
+async def test_a_file_without_a_column_of_the_table_is_rows_of_nulls(place: Place) -> None:
+    """They are counted all the same."""
+    first = place.put("a.parquet", parquet(pa.table({"id": [1]})))
+    nulls = place.put("b.parquet", parquet(pa.table({"id": pa.nulls(3)})))
+    loaded = await place.load(PARQUET, [first], [nulls])
+    assert [FileRead(3, 3)] == loaded.reads
+    assert 4 == loaded.table.num_rows
+
+
+async def test_a_file_with_no_rows_is_known_to_be_empty(place: Place) -> None:
+    """It has a footer; and it still shows the columns."""
+    files = [place.put("none.parquet", parquet(pa.table({"id": pa.array([], pa.int64())})))]
+    loaded = await place.load(PARQUET, files)
+    assert frozenset({files[0].digest}) == loaded.staged.empty
+    assert (0, {"id": "int64"}) == (loaded.table.num_rows, loaded.types)
+
+
 async def test_files_that_are_no_parquet_are_named_all_at_once(place: Place) -> None:
     """By what their bytes look like; those of a type that no table has, too. The others load without them."""
     whole = parquet(pa.table({"id": range(1000)}))
@@ -131,3 +154,15 @@ async def test_a_file_that_no_table_can_hold_is_named(place: Place, found: pa.Ta
             await read()
         assert {bad.digest} == set(told.value.reasons)
         assert told.value.reasons[bad.digest].startswith(reason)
+
+
+async def test_a_file_that_is_spoilt_inside_is_named(place: Place) -> None:
+    """Its footer is whole, so only reading it tells."""
+    whole = parquet(pa.table({"id": range(1000), "t": [f"text {i}" for i in range(1000)]}), use_dictionary=False)
+    good = place.put("good.parquet", whole)
+    spoilt = place.put("spoilt.parquet", whole[:100] + b"\xff" * 500 + whole[600:])
+    table = place.table(PARQUET)
+    schema = await table.create(await table.infer([good]))
+    with pytest.raises(FilesUnreadable) as told:
+        await place.stage(table, [good, spoilt], schema)
+    assert {spoilt.digest} == set(told.value.reasons)
