@@ -7,7 +7,7 @@ write them, and are texts until a column asks for another type; it takes them wh
 import re
 from collections.abc import Iterable, Mapping, Sequence
 from datetime import UTC, date, datetime
-from decimal import Decimal
+from decimal import Context, Decimal
 from math import isinf
 from struct import pack
 from typing import Final
@@ -128,7 +128,9 @@ def _decimal(text: str, column: Type) -> str:
         raise ValueError
     number = Decimal(_matching(_NUMBER, text))
     scale, whole = int(digits[2]), int(digits[1]) - int(digits[2])
-    if abs(number) >= 10**whole or number != round(number, scale):
+    # What the default context computes has 28 digits.
+    smallest = number.normalize(Context(prec=200)).as_tuple().exponent
+    if number.copy_abs() >= 10**whole or not isinstance(smallest, int) or smallest < -scale:
         raise OverflowError
     return format(number, "f")
 

@@ -1,5 +1,6 @@
 """Whatever a partition's value is: written into a key as Hive and Spark write it, it comes out again."""
 
+from collections.abc import Callable
 from contextlib import suppress
 from datetime import UTC, date, datetime
 from urllib.parse import quote
@@ -9,6 +10,14 @@ from hypothesis import strategies as st
 
 from libs.common.key_columns import NULL, KeyUnfit, values_of
 from libs.common.schema import Field
+
+TYPES: dict[type, tuple[str, Callable[[str], object]]] = {
+    int: ("bigint", int),
+    float: ("double", float),
+    date: ("date", date.fromisoformat),
+    datetime: ("timestamp", datetime.fromisoformat),
+    bool: ("boolean", lambda text: text == "true"),
+}
 
 
 @given(st.text(min_size=1), st.text(min_size=1).map(str.lower), st.sampled_from(["", "in/", "a=1/b/"]))
@@ -23,11 +32,10 @@ def test_a_text_comes_out_as_it_was_put_in(value: str, name: str, prefix: str) -
                  st.datetimes(timezones=st.just(UTC)), st.booleans()))  # fmt: skip
 def test_a_value_comes_out_of_its_own_text(value: float | date | datetime) -> None:
     """As a text of the same value."""
-    types = {int: "bigint", float: "double", date: "date", datetime: "timestamp", bool: "boolean"}
-    told = values_of(f"k={quote(str(value), safe='')}/a", "", [Field("k", types[type(value)])])["k"]
+    column, read = TYPES[type(value)]
+    told = values_of(f"k={quote(str(value), safe='')}/a", "", [Field("k", column)])["k"]
     assert told is not None
-    read = {"bigint": int, "double": float, "date": date.fromisoformat, "timestamp": datetime.fromisoformat}
-    assert value == read.get(types[type(value)], lambda text: text == "true")(told)
+    assert value == read(told)
 
 
 @given(st.text(), st.sampled_from(["string", "int", "date", "decimal(5,2)", "timestamp"]))

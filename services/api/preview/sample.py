@@ -98,7 +98,7 @@ class Sample:
             for shown in line.shown:
                 self.places.see(shown, file)
             if line.record is not None:
-                records = {n: v for n, v in line.record.items() if not self._is_keyed(n)}
+                records = {n: v for n, v in line.record.items() if not self.is_keyed(n)}
                 self._record(file, {**records, **told}, seen)
             elif bad is None:
                 bad = BadLines(file, number)
@@ -117,7 +117,7 @@ class Sample:
     def schema(self) -> Struct:
         """The columns that a new table gets: the given ones, and from these lines those that the rules let in."""
         hints = parse_hints(self.rules.hints)
-        records = Struct(tuple(f for f in self.places.struct.fields if not self._is_keyed(f.name)))
+        records = Struct(tuple(f for f in self.places.struct.fields if not self.is_keyed(f.name)))
         found = distinct(hinted(with_key_columns(records, self.keyed), hints))
         assert isinstance(found, Struct)
         given = self.rules.columns and with_key_columns(self.rules.columns, self.keyed, hints)
@@ -130,7 +130,7 @@ class Sample:
     @property
     def overruled(self) -> list[str]:
         """Fields of records whose columns are filled from keys."""
-        return [f.name for f in self.places.struct.fields if self._is_keyed(f.name)]
+        return [f.name for f in self.places.struct.fields if self.is_keyed(f.name)]
 
     def _told_by(self, key: str) -> dict[str, Any]:
         """
@@ -138,14 +138,14 @@ class Sample:
             KeyUnfit: see ``values_of``.
         """
         known = with_key_columns(self.rules.columns or Struct(), self.keyed, parse_hints(self.rules.hints))
-        columns = {f.name: f for f in known.fields if self._is_keyed(f.name)}
+        columns = {f.name: f for f in known.fields if self.is_keyed(f.name)}
         told = values_of(key, self.prefix, columns.values())
         return {
             name: json.loads(text) if text is not None and columns[name].type in _AS_JSON else text
             for name, text in told.items()
         }
 
-    def _is_keyed(self, name: str) -> bool:
+    def is_keyed(self, name: str) -> bool:
         return name.lower() in {keyed.lower() for keyed in self.keyed}
 
     def records_in(self, size_bytes: int) -> int | None:

@@ -10,7 +10,7 @@ from dataclasses import dataclass, field, replace
 
 from libs.common.contracts.events import Problem
 from libs.common.ddl import written_path
-from libs.common.errors import Permanent
+from libs.common.errors import Permanent, Temporary
 from libs.common.key_columns import KeyUnfit, takes_keys, values_of
 from libs.common.ledger.model import Evidence, Fate, FileVersion
 from libs.common.ledger.states import FileState
@@ -21,13 +21,19 @@ KeyValues = Mapping[bytes, Mapping[str, str | None]]
 """By file digest: column and value, as a text that casts to the column's type."""
 
 
+class KeysUnfit(Temporary):
+    """Some files cannot be loaded: their keys do not fit the columns. ``fates`` goes by file digest."""
+
+    def __init__(self, fates: Mapping[bytes, Fate]) -> None:
+        super().__init__("a key does not fit the columns", code="key_does_not_fit")
+        self.fates = fates
+
+
 @dataclass(frozen=True, slots=True)
 class FromKeys:
-    """``fates`` are those of the files that no row of can be written: their keys do not fit the columns. ``evidence``
-    has, for each column, the first file with a value for it."""
+    """``evidence`` has, for each column, the first file with a value for it."""
 
     values: KeyValues = field(default_factory=dict)
-    fates: Mapping[bytes, Fate] = field(default_factory=dict)
     evidence: tuple[Evidence, ...] = ()
 
 
@@ -48,7 +54,11 @@ def marked(schema: Struct, names: frozenset[str]) -> Struct:
 
 
 def from_keys(files: Sequence[FileVersion], schema: Struct, prefix: str) -> FromKeys:
-    """``schema`` is ``marked``; ``prefix`` is where the source begins."""
+    """``schema`` is ``marked``; ``prefix`` is where the source begins.
+
+    Raises:
+        KeysUnfit: names all the files whose keys do not fit.
+    """
     columns = [f for f in schema.fields if is_from_key(f)]
     if not columns:
         return FromKeys()
@@ -65,7 +75,9 @@ def from_keys(files: Sequence[FileVersion], schema: Struct, prefix: str) -> From
             if value is not None and name not in shown:
                 example = json.dumps(value, ensure_ascii=False)
                 shown[name] = Evidence(written_path((name,)), file.uri, example)
-    return FromKeys(values, fates, tuple(shown.values()))
+    if fates:
+        raise KeysUnfit(fates)
+    return FromKeys(values, tuple(shown.values()))
 
 
 def _set_aside(file: FileVersion, reason: str) -> Fate:

@@ -2,10 +2,12 @@
 
 from datetime import UTC, datetime
 
+import pytest
+
 from libs.common.ledger.model import Evidence, FileVersion
 from libs.common.ledger.states import FileState
 from libs.common.schema import Field, Struct
-from services.executor.domain.from_keys import FromKeys, from_keys, marked
+from services.executor.domain.from_keys import FromKeys, KeysUnfit, from_keys, marked
 from services.executor.domain.provenance import data_of
 from services.executor.domain.schema_change import compare
 
@@ -26,15 +28,17 @@ def test_readers_leave_such_columns_alone() -> None:
 
 def test_each_file_has_its_own_values_and_one_that_does_not_fit_is_named() -> None:
     """Before it is read. The first file with a value is the example for its column."""
-    files = [file("in/year=01/a.json"), file("in/year=2/day=x/b.json"), file("in/year=x/c.json")]
-    found = from_keys(files, marked(TABLE, frozenset({"year", "day"})), "in/")
-    a, b, c = (f.digest for f in files)
-    assert {a: {"year": "1", "day": None}, b: {"year": "2", "day": "x"}} == found.values
-    assert (Evidence("year", files[0].uri, '"1"'), Evidence("day", files[1].uri, '"x"')) == found.evidence
-    [(digest, fate)] = found.fates.items()
-    assert (c, FileState.FAILED) == (digest, fate.state)
+    a, b, c = file("in/year=01/a.json"), file("in/year=2/day=x/b.json"), file("in/year=x/c.json")
+    schema = marked(TABLE, frozenset({"year", "day"}))
+    found = from_keys([a, b], schema, "in/")
+    assert {a.digest: {"year": "1", "day": None}, b.digest: {"year": "2", "day": "x"}} == found.values
+    assert (Evidence("year", a.uri, '"1"'), Evidence("day", b.uri, '"x"')) == found.evidence
+    with pytest.raises(KeysUnfit) as unfit:
+        from_keys([a, c], schema, "in/")
+    [(digest, fate)] = unfit.value.fates.items()
+    assert (c.digest, FileState.FAILED) == (digest, fate.state)
     assert fate.problem is not None
-    assert ("key_does_not_fit", files[2].uri) == (fate.problem.error_type, fate.problem.file)
+    assert ("key_does_not_fit", c.uri) == (fate.problem.error_type, fate.problem.file)
     assert "year=x is no int" in fate.problem.message
 
 
