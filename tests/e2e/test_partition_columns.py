@@ -21,7 +21,7 @@ from tests.e2e.helpers import (
 
 pytestmark = [pytest.mark.e2e, pytest.mark.requires_spark, pytest.mark.requires_minio]
 
-ASKED = {
+ASKED: dict[str, Any] = {
     "source": {"partition_columns": ["day", "region"]},
     "format": {"schema": {"hints": {"day": "date"}}},
     "destination": {"partitioning": {"enabled": True, "columns": ["days(day)", "region"]}},
