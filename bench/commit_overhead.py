@@ -24,7 +24,7 @@ import boto3
 
 from libs.common.contracts.definition import Credentials, Destination
 from libs.common.ids import new_batch_id, new_ingestion_id
-from libs.common.ledger.model import FileVersion, tags
+from libs.common.ledger.model.files import FileVersion, tags
 from libs.common.objects.s3 import S3Objects
 from libs.common.schema import Field, Struct
 from services.executor.adapters.reading.json_lines import JsonLines

@@ -2,7 +2,8 @@
 
 from dataclasses import dataclass
 
-from libs.common.ledger.model import BatchClaim, FileVersion
+from libs.common.ledger.model.batches import BatchClaim
+from libs.common.ledger.model.files import FileVersion
 from libs.common.storage.definitions import RunDefinition
 from services.executor.ports import Table
 

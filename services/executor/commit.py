@@ -18,7 +18,8 @@ from dataclasses import replace
 from libs.common.contracts.events import Problem
 from libs.common.errors import Permanent, Temporary
 from libs.common.failpoints import failpoint
-from libs.common.ledger.model import BatchClaim, BurnVerdict, PublishedBatch, Standing, tags
+from libs.common.ledger.model.batches import BatchClaim, BurnVerdict, PublishedBatch, Standing
+from libs.common.ledger.model.files import tags
 from libs.common.ledger.states import BatchState
 from libs.common.objects.ports import ObjectStore
 from libs.common.storage.definitions import RunDefinition

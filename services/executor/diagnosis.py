@@ -2,7 +2,7 @@
 
 from collections.abc import Mapping
 
-from libs.common.ledger.model import Fate
+from libs.common.ledger.model.batches import Fate
 from libs.common.ledger.states import FileState
 from services.executor.attempt import Attempt
 from services.executor.domain.schema_change import compare

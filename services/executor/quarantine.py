@@ -14,7 +14,8 @@ publishes the bad records first. See docs/adr/0017.
 from collections.abc import Mapping
 
 from libs.common.errors import Permanent, Temporary
-from libs.common.ledger.model import BadRecords, BatchClaim
+from libs.common.ledger.model.batches import BatchClaim
+from libs.common.ledger.model.files import BadRecords
 from libs.common.logs import get_logger
 from services.executor.attempt import Attempt
 from services.executor.domain.tolerance import Tolerance

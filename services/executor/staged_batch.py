@@ -12,7 +12,8 @@ from uuid import uuid4
 from libs.common.contracts.schema_rules import EvolutionMode
 from libs.common.errors import Temporary
 from libs.common.failpoints import failpoint
-from libs.common.ledger.model import BadRecords, Evidence, FileVersion
+from libs.common.ledger.model.columns import Evidence
+from libs.common.ledger.model.files import BadRecords, FileVersion
 from libs.common.schema import Struct
 from services.executor.attempt import Attempt
 from services.executor.domain import evidence

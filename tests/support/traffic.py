@@ -15,7 +15,7 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 
 from libs.common.contracts.definition import Credentials, Destination, Format
-from libs.common.ledger.model import FileVersion, tags
+from libs.common.ledger.model.files import FileVersion, tags
 from libs.common.objects.s3 import S3Objects
 from services.executor.adapters.describing.description import Parts
 from services.executor.adapters.describing.formats import knowledge_of

@@ -4,7 +4,7 @@ import asyncio
 from collections.abc import Sequence
 
 from libs.common.contracts.definition import Credentials, Definition
-from libs.common.ledger.model import FileVersion
+from libs.common.ledger.model.files import FileVersion
 from libs.common.objects.ports import ObjectStore
 from services.api.preview.bounds import Bounds
 from services.api.preview.lines import head_of

@@ -6,7 +6,8 @@ from typing import TypeVar
 from pyspark.sql.connect import functions as F
 
 from libs.common.contracts.definition import Compression
-from libs.common.ledger.model import Evidence, FileVersion
+from libs.common.ledger.model.columns import Evidence
+from libs.common.ledger.model.files import FileVersion
 from libs.common.schema import Struct
 from services.executor.adapters.describing.formats import Knowledge
 from services.executor.adapters.examples import examples_in

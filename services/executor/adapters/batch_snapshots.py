@@ -15,7 +15,7 @@ from pyspark.sql import DataFrame
 from pyspark.sql.connect.observation import Observation
 
 from libs.common.errors import Permanent, Temporary
-from libs.common.ledger.model import FileVersion
+from libs.common.ledger.model.files import FileVersion
 from libs.common.schema import Struct
 from services.executor.adapters import iceberg_sql, read_back, staging
 from services.executor.adapters.batch_files import BatchFiles

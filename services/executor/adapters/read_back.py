@@ -11,7 +11,7 @@ from pyspark.sql import Row
 
 from libs.common.errors import Temporary
 from libs.common.ids import IngestionId
-from libs.common.ledger.model import NO_SNAPSHOT
+from libs.common.ledger.model.batches import NO_SNAPSHOT
 from services.executor.adapters import iceberg_sql
 from services.executor.adapters.spark_errors import is_table_missing
 from services.executor.adapters.table_session import TableSession

@@ -15,7 +15,7 @@ from pyspark.sql.readwriter import DataFrameWriterV2
 
 from libs.common.contracts.definition import Destination
 from libs.common.errors import Temporary
-from libs.common.ledger.model import NO_SNAPSHOT
+from libs.common.ledger.model.batches import NO_SNAPSHOT
 from services.executor.adapters import iceberg_sql
 from services.executor.adapters.table_session import TableSession
 

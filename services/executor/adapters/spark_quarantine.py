@@ -12,7 +12,7 @@ from pyspark.sql.connect.window import Window
 
 from libs.common.errors import Permanent
 from libs.common.ids import BatchId
-from libs.common.ledger.model import BadRecord, BadRecords, FileVersion
+from libs.common.ledger.model.files import BadRecord, BadRecords, FileVersion
 from libs.common.schema import Struct
 from services.executor.adapters import iceberg_sql
 from services.executor.adapters.batch_files import BatchFiles

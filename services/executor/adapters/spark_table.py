@@ -9,7 +9,8 @@ from collections.abc import Collection, Mapping, Sequence
 
 from libs.common.contracts.definition import Compression
 from libs.common.ids import BatchId, IngestionId
-from libs.common.ledger.model import BadRecords, Column, Evidence, FileVersion
+from libs.common.ledger.model.columns import Column, Evidence
+from libs.common.ledger.model.files import BadRecords, FileVersion
 from libs.common.schema import Struct, sql
 from services.executor.adapters import read_back
 from services.executor.adapters.batch_files import BatchFiles

@@ -5,7 +5,7 @@ from collections.abc import Callable, Mapping
 from pyspark.sql import Column, DataFrame
 from pyspark.sql.connect import functions as F
 
-from libs.common.ledger.model import NO_SNAPSHOT
+from libs.common.ledger.model.batches import NO_SNAPSHOT
 from libs.common.schema import Array, Map, Struct, Type, sql, struct_from_json
 from services.executor.adapters import iceberg_sql
 from services.executor.adapters.snapshots import parent_of, stage_instead

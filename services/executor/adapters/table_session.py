@@ -7,7 +7,7 @@ from pyspark.sql import Row
 
 from libs.common.contracts.definition import Destination
 from libs.common.errors import AutoloaderError
-from libs.common.ledger.model import NO_SNAPSHOT
+from libs.common.ledger.model.batches import NO_SNAPSHOT
 from libs.common.schema import Struct, struct_from_json
 from services.executor.adapters import iceberg_sql
 from services.executor.adapters.spark_errors import translate

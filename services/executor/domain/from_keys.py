@@ -12,7 +12,9 @@ from libs.common.contracts.events import Problem
 from libs.common.ddl import written_path
 from libs.common.errors import Permanent, Temporary
 from libs.common.key_columns import KeyUnfit, takes_keys, values_of
-from libs.common.ledger.model import Evidence, Fate, FileVersion
+from libs.common.ledger.model.batches import Fate
+from libs.common.ledger.model.columns import Evidence
+from libs.common.ledger.model.files import FileVersion
 from libs.common.ledger.states import FileState
 from libs.common.schema import Struct, sql
 from services.executor.domain.provenance import FROM_KEY, is_from_key

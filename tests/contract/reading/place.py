@@ -12,7 +12,8 @@ import pyarrow.compute as pc
 
 from libs.common.contracts.definition import FILE_PATH, Destination, Format
 from libs.common.contracts.schema_rules import SchemaRules
-from libs.common.ledger.model import Decisions, FileVersion
+from libs.common.ledger.model.columns import Decisions
+from libs.common.ledger.model.files import FileVersion
 from libs.common.schema import Struct
 from services.executor.adapters.describing.description import Parts
 from services.executor.adapters.describing.formats import knowledge_of

@@ -10,7 +10,7 @@ from typing import Any, Protocol
 from uuid import uuid4
 
 from libs.common.contracts.definition import Destination, Format
-from libs.common.ledger.model import BadRecords, FileVersion
+from libs.common.ledger.model.files import BadRecords, FileVersion
 from libs.common.schema import Field, Struct
 from services.executor.adapters.describing.formats import Knowledge
 from services.executor.adapters.reading.reader import reader_of

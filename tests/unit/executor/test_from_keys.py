@@ -4,7 +4,8 @@ from datetime import UTC, datetime
 
 import pytest
 
-from libs.common.ledger.model import Evidence, FileVersion
+from libs.common.ledger.model.columns import Evidence
+from libs.common.ledger.model.files import FileVersion
 from libs.common.ledger.states import FileState
 from libs.common.schema import Field, Struct
 from services.executor.domain.from_keys import FromKeys, KeysUnfit, from_keys, marked
