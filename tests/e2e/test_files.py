@@ -8,8 +8,7 @@ import pytest
 
 from client.rest import problem_of
 from tests.e2e.helpers import (
-    create_standard_ingestion,
-    generate_unique_table_name,
+    NewIngestion,
     run_to_end,
     upload_json_files,
 )
@@ -29,12 +28,7 @@ async def read(api_client: httpx.AsyncClient, path: str, **params: str) -> Any:
 
 class TestFiles:
     async def test_every_file_can_be_asked_about(
-        self,
-        api_client: httpx.AsyncClient,
-        minio_client: Any,
-        minio_config: dict[str, str],
-        test_bucket: str,
-        test_cluster_id: str,
+        self, api_client: httpx.AsyncClient, minio_client: Any, test_bucket: str, new_ingestion: NewIngestion
     ) -> None:
         """Two files load, one is broken, one has another ending, and one lands after the run.
 
@@ -47,14 +41,7 @@ class TestFiles:
         await upload_json_files(minio_client, test_bucket, 0, 2, records_per_file=RECORDS)
         await asyncio.to_thread(put, Bucket=test_bucket, Key=BROKEN_KEY, Body=b"this is not JSON\n")
         await asyncio.to_thread(put, Bucket=test_bucket, Key="data/notes.txt", Body=b"to whom it may concern\n")
-        ingestion = await create_standard_ingestion(
-            api_client,
-            test_cluster_id,
-            test_bucket,
-            minio_config,
-            generate_unique_table_name("files"),
-            quality={"on_error": "skip_file"},
-        )
+        ingestion = await new_ingestion("files", quality={"on_error": "skip_file"})
         run = await run_to_end(api_client, ingestion["id"], expected_status="partial")
 
         files = {file["key"]: file for file in await read(api_client, f"{ingestion['id']}/files")}

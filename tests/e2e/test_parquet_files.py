@@ -11,8 +11,7 @@ import pytest
 from pyspark.sql import SparkSession
 
 from tests.e2e.helpers import (
-    create_standard_ingestion,
-    generate_unique_table_name,
+    NewIngestion,
     get_table_identifier,
     run_to_end,
     verify_table_data,
@@ -34,10 +33,9 @@ class TestParquetFiles:
         self,
         api_client: httpx.AsyncClient,
         minio_client: Any,
-        minio_config: dict[str, str],
         test_bucket: str,
         spark_session: SparkSession,
-        test_cluster_id: str,
+        new_ingestion: NewIngestion,
     ) -> None:
         """The old writer knows whole prices, the new one cents and a currency; a third file is half uploaded.
 
@@ -50,12 +48,8 @@ class TestParquetFiles:
         bodies = {"old.parquet": old, "new.parquet": new, "half.parquet": new[: len(new) // 2]}
         for name, body in bodies.items():
             await asyncio.to_thread(minio_client.put_object, Bucket=test_bucket, Key=f"data/{name}", Body=body)
-        ingestion = await create_standard_ingestion(
-            api_client,
-            test_cluster_id,
-            test_bucket,
-            minio_config,
-            generate_unique_table_name("parquet"),
+        ingestion = await new_ingestion(
+            "parquet",
             source={"file_pattern": "*.parquet"},
             format={"type": "parquet"},
         )

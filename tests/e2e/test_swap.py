@@ -14,8 +14,7 @@ from pyspark.sql import SparkSession
 from client.rest import problem_of
 from tests.e2e.helpers import (
     JsonFile,
-    create_standard_ingestion,
-    generate_unique_table_name,
+    NewIngestion,
     get_table_identifier,
     run_to_end,
     upload_json_files,
@@ -102,12 +101,11 @@ class TestSwap:
         self,
         api_client: httpx.AsyncClient,
         minio_client: Any,
-        minio_config: dict[str, str],
         test_bucket: str,
         sample_json_files: list[JsonFile],
         spark_session: SparkSession,
         spark_connect_url: str,
-        test_cluster_id: str,
+        new_ingestion: NewIngestion,
     ) -> None:
         """Two more files have landed when a table of three is loaded anew. Later somebody undoes it.
 
@@ -118,9 +116,7 @@ class TestSwap:
         """
         files, records = len(sample_json_files), sum(file["records"] for file in sample_json_files)
         each = sample_json_files[0]["records"]
-        ingestion = await create_standard_ingestion(
-            api_client, test_cluster_id, test_bucket, minio_config, generate_unique_table_name("swapped")
-        )
+        ingestion = await new_ingestion("swapped")
         table = get_table_identifier(ingestion)
         await run_to_end(api_client, ingestion["id"])
         await upload_json_files(minio_client, test_bucket, files, 2, each)
@@ -156,11 +152,10 @@ class TestSwap:
         self,
         api_client: httpx.AsyncClient,
         minio_client: Any,
-        minio_config: dict[str, str],
         test_bucket: str,
         sample_json_files: list[JsonFile],
         spark_session: SparkSession,
-        test_cluster_id: str,
+        new_ingestion: NewIngestion,
     ) -> None:
         """A file that landed since is broken. It is written again, and the run is retried.
 
@@ -170,14 +165,7 @@ class TestSwap:
         - the retry completes it: all rows, each once
         """
         records = sum(file["records"] for file in sample_json_files)
-        ingestion = await create_standard_ingestion(
-            api_client,
-            test_cluster_id,
-            test_bucket,
-            minio_config,
-            generate_unique_table_name("mended"),
-            quality={"on_error": "skip_file"},
-        )
+        ingestion = await new_ingestion("mended", quality={"on_error": "skip_file"})
         path, table = f"/api/v1/ingestions/{ingestion['id']}", get_table_identifier(ingestion)
         await run_to_end(api_client, ingestion["id"])
         await _put(minio_client, test_bucket, b"this is not JSON\n")
