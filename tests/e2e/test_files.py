@@ -1,6 +1,5 @@
 """What became of a file: asked over REST, after real runs."""
 
-import asyncio
 from typing import Any
 
 import httpx
@@ -9,6 +8,7 @@ import pytest
 from client.rest import problem_of
 from tests.e2e.helpers import (
     NewIngestion,
+    put,
     run_to_end,
     upload_json_files,
 )
@@ -37,10 +37,9 @@ class TestFiles:
         - each key has its verdict, with the line that is to blame where there is one
         - after the next run the late file is loaded
         """
-        put = minio_client.put_object
         await upload_json_files(minio_client, test_bucket, 0, 2, records_per_file=RECORDS)
-        await asyncio.to_thread(put, Bucket=test_bucket, Key=BROKEN_KEY, Body=b"this is not JSON\n")
-        await asyncio.to_thread(put, Bucket=test_bucket, Key="data/notes.txt", Body=b"to whom it may concern\n")
+        await put(minio_client, test_bucket, BROKEN_KEY, b"this is not JSON\n")
+        await put(minio_client, test_bucket, "data/notes.txt", b"to whom it may concern\n")
         ingestion = await new_ingestion("files", quality={"on_error": "skip_file"})
         run = await run_to_end(api_client, ingestion["id"], expected_status="partial")
 

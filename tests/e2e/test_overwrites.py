@@ -13,6 +13,7 @@ from client.rest import problem_of
 from tests.e2e.helpers import (
     NewIngestion,
     get_table_identifier,
+    put,
     run_to_end,
     wait_for_run_completion,
 )
@@ -40,7 +41,7 @@ class Orders:
 
     async def put(self, ids: range, key: str = KEY) -> None:
         body = ndjson(record(i) for i in ids)
-        await asyncio.to_thread(self.s3.put_object, Bucket=self.bucket, Key=key, Body=body)
+        await put(self.s3, self.bucket, key, body)
 
     async def run(self, status: str = "success") -> dict[str, Any]:
         return await run_to_end(self.api, self.id, expected_status=status)

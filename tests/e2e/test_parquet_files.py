@@ -13,6 +13,7 @@ from pyspark.sql import SparkSession
 from tests.e2e.helpers import (
     NewIngestion,
     get_table_identifier,
+    put,
     run_to_end,
     verify_table_data,
 )
@@ -47,7 +48,7 @@ class TestParquetFiles:
         new = parquet(range(100, 150), price=[i / 4 for i in range(50)], currency=["EUR"] * 50)
         bodies = {"old.parquet": old, "new.parquet": new, "half.parquet": new[: len(new) // 2]}
         for name, body in bodies.items():
-            await asyncio.to_thread(minio_client.put_object, Bucket=test_bucket, Key=f"data/{name}", Body=body)
+            await put(minio_client, test_bucket, f"data/{name}", body)
         ingestion = await new_ingestion(
             "parquet",
             source={"file_pattern": "*.parquet"},

@@ -13,6 +13,7 @@ from client.rest import problem_of
 from tests.e2e.helpers import (
     NewIngestion,
     get_table_identifier,
+    put,
     run_to_end,
     wait_for_run_completion,
 )
@@ -28,7 +29,7 @@ EVENTS = [
 
 async def _land(minio_client: Any, bucket: str, key: str, events: Sequence[dict[str, Any]]) -> None:
     body = "".join(json.dumps(event) + "\n" for event in events).encode()
-    await asyncio.to_thread(minio_client.put_object, Bucket=bucket, Key=f"data/{key}", Body=body)
+    await put(minio_client, bucket, f"data/{key}", body)
 
 
 async def _query(spark: SparkSession, query: str) -> list[tuple[Any, ...]]:

@@ -13,6 +13,7 @@ from tests.e2e.helpers import (
     NewIngestion,
     assert_run_metrics,
     get_table_identifier,
+    put,
     run_to_end,
     upload_json_files,
     verify_table_data,
@@ -27,10 +28,6 @@ LATE = json.dumps({**record(903), "value": "late"}).encode()
 CUT = b'{"id": 904, "timestamp": "2025-01-0'
 MIXED = ndjson([record(900), record(901)]) + LATE + b"\n" + ndjson([record(902)]) + CUT
 RECORDS = 20
-
-
-async def put(minio_client: Any, bucket: str, key: str, body: bytes) -> None:
-    await asyncio.to_thread(minio_client.put_object, Bucket=bucket, Key=key, Body=body)
 
 
 class TestQuarantine:

@@ -14,6 +14,7 @@ from tests.e2e.helpers import (
     create_standard_ingestion,
     generate_unique_table_name,
     get_table_identifier,
+    put,
     run_to_end,
     standard_definition,
 )
@@ -25,13 +26,13 @@ pytestmark = [pytest.mark.e2e, pytest.mark.requires_spark, pytest.mark.requires_
 def upload(minio_client: Any, test_bucket: str) -> Any:
     """Puts records under a name, one a line; returns the file's address."""
 
-    async def put(name: str, *records: dict[str, Any]) -> str:
+    async def land(name: str, *records: dict[str, Any]) -> str:
         body = "".join(json.dumps(record) + "\n" for record in records).encode()
         key = f"data/{name}.json"
-        await asyncio.to_thread(minio_client.put_object, Bucket=test_bucket, Key=key, Body=body)
+        await put(minio_client, test_bucket, key, body)
         return f"s3://{test_bucket}/{key}"
 
-    return put
+    return land
 
 
 async def rows(spark: SparkSession, table: str, *columns: str) -> list[tuple[Any, ...]]:

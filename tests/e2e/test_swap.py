@@ -16,6 +16,7 @@ from tests.e2e.helpers import (
     JsonFile,
     NewIngestion,
     get_table_identifier,
+    put,
     run_to_end,
     upload_json_files,
     verify_table_data,
@@ -62,10 +63,6 @@ async def _replaced(api_client: httpx.AsyncClient, refresh: dict[str, Any]) -> d
         assert time.monotonic() < deadline, f"The rows should be in place by now: {found}"
         await asyncio.sleep(0.2)
     return found
-
-
-async def _put(minio_client: Any, bucket: str, body: bytes) -> None:
-    await asyncio.to_thread(minio_client.put_object, Bucket=bucket, Key=BAD_KEY, Body=body)
 
 
 @contextmanager
@@ -168,7 +165,7 @@ class TestSwap:
         ingestion = await new_ingestion("mended", quality={"on_error": "skip_file"})
         path, table = f"/api/v1/ingestions/{ingestion['id']}", get_table_identifier(ingestion)
         await run_to_end(api_client, ingestion["id"])
-        await _put(minio_client, test_bucket, b"this is not JSON\n")
+        await put(minio_client, test_bucket, BAD_KEY, b"this is not JSON\n")
 
         refresh = await _swap(api_client, ingestion["id"])
         failed = await wait_for_run_completion(
@@ -182,7 +179,7 @@ class TestSwap:
         refused = await api_client.post(f"{path}/refresh/full", json={"confirm": True})
         assert (409, "refresh_building") == (refused.status_code, refused.json()["code"])
         await _is_clean(api_client, ingestion["id"])
-        await _put(minio_client, test_bucket, ndjson(record(90_000 + i) for i in range(3)))
+        await put(minio_client, test_bucket, BAD_KEY, ndjson(record(90_000 + i) for i in range(3)))
         retry = (await api_client.post(f"{path}/runs/{failed['id']}/retry")).json()
         await wait_for_run_completion(api_client, ingestion["id"], retry["run_id"], poll_interval=0.2)
         await _replaced(api_client, refresh)
