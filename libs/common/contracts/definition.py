@@ -100,6 +100,24 @@ class Source(Part):
         "others.",
     )
 
+    partition_columns: tuple[str, ...] = Field(
+        default=(),
+        max_length=100,
+        description="Columns that are filled from folders of the keys, below the path: with year=2025/a.json, year is "
+        "2025 in every row of the file. They are texts unless format.schema.hints says otherwise.",
+        examples=[["year", "month"]],
+    )
+
+    @field_validator("partition_columns")
+    @classmethod
+    def _are_folders(cls, names: tuple[str, ...]) -> tuple[str, ...]:
+        for name in names:
+            if not name or "/" in name or "=" in name:
+                raise ValueError(f"{name!r} is no folder's name; write what stands before the =, as in year")
+        if len({name.lower() for name in names}) < len(names):
+            raise ValueError("partition_columns names a column twice (case does not count)")
+        return names
+
     @field_validator("path")
     @classmethod
     def _is_an_s3_prefix(cls, path: str) -> str:
