@@ -6,6 +6,7 @@ from typing import Any, Final, NamedTuple
 
 import pyarrow as pa
 import pyarrow.parquet as pq
+from pyarrow import orc as pa_orc
 from pyarrow import types as t
 
 from libs.common.contracts.definition import Format
@@ -23,6 +24,13 @@ def parquet(table: pa.Table, **options: Any) -> bytes:
     """``options`` are pyarrow's."""
     written = io.BytesIO()
     pq.write_table(table, written, **options)
+    return written.getvalue()
+
+
+def orc(table: pa.Table, **options: Any) -> bytes:
+    """``options`` are pyarrow's."""
+    written = io.BytesIO()
+    pa_orc.write_table(table, written, **options)
     return written.getvalue()
 
 
@@ -70,4 +78,5 @@ def _plain(found: pa.DataType) -> pa.DataType:
 TYPED: Final[Mapping[str, Typed]] = {
     "parquet": Typed(Format(type="parquet"), parquet),
     "avro": Typed(Format(type="avro"), _avro),
+    "orc": Typed(Format(type="orc"), orc),
 }
