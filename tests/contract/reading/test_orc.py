@@ -13,8 +13,8 @@ from services.executor.domain.audit import FileRead
 from services.executor.ports import FilesUnreadable
 from tests.contract.reading.columns import COLUMNS, ROWS, table_of, wall
 from tests.contract.reading.place import Loaded, Place
-from tests.contract.reading.typed import orc
 from tests.contract.table.worlds import stage
+from tests.support.typed_files import orc
 
 pytestmark = [pytest.mark.contract, pytest.mark.requires_spark, pytest.mark.requires_minio]
 

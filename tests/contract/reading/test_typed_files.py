@@ -11,7 +11,7 @@ from services.executor.domain.audit import FileRead
 from services.executor.ports import SourceChanged
 from tests.contract.reading.columns import wall
 from tests.contract.reading.place import Place
-from tests.contract.reading.typed import TYPED, Typed
+from tests.support.typed_files import TYPED, Typed
 
 pytestmark = [pytest.mark.contract, pytest.mark.requires_spark, pytest.mark.requires_minio]
 

@@ -34,10 +34,11 @@ def orc(table: pa.Table, **options: Any) -> bytes:
     return written.getvalue()
 
 
-def _avro(table: pa.Table) -> bytes:
+def avro_of(table: pa.Table, codec: str = "null") -> bytes:
+    """Every field may be null."""
     types = {f.name: _optional(f.type, f.name) for f in table.schema}
     rows = table.cast(pa.schema([(f.name, _plain(f.type)) for f in table.schema])).to_pylist()
-    return avro(record(**types), rows)
+    return avro(record(**types), rows, codec)
 
 
 _AVRO_TYPES: Final[Mapping[pa.DataType, str]] = {
@@ -77,6 +78,6 @@ def _plain(found: pa.DataType) -> pa.DataType:
 
 TYPED: Final[Mapping[str, Typed]] = {
     "parquet": Typed(Format(type="parquet"), parquet),
-    "avro": Typed(Format(type="avro"), _avro),
+    "avro": Typed(Format(type="avro"), avro_of),
     "orc": Typed(Format(type="orc"), orc),
 }
