@@ -15,6 +15,8 @@ _ACCESS_DENIED = ("AccessDeniedException", "Status Code: 403")
 # An answer to HEAD has no body, so of what the store has against the request only the number comes through.
 _REQUEST_REFUSED = ("AWSBadRequestException", "AWSRedirectException", "Status Code: 400", "Status Code: 301")
 _DISK_FULL = ("No space left on device", "Disk quota exceeded")
+# What gRPC says of an answer with more levels than protobuf's limit (100 messages): the plan of a deep schema.
+_TOO_DEEP = "Exception deserializing response"
 _CHANGE_REFUSED = (
     "ForbiddenException",
     "NotAuthorizedException",
@@ -77,6 +79,12 @@ def translate(error: BaseException, *, url: str, table: str) -> AutoloaderError:
             f"the object store refused what Spark at {url} asked of it for {table}: {first_line(text)}",
             code="storage_refused",
             hint="check source.credentials.region and endpoint_url, and whether the keys have expired",
+        )
+    if _TOO_DEEP in text:
+        return Permanent(
+            f"the objects for {table} are nested more deeply than Spark Connect can describe, about 30 levels",
+            code="nested_too_deep",
+            hint="have the producer write the inner part as text, and upload the file again under the same key",
         )
     if _is_unreachable(error):
         return unreachable(url)
