@@ -24,12 +24,13 @@ import boto3
 
 from libs.common.contracts.definition import Credentials, Destination
 from libs.common.ids import new_batch_id, new_ingestion_id
-from libs.common.ledger.model import FileVersion, tags
+from libs.common.ledger.model.files import FileVersion, tags
 from libs.common.objects.s3 import S3Objects
 from libs.common.schema import Field, Struct
 from services.executor.adapters.reading.json_lines import JsonLines
 from services.executor.adapters.spark_sessions import BatchSession, SessionKey, open_session
 from services.executor.adapters.spark_table import SparkTable
+from services.executor.adapters.table_session import TableSession
 from services.executor.domain.audit import Clean, audit
 
 SIZES = ((3, 1_000), (100, 1_000), (100, 10_000))
@@ -72,7 +73,7 @@ class Bench:
         url = os.environ.get("TEST_SPARK_CONNECT_URL", "sc://localhost:15002")
         self.spark = open_session(SessionKey(url, self.bucket, None))
         self.threads = ThreadPoolExecutor(1)
-        self.table = SparkTable(BatchSession(self.spark, self.threads, 600), url, self.to, JsonLines())
+        self.table = SparkTable(TableSession(BatchSession(self.spark, self.threads, 600), url, self.to), JsonLines())
         self.objects = S3Objects(access)
         self.ingestion_id = new_ingestion_id()
 

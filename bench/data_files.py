@@ -16,7 +16,7 @@ from contextlib import contextmanager
 
 from bench.commit_overhead import SCHEMA, Bench
 from libs.common.ids import new_batch_id
-from libs.common.ledger.model import FileVersion
+from libs.common.ledger.model.files import FileVersion
 
 SIZES = ((100, 100), (1000, 100), (100, 10_000))
 """Files in a batch, records in a file."""

@@ -17,7 +17,7 @@ from libs.common.service import Service
 from libs.common.storage.definitions import RunDefinitions
 from services.executor.adapters.spark_probe import SparkProbe
 from services.executor.adapters.spark_sessions import SparkSessions
-from services.executor.adapters.spark_table import SparkTables
+from services.executor.adapters.spark_tables import SparkTables
 from services.executor.cluster_checks import Checks
 from services.executor.commit import CommitProtocol
 from services.executor.handlers import Batches, Patience

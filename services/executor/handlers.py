@@ -22,7 +22,7 @@ from libs.common.failpoints import failpoint
 from libs.common.heartbeat import holding
 from libs.common.ids import BatchId
 from libs.common.ledger.batches import BatchLedger
-from libs.common.ledger.model import BatchClaim
+from libs.common.ledger.model.batches import BatchClaim
 from libs.common.logs import get_logger
 from libs.common.storage.definitions import RunDefinition, RunDefinitions
 from services.executor.commit import CommitProtocol

@@ -8,20 +8,9 @@ from typing import Protocol
 from libs.common.contracts.events import Guarantee, Problem
 from libs.common.errors import Temporary
 from libs.common.ids import BatchId, IngestionId
-from libs.common.ledger.model import (
-    BadRecords,
-    BatchClaim,
-    BurnVerdict,
-    Column,
-    Decisions,
-    Doubts,
-    Evidence,
-    FileVersion,
-    Loaded,
-    Proposal,
-    PublishedBatch,
-    Standing,
-)
+from libs.common.ledger.model.batches import BatchClaim, BurnVerdict, Doubts, PublishedBatch, Standing
+from libs.common.ledger.model.columns import Column, Decisions, Evidence, Proposal
+from libs.common.ledger.model.files import BadRecords, FileVersion, Loaded
 from libs.common.schema import Struct
 from services.executor.domain.audit import Staged
 from services.executor.domain.layout import PLAIN, Layout

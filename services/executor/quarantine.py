@@ -11,29 +11,22 @@ Crash between the two publishes: the rows are visible, the batch is unfinished, 
 publishes the bad records first. See docs/adr/0017.
 """
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 
 from libs.common.errors import Permanent, Temporary
-from libs.common.ledger.model import BadRecords, BatchClaim, FileVersion
+from libs.common.ledger.model.batches import BatchClaim
+from libs.common.ledger.model.files import BadRecords
 from libs.common.logs import get_logger
-from libs.common.schema import Struct
-from services.executor.domain.audit import Staged
+from services.executor.attempt import Attempt
 from services.executor.domain.tolerance import Tolerance
 from services.executor.ports import Ledger, Published, Table
+from services.executor.staged_batch import StagedBatch
 
 PUBLISHES_MAX = 5
 _log = get_logger(__name__)
 
 
-async def stage(
-    claim: BatchClaim,
-    table: Table,
-    files: Sequence[FileVersion],
-    schema: Struct,
-    staged: Staged,
-    tolerance: Tolerance,
-    properties: Mapping[str, str],
-) -> Mapping[bytes, BadRecords]:
+async def stage(attempt: Attempt, batch: StagedBatch, tolerance: Tolerance) -> Mapping[bytes, BadRecords]:
     """Stages the bad records that the pass over the batch counted: a second look at the files that have some. Nothing,
     if a file has more than it may: the batch is not published then.
 
@@ -41,11 +34,12 @@ async def stage(
         SourceChanged, FilesUnreadable: as ``Table.stage``.
         Temporary: ``miscounted``: the second look saw something else.
     """
-    reads = [(f, staged.read_of(f)) for f in files]
+    reads = [(f, batch.staged.read_of(f)) for f in attempt.files]
     bad = {f: read.bad for f, read in reads if read.bad}
     if not bad or any(tolerance.objection(f, read.rows, read.bad) for f, read in reads):
         return {}
-    found = await table.stage_bad_records(tuple(bad), schema, claim.wap_id, properties)
+    wap_id = attempt.claim.wap_id
+    found = await attempt.table.stage_bad_records(tuple(bad), batch.schema, wap_id, batch.properties)
     counted, seen = sum(bad.values()), sum(of_file.count for of_file in found.values())
     if {f.digest: count for f, count in bad.items()} != {digest: of_file.count for digest, of_file in found.items()}:
         raise Temporary(

@@ -12,7 +12,8 @@ from libs.common.contracts.definition import OverwritePolicy
 from libs.common.contracts.events import Problem
 from libs.common.contracts.reports import RebuildReport
 from libs.common.errors import Temporary
-from libs.common.ledger.model import FileVersion, RestoredFile
+from libs.common.ledger.model.audits import RestoredFile
+from libs.common.ledger.model.files import FileVersion
 from libs.common.ledger.rebuilds import LedgerRebuild
 from libs.common.ledger.reconciliations import ReconciliationClaim, Reconciliations
 from services.executor.domain.rebuild import Rebuilding, Verdict, check, refusal

@@ -13,7 +13,7 @@ from libs.common.contracts.events import AuditIngestion, Problem, RebuildLedger
 from libs.common.contracts.scope import ANY_AGE
 from libs.common.errors import AutoloaderError, Fenced, Permanent, Temporary
 from libs.common.heartbeat import holding
-from libs.common.ledger.model import FileVersion
+from libs.common.ledger.model.files import FileVersion
 from libs.common.ledger.reconciliations import ReconciliationClaim, Reconciliations
 from libs.common.logs import get_logger
 from libs.common.objects.ports import ObjectStore

@@ -27,7 +27,8 @@ from libs.common.failpoints import failpoint
 from libs.common.heartbeat import holding
 from libs.common.ids import RefreshId
 from libs.common.ledger.batches import BatchLedger
-from libs.common.ledger.model import BatchClaim, KeptTable, RefreshClaim
+from libs.common.ledger.model.batches import BatchClaim
+from libs.common.ledger.model.refreshes import KeptTable, RefreshClaim
 from libs.common.ledger.refreshes import RefreshLedger
 from libs.common.logs import get_logger
 from libs.common.storage.definitions import RunDefinition, RunDefinitions

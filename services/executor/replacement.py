@@ -5,42 +5,39 @@ commits in between, with another copy of the same batch, a burn, or data of thei
 docs/adr/0013 has the proofs.
 """
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 
 from libs.common.errors import Temporary
-from libs.common.ledger.model import BatchClaim, FileVersion
 from libs.common.schema import Struct
+from services.executor.attempt import Attempt
 from services.executor.domain import evidence
 from services.executor.domain.replacing import check_column, check_rows, replaces_exactly
-from services.executor.ports import Copy, Ledger, Table
+from services.executor.ports import Copy, Ledger
+from services.executor.staged_batch import StagedBatch
 
 
-async def check(ledger: Ledger, claim: BatchClaim, table: Table, files: Sequence[FileVersion], schema: Struct) -> None:
+async def check(ledger: Ledger, attempt: Attempt, schema: Struct) -> None:
     """Whether the rows of these files can be replaced, before anything is staged.
 
     Raises:
         Permanent: they cannot; see ``domain/replacing.py``.
     """
+    table, files = attempt.table, attempt.files
     check_column(table.name, schema)
-    check_rows(table.name, files, await ledger.loaded(claim), await table.file_rows([f.uri for f in files]))
+    check_rows(table.name, files, await ledger.loaded(attempt.claim), await table.file_rows([f.uri for f in files]))
 
 
 async def stage_copy(
-    ledger: Ledger,
-    claim: BatchClaim,
-    table: Table,
-    files: Sequence[FileVersion],
-    rows_from: int,
-    rows_by_file: Mapping[bytes, int],
-    properties: Mapping[str, str],
+    ledger: Ledger, attempt: Attempt, batch: StagedBatch, rows_by_file: Mapping[bytes, int]
 ) -> Copy | None:
-    """A staged copy with the rows of the snapshot ``rows_from`` instead of the files' earlier ones, found good; None
-    when somebody committed meanwhile.
+    """A staged copy with the batch's rows instead of the files' earlier ones, found good; None when somebody committed
+    meanwhile.
 
     Raises:
         Permanent: as ``check``.
         Temporary: ``miscounted``: the copy is not what it should be.
     """
+    claim, table, files = attempt.claim, attempt.table, attempt.files
     uris = [f.uri for f in files]
     loaded = await ledger.loaded(claim)
     before = await table.file_rows(uris)
@@ -50,7 +47,7 @@ async def stage_copy(
         evidence.ROWS_REMOVED: str(before.of(files)),
         evidence.REPLACED: evidence.written(f for known in loaded.values() for f in known.files),
     }
-    copy = await table.stage_replacement(rows_from, uris, claim.wap_id, {**properties, **told})
+    copy = await table.stage_replacement(batch.staged.snapshot_id, uris, claim.wap_id, {**batch.properties, **told})
     if copy.parent_id != before.snapshot_id:
         return None
     after = await table.file_rows(uris, copy.snapshot_id)

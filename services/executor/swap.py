@@ -18,7 +18,8 @@ from typing import Any, Protocol
 from libs.common.built_aside import built_name
 from libs.common.errors import Permanent, Temporary
 from libs.common.failpoints import failpoint
-from libs.common.ledger.model import BuiltAside, FileVersion, RefreshClaim, ReplacedRows
+from libs.common.ledger.model.files import FileVersion
+from libs.common.ledger.model.refreshes import BuiltAside, RefreshClaim, ReplacedRows
 from libs.common.storage.definitions import RunDefinition
 from services.executor.domain.places import next_location
 from services.executor.domain.swapping import cannot_swap, check_columns, check_rows, lacks, properties

@@ -10,7 +10,7 @@ before the table is back, stands in docs/explanation/refresh.md.
 from libs.common.contracts.definition import Destination
 from libs.common.errors import AutoloaderError, Permanent, Temporary
 from libs.common.failpoints import failpoint
-from libs.common.ledger.model import KeptTable, RefreshClaim
+from libs.common.ledger.model.refreshes import KeptTable, RefreshClaim
 from services.executor.domain.layout import PLAIN
 from services.executor.domain.places import HOLDS_A_NAME, Step, between_name, is_a_table, stray_name, way_back
 from services.executor.ports import TablePlace

@@ -9,7 +9,8 @@ from collections.abc import AsyncIterator, Sequence
 from uuid import UUID
 
 from libs.common.errors import Permanent
-from libs.common.ledger.model import FileVersion, ScanClaim
+from libs.common.ledger.model.files import FileVersion
+from libs.common.ledger.model.scans import ScanClaim
 from libs.common.ledger.scans import ScanLedger
 from libs.common.objects.ports import ObjectStore
 from libs.common.selection.wanted import Wanted

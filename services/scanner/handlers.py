@@ -17,7 +17,8 @@ from libs.common.errors import AutoloaderError, Fenced, Permanent, Temporary
 from libs.common.failpoints import failpoint
 from libs.common.heartbeat import holding
 from libs.common.ids import IngestionId, RunId
-from libs.common.ledger.model import FileVersion, Page, ScanClaim
+from libs.common.ledger.model.files import FileVersion
+from libs.common.ledger.model.scans import Page, ScanClaim
 from libs.common.ledger.scans import ScanLedger
 from libs.common.logs import get_logger
 from libs.common.selection.caps import Cap, limited

@@ -21,6 +21,7 @@ from libs.common.schema import Field, Struct
 from services.executor.adapters.reading.json_lines import JsonLines
 from services.executor.adapters.spark_sessions import BatchSession, SessionKey, open_session
 from services.executor.adapters.spark_table import SparkTable
+from services.executor.adapters.table_session import TableSession
 from tests.faults.cases import BUCKET, SPARK_URL
 from tests.faults.mode import Mode, mode
 from tests.faults.negative.tables import AppendingTable
@@ -101,7 +102,7 @@ async def duel(threads: ThreadPoolExecutor) -> AsyncIterator[Duel]:
     key = SessionKey(SPARK_URL, BUCKET, None)
     sessions = [await asyncio.to_thread(open_session, key) for _ in range(3)]
     loans = [BatchSession(s, threads, CALL_TIMEOUT_S, key.scheme) for s in sessions[:2]]
-    clients = [kind(loan, SPARK_URL, to, JsonLines()) for loan in loans]
+    clients = [kind(TableSession(loan, SPARK_URL, to), JsonLines()) for loan in loans]
     try:
         yield Duel(clients, sessions, to.identifier)
     finally:

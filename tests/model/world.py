@@ -34,7 +34,7 @@ from libs.common.contracts.events import (
 )
 from libs.common.contracts.topics import FILE_BATCHES, RUN_REQUESTS, RUN_STATUS, TABLE_COMMANDS, TABLE_STATUS
 from libs.common.ids import BatchId, RunId
-from libs.common.ledger.model import FileVersion
+from libs.common.ledger.model.files import FileVersion
 from libs.common.ledger.states import FINAL_BATCH_STATES, FileState, ScanState
 from libs.common.lifecycle.run import FINAL
 from libs.common.messaging.ports import Incoming

@@ -9,7 +9,7 @@ from hypothesis import strategies as st
 from pydantic import ValidationError
 
 from libs.common.contracts.definition import Definition
-from libs.common.ledger.model import FileVersion
+from libs.common.ledger.model.files import FileVersion
 from libs.common.selection.names import unreadable
 from libs.common.selection.pattern import Pattern, outlines
 from libs.common.selection.wanted import Wanted

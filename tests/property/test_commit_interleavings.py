@@ -21,7 +21,7 @@ from hypothesis.errors import NoSuchExample
 from libs.common.contracts.events import FileBatchCommitted, Problem, RunCompleted
 from libs.common.errors import Fenced, Permanent, Temporary
 from libs.common.ids import BatchId
-from libs.common.ledger.model import BatchClaim
+from libs.common.ledger.model.batches import BatchClaim
 from libs.common.ledger.states import FINAL_BATCH_STATES, BatchState, FileState
 from services.executor.commit import CommitProtocol
 from services.executor.table_lanes import TableLanes

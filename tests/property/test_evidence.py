@@ -6,7 +6,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from libs.common.ledger.model import FileVersion
+from libs.common.ledger.model.files import FileVersion
 from services.executor.domain.evidence import number_of, read, written
 
 NOW = datetime(2025, 1, 7, tzinfo=UTC)

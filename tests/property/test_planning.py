@@ -6,7 +6,7 @@ from itertools import pairwise
 from hypothesis import given
 from hypothesis import strategies as st
 
-from libs.common.ledger.model import FileVersion
+from libs.common.ledger.model.files import FileVersion
 from services.scanner.domain.planning import BatchPlanner, Limits
 
 SIZES = st.lists(st.lists(st.integers(0, 40), max_size=15), max_size=5)

@@ -9,7 +9,8 @@ from hypothesis import strategies as st
 
 from libs.common.contracts.definition import OverwritePolicy
 from libs.common.errors import Permanent
-from libs.common.ledger.model import BatchRow, FileVersion, VersionRow
+from libs.common.ledger.model.audits import BatchRow, VersionRow
+from libs.common.ledger.model.files import FileVersion
 from libs.common.ledger.states import BatchState, FileState
 from services.executor.domain.evidence import written
 from services.executor.domain.rebuild import CLOCKS_DIFFER, Rebuilding, Verdict, check

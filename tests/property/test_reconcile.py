@@ -9,7 +9,8 @@ from hypothesis import strategies as st
 
 from libs.common.contracts.definition import OverwritePolicy
 from libs.common.contracts.reports import AuditReport
-from libs.common.ledger.model import BatchRow, FileVersion, VersionRow
+from libs.common.ledger.model.audits import BatchRow, VersionRow
+from libs.common.ledger.model.files import FileVersion
 from libs.common.ledger.states import BatchState, FileState
 from services.executor.domain.evidence import EVERYTHING, written
 from services.executor.domain.reconcile import Comparison, LedgerSide, settled

@@ -9,7 +9,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from libs.common.ids import RunId
-from libs.common.ledger.model import FileVersion, KnownVersion, Reload, digest_of, is_by_policy
+from libs.common.ledger.model.files import FileVersion, KnownVersion, Reload, digest_of, is_by_policy
 from libs.common.ledger.states import LIVE_FILE_STATES, LOADED_FILE_STATES, FileState
 from libs.common.selection.select import Selection, Terms, select
 

@@ -12,7 +12,7 @@ from datetime import UTC, datetime
 
 from libs.common.contracts.definition import Credentials
 from libs.common.errors import Permanent
-from libs.common.ledger.model import FileVersion
+from libs.common.ledger.model.files import FileVersion
 
 PAGE = 1000
 

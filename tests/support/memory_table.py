@@ -15,7 +15,9 @@ from libs.common.contracts.definition import Destination
 from libs.common.ddl import written_path
 from libs.common.errors import Temporary
 from libs.common.ids import BatchId, IngestionId
-from libs.common.ledger.model import NO_SNAPSHOT, BadRecord, BadRecords, Column, Evidence, FileVersion
+from libs.common.ledger.model.batches import NO_SNAPSHOT
+from libs.common.ledger.model.columns import Column, Evidence
+from libs.common.ledger.model.files import BadRecord, BadRecords, FileVersion
 from libs.common.schema import Struct, sql
 from services.executor.domain.audit import FileRead, Staged
 from services.executor.domain.evidence import ROWS_REMOVED

@@ -5,7 +5,7 @@ import json
 from collections.abc import Mapping
 
 from libs.common.contracts.definition import Destination
-from libs.common.ledger.model import NO_SNAPSHOT
+from libs.common.ledger.model.batches import NO_SNAPSHOT
 from services.executor.ports import Copy, RowsOf
 from tests.support.memory_warehouse import Iceberg, Warehouse
 

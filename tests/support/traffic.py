@@ -15,13 +15,14 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 
 from libs.common.contracts.definition import Credentials, Destination, Format
-from libs.common.ledger.model import FileVersion, tags
+from libs.common.ledger.model.files import FileVersion, tags
 from libs.common.objects.s3 import S3Objects
 from services.executor.adapters.describing.description import Parts
 from services.executor.adapters.describing.formats import knowledge_of
 from services.executor.adapters.reading.reader import reader_of
 from services.executor.adapters.spark_sessions import SessionKey, SparkSessions
 from services.executor.adapters.spark_table import SparkTable
+from services.executor.adapters.table_session import TableSession
 from services.executor.domain.audit import Clean, audit
 from tests.support.s3_proxy import s3_proxy
 
@@ -83,7 +84,7 @@ async def measured(format_: Format, bodies: Sequence[bytes], spark_url: str, acc
             through = access.model_copy(update={"endpoint_url": proxy.url})
             async with sessions.borrow(SessionKey(spark_url, name, through)) as session:
                 knowledge = knowledge_of(format_, Parts(objects, through))
-                table = SparkTable(session, spark_url, to, reader_of(format_), knowledge)
+                table = SparkTable(TableSession(session, spark_url, to), reader_of(format_), knowledge)
                 [first] = _put(s3, name, "first", bodies[:1])
                 schema = await table.create(await table.infer([first]))
                 files = _put(s3, name, "next", bodies)

@@ -18,7 +18,8 @@ from libs.common.contracts.events import FileBatchFailed, FileBatchPlanned, Prob
 from libs.common.contracts.topics import BATCHES_OF
 from libs.common.ids import IngestionId, RunId
 from libs.common.ledger.aborts import abort_of
-from libs.common.ledger.model import BurnVerdict, Fate, FileVersion
+from libs.common.ledger.model.batches import BurnVerdict, Fate
+from libs.common.ledger.model.files import FileVersion
 from libs.common.ledger.replacements import let_go
 from libs.common.ledger.run_log import Header, RunLog, begin_run
 from libs.common.ledger.states import FINAL_BATCH_STATES, BatchState, FileState, ScanState

@@ -13,7 +13,8 @@ from sqlalchemy import func, select
 from sqlalchemy.dialects.postgresql import insert
 from sqlalchemy.ext.asyncio import AsyncConnection
 
-from libs.common.ledger.model import BatchClaim, Decisions, Proposal
+from libs.common.ledger.model.batches import BatchClaim
+from libs.common.ledger.model.columns import Decisions, Proposal
 from libs.common.ledger.tables import column_decision, storable
 
 Verdict = Literal["approved", "rejected"]

@@ -11,7 +11,7 @@ from sqlalchemy import ColumnElement, and_, case, func, literal, select, true, t
 from sqlalchemy.dialects.postgresql import insert
 from sqlalchemy.ext.asyncio import AsyncConnection
 
-from libs.common.ledger.model import RefreshClaim
+from libs.common.ledger.model.refreshes import RefreshClaim
 from libs.common.ledger.states import LOADED_FILE_STATES, FileState
 from libs.common.ledger.swaps import take_over_bad_records
 from libs.common.ledger.tables import batch, file, replacement, schema_version

@@ -7,7 +7,7 @@ from sqlalchemy import func, select
 from sqlalchemy.ext.asyncio import AsyncConnection
 
 from libs.common.ids import IngestionId, RunId
-from libs.common.ledger.model import FileVersion, KnownVersion, is_by_policy
+from libs.common.ledger.model.files import FileVersion, KnownVersion, is_by_policy
 from libs.common.ledger.states import FileState, ScanState
 from libs.common.ledger.tables import file, scan
 

@@ -10,7 +10,8 @@ from sqlalchemy.ext.asyncio import AsyncConnection
 
 from libs.common.errors import Fenced
 from libs.common.ids import RunId
-from libs.common.ledger.model import Reload, ScanClaim
+from libs.common.ledger.model.files import Reload
+from libs.common.ledger.model.scans import ScanClaim
 from libs.common.ledger.replacements import ON_THE_WAY, hold_loaded, of_keys
 from libs.common.ledger.states import LOADED_FILE_STATES, FileState
 from libs.common.ledger.tables import file, replacement

@@ -10,7 +10,8 @@ from libs.common.errors import Fenced
 from libs.common.ids import BatchId
 from libs.common.ledger import replacements
 from libs.common.ledger.ingestions import hold_generation
-from libs.common.ledger.model import BatchClaim, PlannedBatch, ScanClaim
+from libs.common.ledger.model.batches import BatchClaim, PlannedBatch
+from libs.common.ledger.model.scans import ScanClaim
 from libs.common.ledger.states import BatchState, FileState
 from libs.common.ledger.tables import batch, file
 from libs.common.storage.control import run

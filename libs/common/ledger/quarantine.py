@@ -13,7 +13,8 @@ from sqlalchemy.ext.asyncio import AsyncConnection
 
 from libs.common.contracts.events import Problem
 from libs.common.ids import BatchId, IngestionId
-from libs.common.ledger.model import BadRecord, BadRecords, BatchClaim
+from libs.common.ledger.model.batches import BatchClaim
+from libs.common.ledger.model.files import BadRecord, BadRecords
 from libs.common.ledger.run_log import PROBLEMS_IN_AN_EVENT_MAX
 from libs.common.ledger.tables import file, quarantined, replacement, storable
 

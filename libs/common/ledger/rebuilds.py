@@ -17,7 +17,8 @@ from libs.common.errors import Permanent
 from libs.common.ids import BatchId
 from libs.common.ledger import quarantine
 from libs.common.ledger.ingestions import halt, halt_of, hold_generation, lift_halt
-from libs.common.ledger.model import BadRecords, FileVersion, RestoredBatch, RestoredFile, digest_of
+from libs.common.ledger.model.audits import RestoredBatch, RestoredFile
+from libs.common.ledger.model.files import BadRecords, FileVersion, digest_of
 from libs.common.ledger.reconciliations import DONE, FAILED, ReconciliationClaim, Reconciliations
 from libs.common.ledger.states import FINAL_BATCH_STATES, LOADED_FILE_STATES, BatchState, FileState, ScanState
 from libs.common.ledger.tables import batch, file, scan, storable

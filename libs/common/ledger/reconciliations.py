@@ -15,7 +15,7 @@ from sqlalchemy.ext.asyncio import AsyncConnection
 
 from libs.common.errors import Fenced
 from libs.common.ids import IngestionId
-from libs.common.ledger.model import BatchRow, VersionRow
+from libs.common.ledger.model.audits import BatchRow, VersionRow
 from libs.common.ledger.states import BatchState, FileState
 from libs.common.ledger.tables import audit, batch, file, quarantined
 from libs.common.storage.control import reconciliation

@@ -24,7 +24,8 @@ from libs.common.errors import Fenced
 from libs.common.ids import BatchId, IngestionId, RefreshId, RunId
 from libs.common.ledger.histories import FILES_AT_ONCE, Position, carry, count_loaded
 from libs.common.ledger.ingestions import begin_generation, lift_halt
-from libs.common.ledger.model import BatchClaim, RefreshClaim
+from libs.common.ledger.model.batches import BatchClaim
+from libs.common.ledger.model.refreshes import RefreshClaim
 from libs.common.ledger.run_log import RunLog
 from libs.common.ledger.states import FINAL_BATCH_STATES, BatchState, ScanState
 from libs.common.ledger.swaps import begin_whole, end_whole, kept_for

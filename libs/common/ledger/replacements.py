@@ -21,7 +21,9 @@ from sqlalchemy.ext.asyncio import AsyncConnection
 from libs.common.contracts.events import Problem
 from libs.common.errors import Fenced
 from libs.common.ids import BatchId
-from libs.common.ledger.model import BatchClaim, FileVersion, Loaded, PlannedBatch, ScanClaim
+from libs.common.ledger.model.batches import BatchClaim, PlannedBatch
+from libs.common.ledger.model.files import FileVersion, Loaded
+from libs.common.ledger.model.scans import ScanClaim
 from libs.common.ledger.states import LIVE_FILE_STATES, LOADED_FILE_STATES, FileState
 from libs.common.ledger.tables import file, quarantined, replacement, storable
 

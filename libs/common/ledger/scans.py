@@ -22,7 +22,9 @@ from libs.common.ids import IngestionId, RunId
 from libs.common.ledger import overwritten
 from libs.common.ledger.ingestions import halt_of, hold_generation
 from libs.common.ledger.known import known_versions
-from libs.common.ledger.model import Fate, FileVersion, KnownVersion, Page, Reload, ScanClaim, gone
+from libs.common.ledger.model.batches import Fate, gone
+from libs.common.ledger.model.files import FileVersion, KnownVersion, Reload
+from libs.common.ledger.model.scans import Page, ScanClaim
 from libs.common.ledger.planned import create_batch
 from libs.common.ledger.run_log import PROBLEMS_IN_AN_EVENT_MAX, RunLog, begin_run
 from libs.common.ledger.states import LIVE_FILE_STATES, FileState, ScanState

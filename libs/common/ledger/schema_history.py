@@ -9,7 +9,7 @@ from dataclasses import asdict
 from sqlalchemy import func, select
 from sqlalchemy.ext.asyncio import AsyncConnection
 
-from libs.common.ledger.model import BatchClaim, PublishedBatch
+from libs.common.ledger.model.batches import BatchClaim, PublishedBatch
 from libs.common.ledger.tables import schema_version, storable
 from libs.common.schema_diff import differences
 

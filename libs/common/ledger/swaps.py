@@ -12,7 +12,8 @@ from sqlalchemy.dialects.postgresql import insert
 from sqlalchemy.ext.asyncio import AsyncConnection
 
 from libs.common.contracts.events import Totals
-from libs.common.ledger.model import BuiltAside, FileVersion, KeptTable, RefreshClaim, ReplacedRows
+from libs.common.ledger.model.files import FileVersion
+from libs.common.ledger.model.refreshes import BuiltAside, KeptTable, RefreshClaim, ReplacedRows
 from libs.common.ledger.states import BatchState, FileState, ScanState
 from libs.common.ledger.tables import batch, file, quarantined, refresh, scan
 from libs.common.storage.engine import Database

@@ -4,7 +4,7 @@ from collections.abc import AsyncIterator, Iterable, Sequence
 from typing import Protocol
 
 from libs.common.contracts.definition import Credentials
-from libs.common.ledger.model import FileVersion
+from libs.common.ledger.model.files import FileVersion
 
 
 class ObjectStore(Protocol):

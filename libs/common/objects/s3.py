@@ -26,7 +26,7 @@ from botocore.parsers import ResponseParserError
 from libs.common.aside import CLOCK_SKEWED, SKEW_MAX
 from libs.common.contracts.definition import Credentials
 from libs.common.errors import AutoloaderError, Permanent, Temporary
-from libs.common.ledger.model import FileVersion
+from libs.common.ledger.model.files import FileVersion
 
 _HEADS_AT_ONCE = 32
 _CONFIG = Config(

@@ -1,7 +1,7 @@
 """Files that were loaded, and then written again: the words for them that a run, a listing and an explanation share."""
 
 from libs.common.contracts.events import Problem
-from libs.common.ledger.model import FILE_OVERWRITTEN, FileVersion
+from libs.common.ledger.model.files import FILE_OVERWRITTEN, FileVersion
 
 REMEDY = (
     "POST …/files/reload puts the new version's rows in the place of the old one's (needs _file_path among "

@@ -6,7 +6,7 @@ from dataclasses import dataclass, field
 from libs.common.contracts.definition import OverwritePolicy
 from libs.common.contracts.events import Problem
 from libs.common.ids import RunId
-from libs.common.ledger.model import FileVersion, Refusal, Reload
+from libs.common.ledger.model.files import FileVersion, Refusal, Reload
 from libs.common.selection.names import unreadable
 from libs.common.selection.overwrites import refusal_of
 from libs.common.selection.standing import KeyStanding, Known

@@ -5,7 +5,7 @@ from dataclasses import dataclass
 from functools import cached_property
 
 from libs.common.ids import RunId
-from libs.common.ledger.model import FileVersion, KnownVersion, Reload
+from libs.common.ledger.model.files import FileVersion, KnownVersion, Reload
 from libs.common.ledger.states import LOADED_FILE_STATES, FileState
 
 Known = Sequence[KnownVersion]

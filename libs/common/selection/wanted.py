@@ -13,7 +13,7 @@ import re2
 
 from libs.common.contracts.definition import Source
 from libs.common.contracts.scope import EVERYTHING, Scope
-from libs.common.ledger.model import FileVersion
+from libs.common.ledger.model.files import FileVersion
 from libs.common.selection.pattern import Pattern
 
 REGEX_LENGTH_MAX = 1024

@@ -12,7 +12,7 @@ from sqlalchemy import BigInteger, Column, DateTime, ForeignKey, Integer, Table,
 from sqlalchemy.dialects.postgresql import JSONB
 from sqlalchemy.ext.asyncio import AsyncConnection
 
-from libs.common.ledger.model import FileVersion
+from libs.common.ledger.model.files import FileVersion
 from libs.common.storage.control import SCHEMA
 from libs.common.storage.engine import Database
 from libs.common.storage.metadata import metadata

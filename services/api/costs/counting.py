@@ -5,7 +5,7 @@ from dataclasses import dataclass
 from datetime import datetime
 
 from libs.common.contracts.definition import Credentials, Source
-from libs.common.ledger.model import FileVersion
+from libs.common.ledger.model.files import FileVersion
 from libs.common.objects.ports import ObjectStore
 from libs.common.selection.wanted import Wanted
 from services.api.costs.model import Work, batches_of

@@ -5,7 +5,7 @@ from uuid import UUID
 
 from libs.common.contracts.definition import Credentials, Definition
 from libs.common.errors import AutoloaderError, Invalid
-from libs.common.ledger.model import digest_of
+from libs.common.ledger.model.files import digest_of
 from libs.common.ledger.states import FileState
 from libs.common.objects.ports import ObjectStore
 from libs.common.secrets import SecretBox

@@ -10,7 +10,7 @@ from datetime import datetime
 from uuid import UUID
 
 from libs.common.contracts.definition import OverwritePolicy, Source
-from libs.common.ledger.model import FILE_OVERWRITTEN
+from libs.common.ledger.model.files import FILE_OVERWRITTEN
 from libs.common.ledger.states import LIVE_FILE_STATES, LOADED_FILE_STATES, FileState
 from libs.common.selection.names import unreadable
 from libs.common.selection.overwrites import REMEDY

@@ -13,7 +13,7 @@ from libs.common.contracts.scope import EVERYTHING, Scope
 from libs.common.errors import AutoloaderError, Invalid, Permanent, Temporary
 from libs.common.ids import IngestionId
 from libs.common.ledger.known import known_versions
-from libs.common.ledger.model import FileVersion, KnownVersion
+from libs.common.ledger.model.files import FileVersion, KnownVersion
 from libs.common.objects.ports import ObjectStore
 from libs.common.secrets import SecretBox
 from libs.common.selection.wanted import Wanted

@@ -8,7 +8,7 @@ from sqlalchemy import Row, String, cast, delete, exists, func, select
 from sqlalchemy.ext.asyncio import AsyncConnection
 
 from libs.common.errors import NotFound
-from libs.common.ledger.model import FileVersion
+from libs.common.ledger.model.files import FileVersion
 from libs.common.ledger.tables import schema_version
 from libs.common.storage.control import refresh, run
 from libs.common.storage.plans import KEPT, plan, plan_file

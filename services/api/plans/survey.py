@@ -8,7 +8,7 @@ from libs.common.contracts.definition import Credentials, Source
 from libs.common.contracts.scope import Scope
 from libs.common.errors import Invalid
 from libs.common.ids import RunId
-from libs.common.ledger.model import FileVersion, KnownVersion
+from libs.common.ledger.model.files import FileVersion, KnownVersion
 from libs.common.objects.ports import ObjectStore
 from libs.common.selection.caps import Cap, limited
 from libs.common.selection.select import Terms, select

@@ -8,7 +8,7 @@ from dataclasses import dataclass, field
 from datetime import datetime
 
 from libs.common.contracts.definition import Source
-from libs.common.ledger.model import FileVersion
+from libs.common.ledger.model.files import FileVersion
 from libs.common.selection.names import unreadable
 from libs.common.selection.wanted import Wanted
 

@@ -5,7 +5,7 @@ from collections.abc import Sequence
 
 from libs.common.contracts.definition import Credentials
 from libs.common.contracts.schema_rules import SchemaRules
-from libs.common.ledger.model import FileVersion
+from libs.common.ledger.model.files import FileVersion
 from libs.common.objects.ports import ObjectStore
 from services.api.preview.bounds import Bounds
 from services.api.preview.lines import head_of

@@ -10,7 +10,7 @@ from sqlalchemy import Row, func, select
 
 from libs.common.contracts.definition import LOADS_OVERWRITES, Credentials, OverwritePolicy, Source
 from libs.common.errors import AutoloaderError
-from libs.common.ledger.model import FileVersion
+from libs.common.ledger.model.files import FileVersion
 from libs.common.ledger.states import LOADED_FILE_STATES
 from libs.common.ledger.tables import file
 from libs.common.objects.ports import ObjectStore

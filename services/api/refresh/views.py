@@ -16,7 +16,7 @@ from services.api.refresh.schemas import (
     RefreshIn,
     RefreshOut,
 )
-from services.api.refresh.swapping import SWAP_MESSAGE, notes_on_swap, replaced
+from services.api.refresh.swapping import SWAP_MESSAGE, failed, notes_on_swap, replaced
 from services.api.refresh.undoing import BEGINS_ANEW, undo_until
 
 _MESSAGES: dict[RefreshMode, str] = {
@@ -143,10 +143,7 @@ def _operation(name: OperationName, row: Any, problem: Problem | None, *, is_fir
 def _not_done(name: OperationName, row: Any, problem: Problem, at: datetime, *, is_first: bool) -> Operation:
     """The first one says why, the others wait for it."""
     if is_first:
-        return Operation(
-            operation=name, status="failed", timestamp=at, details=problem.hint, error=problem.message,
-            error_code=problem.error_type,
-        )  # fmt: skip
+        return failed(name, problem, at)
     left: Literal["skipped", "pending"] = "pending" if row.ended_at is None else "skipped"
     return Operation(operation=name, status=left, timestamp=at, details="what comes before it is not done")
 

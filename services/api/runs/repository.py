@@ -15,7 +15,7 @@ from libs.common.contracts.events import Problem, RunRequested, Totals
 from libs.common.contracts.scope import LANES, Lane, Scope
 from libs.common.contracts.topics import REQUESTS_OF
 from libs.common.errors import NotFound
-from libs.common.ledger.model import digest_of
+from libs.common.ledger.model.files import digest_of
 from libs.common.ledger.states import LOADED_FILE_STATES, FileState
 from libs.common.ledger.tables import file, replacement
 from libs.common.lifecycle.run import FINAL, Run, RunStatus

@@ -6,7 +6,7 @@ from typing import Any
 
 from libs.common.ddl import parse_path, written_path
 from libs.common.errors import Conflict, Invalid
-from libs.common.ledger.model import Proposal
+from libs.common.ledger.model.columns import Proposal
 from libs.common.schema_diff import Difference, differences
 
 Said = Sequence[Mapping[str, Any]]

@@ -10,7 +10,7 @@ from sqlalchemy.ext.asyncio import AsyncConnection
 from libs.common.contracts.definition import Definition
 from libs.common.failpoints import failpoint
 from libs.common.ledger.column_decisions import Verdict, decide
-from libs.common.ledger.model import Proposal
+from libs.common.ledger.model.columns import Proposal
 from libs.common.storage.engine import Database
 from services.api import audit
 from services.api.caller import Caller

@@ -8,7 +8,7 @@ from pyspark.sql import Column, DataFrame
 from pyspark.sql.connect import functions as F
 
 from libs.common.ddl import written_path
-from libs.common.ledger.model import Evidence
+from libs.common.ledger.model.columns import Evidence
 from libs.common.schema import Struct
 from libs.common.schema_hints import at
 

@@ -1,40 +1,122 @@
-"""Snapshots that no reader sees: how they are written, and how what they add is read."""
+"""Snapshots that no reader sees: how they are written, how they are found, and how what they add is read.
 
-from collections.abc import Mapping
+All of it is called in the session's thread.
+"""
+
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
+from dataclasses import dataclass
+from uuid import uuid4
 
 from pyspark.sql import DataFrame
+from pyspark.sql.connect import functions as F
 from pyspark.sql.connect.session import SparkSession
+from pyspark.sql.readwriter import DataFrameWriterV2
 
 from libs.common.contracts.definition import Destination
+from libs.common.errors import Temporary
+from libs.common.ledger.model.batches import NO_SNAPSHOT
 from services.executor.adapters import iceberg_sql
+from services.executor.adapters.table_session import TableSession
 
-WAP_ID = "spark.wap.id"
+_WAP_ID = "spark.wap.id"
+_SNAPSHOT_PROPERTY = "spark.sql.iceberg.snapshot-property."
+
+
+@dataclass(frozen=True, slots=True)
+class StagedSnapshot:
+    """``parent_id`` is what it was staged on (``NO_SNAPSHOT``: an empty table)."""
+
+    id: int
+    parent_id: int
+    added_records: int
 
 
 def append(rows: DataFrame, to: Destination, properties: Mapping[str, str]) -> None:
-    """Appends in one snapshot with these properties: staged, if the session has a wap id."""
+    """Appends in one snapshot with these properties, and lets readers see it."""
+    _writer(rows, to, properties).append()
+
+
+def stage_rows(on: TableSession, rows: DataFrame, wap_id: str, properties: Mapping[str, str]) -> StagedSnapshot:
+    """Stages the rows under the wap id.
+
+    Raises:
+        Temporary: ``stage_lost``: somebody has removed the snapshot already.
+    """
+    stage_id = str(uuid4())
+    with _set(on.spark, {_WAP_ID: wap_id}):
+        append(rows, on.to, marked(properties, wap_id, stage_id))
+    return _staged_by(on, stage_id)
+
+
+def stage_instead(on: TableSession, rows: DataFrame, wap_id: str, properties: Mapping[str, str]) -> StagedSnapshot:
+    """Stages the rows in the place of all that the table has. Raises as ``stage_rows``."""
+    stage_id = str(uuid4())
+    with _set(on.spark, {_WAP_ID: wap_id}):
+        # By a filter, not by partitions: what replaces partitions would be merged into whatever is current.
+        _writer(rows, on.to, marked(properties, wap_id, stage_id)).overwrite(F.lit(True))
+    return _staged_by(on, stage_id)
+
+
+def stage_statement(on: TableSession, statement: str, wap_id: str, properties: Mapping[str, str]) -> StagedSnapshot:
+    """Stages what a statement changes: its snapshot takes its properties from the session. Raises as ``stage_rows``."""
+    stage_id = str(uuid4())
+    told = marked(properties, wap_id, stage_id)
+    with _set(on.spark, {_WAP_ID: wap_id, **{f"{_SNAPSHOT_PROPERTY}{name}": value for name, value in told.items()}}):
+        on.sql(statement)
+    return _staged_by(on, stage_id)
+
+
+def marked(properties: Mapping[str, str], wap_id: str, stage_id: str) -> dict[str, str]:
+    """The properties, with those by which we know a snapshot of ours. ``stage_id`` finds it."""
+    return {**properties, "autoloader.stage": stage_id, iceberg_sql.WAP_ID_KEPT: wap_id}
+
+
+def added_by(on: TableSession, snapshot_id: int) -> DataFrame:
+    """The rows that a staged snapshot adds to its parent."""
+    on.refresh()
+    parent_id, name = parent_of(on, snapshot_id), on.to.identifier
+    if parent_id == NO_SNAPSHOT:
+        return on.spark.read.option("versionAsOf", snapshot_id).table(name)
+    since = on.spark.read.option("start-snapshot-id", parent_id).option("end-snapshot-id", snapshot_id)
+    return since.table(name)
+
+
+def parent_of(on: TableSession, snapshot_id: int) -> int:
+    """The snapshot that this one was made on; ``NO_SNAPSHOT`` if it is the first."""
+    [row] = on.sql(iceberg_sql.parent_of(on.to, snapshot_id))
+    return id_of(row["parent_id"])
+
+
+def id_of(snapshot_id: int | None) -> int:
+    return NO_SNAPSHOT if snapshot_id is None else int(snapshot_id)
+
+
+def _writer(rows: DataFrame, to: Destination, properties: Mapping[str, str]) -> DataFrameWriterV2:
     writer = rows.writeTo(to.identifier)
     for name, value in properties.items():
         writer = writer.option(f"snapshot-property.{name}", value)
-    writer.append()
+    return writer
 
 
-def append_staged(
-    spark: SparkSession, rows: DataFrame, to: Destination, wap_id: str, properties: Mapping[str, str], stage_id: str
-) -> None:
-    """Stages under the wap id. ``stage_id`` finds the snapshot: see ``iceberg_sql.staged_snapshot``."""
-    spark.conf.set(WAP_ID, wap_id)
+@contextmanager
+def _set(spark: SparkSession, conf: Mapping[str, str]) -> Iterator[None]:
     try:
-        append(rows, to, {**properties, "autoloader.stage": stage_id, iceberg_sql.WAP_ID_KEPT: wap_id})
+        for name, value in conf.items():
+            spark.conf.set(name, value)
+        yield
     finally:
         # A session that still has a wap id would stage whatever comes next, maintenance included.
-        spark.conf.unset(WAP_ID)
+        for name in conf:
+            spark.conf.unset(name)
 
 
-def added_by(spark: SparkSession, to: Destination, snapshot_id: int) -> DataFrame:
-    """The rows that a staged snapshot adds to its parent. The table was read back afresh before."""
-    [row] = spark.sql(iceberg_sql.parent_of(to, snapshot_id)).collect()
-    if row["parent_id"] is None:
-        return spark.read.option("versionAsOf", snapshot_id).table(to.identifier)
-    since = spark.read.option("start-snapshot-id", row["parent_id"]).option("end-snapshot-id", snapshot_id)
-    return since.table(to.identifier)
+def _staged_by(on: TableSession, stage_id: str) -> StagedSnapshot:
+    on.refresh()
+    # Spark Connect may have run the write twice (a reattach after a server restart): then there are two equal copies,
+    # and either will do.
+    found = on.sql(iceberg_sql.staged_snapshot(on.to, stage_id))
+    if not found:
+        raise Temporary(f"the staged snapshot was removed from {on.to.identifier}", code="stage_lost")
+    row = found[0]
+    return StagedSnapshot(int(row["snapshot_id"]), id_of(row["parent_id"]), int(row["summary"].get("added-records", 0)))

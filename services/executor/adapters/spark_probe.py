@@ -9,8 +9,9 @@ import grpc
 from pyspark.errors import PySparkException
 
 from libs.common.contracts.reports import CatalogSeen, ClusterReport
-from libs.common.errors import Permanent, Temporary
+from libs.common.errors import Temporary
 from libs.common.schema import quoted
+from services.executor.adapters.clusters import url_of
 from services.executor.adapters.spark_errors import first_line, translate
 from services.executor.adapters.spark_sessions import BatchSession, SparkSessions
 
@@ -30,13 +31,7 @@ class SparkProbe:
         self._seconds_max = seconds_max
 
     async def look(self, cluster_id: str) -> ClusterReport:
-        url = self._clusters.get(cluster_id)
-        if url is None:
-            raise Permanent(
-                f"this executor knows no cluster {cluster_id!r}",
-                code="unknown_cluster",
-                hint=f"known clusters: {', '.join(sorted(self._clusters))}; set AUTOLOADER_CLUSTERS",
-            )
+        url = url_of(cluster_id, self._clusters)
         try:
             async with asyncio.timeout(self._seconds_max):
                 return await self._look(url, cluster_id)

@@ -5,24 +5,21 @@ itself; so it enters the quarantine's ancestry once.
 """
 
 from collections.abc import Collection, Mapping, Sequence
-from uuid import uuid4
 
 from pyspark.sql import DataFrame, Row
 from pyspark.sql.connect import functions as F
-from pyspark.sql.connect.session import SparkSession
 from pyspark.sql.connect.window import Window
 
-from libs.common.contracts.definition import Destination
-from libs.common.errors import Permanent, Temporary
+from libs.common.errors import Permanent
 from libs.common.ids import BatchId
-from libs.common.ledger.model import BadRecord, BadRecords, FileVersion
+from libs.common.ledger.model.files import BadRecord, BadRecords, FileVersion
 from libs.common.schema import Struct
 from services.executor.adapters import iceberg_sql
+from services.executor.adapters.batch_files import BatchFiles
 from services.executor.adapters.creation_sql import create_table
-from services.executor.adapters.reading.origin import Origin
-from services.executor.adapters.reading.reader import Reader
-from services.executor.adapters.snapshots import added_by, append_staged
+from services.executor.adapters.snapshots import added_by, stage_rows
 from services.executor.adapters.spark_errors import is_table_missing
+from services.executor.adapters.table_session import TableSession
 from services.executor.domain.layout import PLAIN
 from services.executor.domain.quarantine import (
     COLUMNS,
@@ -36,13 +33,12 @@ _IS_WHOLE = f"coalesce(is_valid_utf8(raw) AND length(raw) <= {RAW_CHARACTERS_MAX
 
 
 class SparkQuarantine:
-    """``to`` is the quarantine's own name."""
+    """``on`` is for the quarantine's own name; ``source`` is where the bad records are read."""
 
-    def __init__(self, spark: SparkSession, origin: Origin, reader: Reader, to: Destination) -> None:
-        self._spark = spark
-        self._origin = origin
-        self._reader = reader
-        self._to = to
+    def __init__(self, on: TableSession, source: BatchFiles) -> None:
+        self._on = on
+        self._to = on.to
+        self._source = source
 
     def stage(
         self, files: Sequence[FileVersion], schema: Struct, wap_id: str, properties: Mapping[str, str]
@@ -53,22 +49,18 @@ class SparkQuarantine:
             Permanent: code ``cannot_quarantine``: the quarantine refuses staging.
         """
         self._make()
-        stage_id = str(uuid4())
-        with self._origin.whole_files():
-            records = self._reader.numbered(self._origin, files, schema)
-            append_staged(self._spark, _rows(records, properties), self._to, wap_id, properties, stage_id)
-        self._sql(iceberg_sql.refresh(self._to))
-        found = self._spark.sql(iceberg_sql.staged_snapshot(self._to, stage_id)).collect()
-        if not found:
-            raise Temporary(f"the staged snapshot was removed from {self._to.identifier}", code="stage_lost")
-        return self._written(added_by(self._spark, self._to, int(found[0]["snapshot_id"])), files)
+        origin = self._source.origin
+        with origin.whole_files():
+            records = self._source.reader.numbered(origin, files, schema)
+            staged = stage_rows(self._on, _rows(records, properties), wap_id, properties)
+        return _written(added_by(self._on, staged.id), files)
 
     def staged(self, wap_id: str, attempt: str | None) -> int | None:
         found = self._look(iceberg_sql.staged_by_attempt(self._to, wap_id, attempt))
         return int(found[0]["snapshot_id"]) if found else None
 
     def publish(self, snapshot_id: int) -> None:
-        self._sql(iceberg_sql.cherry_pick(self._to, snapshot_id))
+        self._on.sql(iceberg_sql.cherry_pick(self._to, snapshot_id))
 
     def has(self, wap_id: str) -> bool:
         return bool(self._look(iceberg_sql.published_snapshots(self._to, wap_id)))
@@ -84,38 +76,22 @@ class SparkQuarantine:
         self._look(iceberg_sql.remove_bad_records(self._to, batch_ids, uris))
 
     def _make(self) -> None:
-        self._sql(create_table(self._to, COLUMNS, PLAIN))
-        properties = self._spark.sql(iceberg_sql.show_properties(self._to)).collect()
-        if {row["key"]: row["value"] for row in properties}.get(iceberg_sql.WAP_ENABLED) != "true":
+        self._on.sql(create_table(self._to, COLUMNS, PLAIN))
+        if self._on.properties().get(iceberg_sql.WAP_ENABLED) != "true":
             raise Permanent(
                 f"{self._to.identifier} refuses staging, so bad records cannot be set aside in it exactly once",
                 code="cannot_quarantine",
                 hint=f"set {iceberg_sql.WAP_ENABLED} on it, or quality.on_error: skip_file on the ingestion",
             )
 
-    def _written(self, rows: DataFrame, files: Sequence[FileVersion]) -> dict[bytes, BadRecords]:
-        """What a staged snapshot holds, by file. Read from it, so that the source's bytes are not."""
-        counts = {row["file"]: int(row["count"]) for row in rows.groupBy("file").count().collect()}
-        place = F.row_number().over(Window.partitionBy("file").orderBy("line"))
-        first = rows.withColumn("place", place).where(F.col("place") <= FIRST_OF_A_FILE_MAX)
-        shown = first.orderBy("place", "file").limit(FIRST_OF_A_BATCH_MAX)
-        raw = F.left("raw", F.lit(FIRST_CHARACTERS_MAX)).alias("raw")
-        by_file: dict[str, list[BadRecord]] = {}
-        for row in shown.select("file", "line", "reason", raw).collect():
-            by_file.setdefault(row["file"], []).append(BadRecord(row["line"], row["reason"], row["raw"]))
-        return {f.digest: BadRecords(counts[f.uri], tuple(by_file.get(f.uri, ()))) for f in files if f.uri in counts}
-
     def _look(self, statement: str) -> Sequence[Row]:
         try:
-            self._sql(iceberg_sql.refresh(self._to))
-            return self._spark.sql(statement).collect()
+            self._on.refresh()
+            return self._on.sql(statement)
         except Exception as e:
             if is_table_missing(e):
                 return ()
             raise
-
-    def _sql(self, statement: str) -> None:
-        self._spark.sql(statement).collect()
 
 
 def _rows(records: DataFrame, properties: Mapping[str, str]) -> DataFrame:
@@ -133,3 +109,16 @@ def _rows(records: DataFrame, properties: Mapping[str, str]) -> DataFrame:
         "quarantined_at": F.current_timestamp(),
     }
     return records.where("bad").select(*(values[f.name].alias(f.name) for f in COLUMNS.fields))
+
+
+def _written(rows: DataFrame, files: Sequence[FileVersion]) -> dict[bytes, BadRecords]:
+    """What a staged snapshot holds, by file. Read from it, so that the source's bytes are not."""
+    counts = {row["file"]: int(row["count"]) for row in rows.groupBy("file").count().collect()}
+    place = F.row_number().over(Window.partitionBy("file").orderBy("line"))
+    first = rows.withColumn("place", place).where(F.col("place") <= FIRST_OF_A_FILE_MAX)
+    shown = first.orderBy("place", "file").limit(FIRST_OF_A_BATCH_MAX)
+    raw = F.left("raw", F.lit(FIRST_CHARACTERS_MAX)).alias("raw")
+    by_file: dict[str, list[BadRecord]] = {}
+    for row in shown.select("file", "line", "reason", raw).collect():
+        by_file.setdefault(row["file"], []).append(BadRecord(row["line"], row["reason"], row["raw"]))
+    return {f.digest: BadRecords(counts[f.uri], tuple(by_file.get(f.uri, ()))) for f in files if f.uri in counts}

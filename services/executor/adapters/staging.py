@@ -14,7 +14,7 @@ from pyspark.sql.connect import functions as F
 from pyspark.sql.connect.observation import Observation
 from pyspark.sql.connect.session import SparkSession
 
-from libs.common.ledger.model import FileVersion
+from libs.common.ledger.model.files import FileVersion
 from libs.common.schema import Field, Struct
 from services.executor.domain.audit import FileRead
 from services.executor.domain.provenance import is_ours, is_rescued

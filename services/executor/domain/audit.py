@@ -9,7 +9,8 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 
 from libs.common.contracts.events import Problem
-from libs.common.ledger.model import Fate, FileVersion, gone
+from libs.common.ledger.model.batches import Fate, gone
+from libs.common.ledger.model.files import FileVersion
 from libs.common.ledger.states import FileState
 from services.executor.domain.tolerance import SETS_ASIDE, Tolerance
 

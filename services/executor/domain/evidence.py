@@ -8,7 +8,7 @@ import base64
 import hashlib
 from collections.abc import Iterable
 
-from libs.common.ledger.model import FileVersion
+from libs.common.ledger.model.files import FileVersion
 
 FILES = "autoloader.files"
 """The snapshot property that holds the evidence."""

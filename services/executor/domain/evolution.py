@@ -10,7 +10,7 @@ from dataclasses import dataclass, field, replace
 from libs.common.contracts.schema_rules import EvolutionMode, SchemaRules
 from libs.common.ddl import parse_path, written_path
 from libs.common.errors import Permanent
-from libs.common.ledger.model import Decisions, Evidence, Proposal
+from libs.common.ledger.model.columns import Decisions, Evidence, Proposal
 from libs.common.schema import Struct, distinct, sql
 from libs.common.schema_hints import Hint, at, hinted, parse_hints
 from services.executor.domain.audit import Refusal, Staged

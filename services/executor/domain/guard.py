@@ -6,7 +6,8 @@ Loading on would double rows, or bring back rows that somebody took away on purp
 from collections.abc import Sequence
 
 from libs.common.contracts.events import Problem
-from libs.common.ledger.model import BurnVerdict, Fate, FileVersion
+from libs.common.ledger.model.batches import BurnVerdict, Fate
+from libs.common.ledger.model.files import FileVersion
 from libs.common.ledger.states import FileState
 
 LEDGER_BEHIND = "ledger_behind_table"

@@ -10,7 +10,7 @@ from enum import Enum, auto
 from typing import Final
 
 from libs.common.contracts.events import RefreshMode
-from libs.common.ledger.model import KeptTable, RefreshClaim
+from libs.common.ledger.model.refreshes import KeptTable, RefreshClaim
 from libs.common.schema import Field, Struct
 from services.executor.ports import TableFound
 

@@ -9,7 +9,8 @@ from enum import Enum, auto
 
 from libs.common.contracts.definition import OverwritePolicy
 from libs.common.errors import Permanent
-from libs.common.ledger.model import BatchRow, FileVersion, RestoredBatch, VersionRow
+from libs.common.ledger.model.audits import BatchRow, RestoredBatch, VersionRow
+from libs.common.ledger.model.files import FileVersion
 from libs.common.ledger.states import BatchState, FileState
 from services.executor.domain.reconcile import NamedFiles, is_unproven
 from services.executor.domain.story import TableBatch, TableStory, ingestions_in

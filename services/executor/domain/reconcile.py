@@ -13,7 +13,8 @@ from dataclasses import dataclass, field, replace
 
 from libs.common.contracts.definition import LOADS_OVERWRITES, OverwritePolicy
 from libs.common.contracts.reports import EXAMPLES_MAX, AuditReport, Finding, Findings, Side, Sides
-from libs.common.ledger.model import BatchRow, FileVersion, VersionRow
+from libs.common.ledger.model.audits import BatchRow, VersionRow
+from libs.common.ledger.model.files import FileVersion
 from libs.common.ledger.states import LOADED_FILE_STATES, BatchState, FileState
 from services.executor.domain.evidence import number_of, number_of_version
 from services.executor.domain.story import TableBatch, TableStory

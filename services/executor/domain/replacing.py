@@ -9,7 +9,8 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 
 from libs.common.errors import Permanent
-from libs.common.ledger.model import BurnVerdict, Fate, FileVersion, Loaded
+from libs.common.ledger.model.batches import BurnVerdict, Fate
+from libs.common.ledger.model.files import FileVersion, Loaded
 from libs.common.schema import Struct
 from services.executor.domain.provenance import FILE_PATH, is_ours
 

@@ -3,7 +3,8 @@
 from collections.abc import Iterator, Sequence
 
 from libs.common.errors import Permanent
-from libs.common.ledger.model import FileVersion, RefreshClaim
+from libs.common.ledger.model.files import FileVersion
+from libs.common.ledger.model.refreshes import RefreshClaim
 from libs.common.schema import Array, Map, Struct, Type, sql
 from services.executor.domain import evidence
 from services.executor.domain.provenance import data_of, is_ours

@@ -8,7 +8,7 @@ from typing import Self
 
 from libs.common.contracts.definition import OnError, Quality
 from libs.common.contracts.events import Problem
-from libs.common.ledger.model import FileVersion
+from libs.common.ledger.model.files import FileVersion
 
 _CORRECT = "correct the file and upload it again under the same key: the next run loads it"
 

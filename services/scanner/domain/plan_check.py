@@ -4,7 +4,7 @@ from collections.abc import Iterable, Mapping, Sequence
 
 from libs.common.contracts.definition import LOADS_OVERWRITES, OverwritePolicy
 from libs.common.ids import RunId
-from libs.common.ledger.model import FileVersion, KnownVersion, Reload
+from libs.common.ledger.model.files import FileVersion, KnownVersion, Reload
 from libs.common.ledger.states import LIVE_FILE_STATES, LOADED_FILE_STATES, FileState
 
 TOLD_MAX = 20

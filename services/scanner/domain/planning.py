@@ -4,7 +4,8 @@ from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 
 from libs.common.ids import BatchId, new_batch_id
-from libs.common.ledger.model import FileVersion, PlannedBatch
+from libs.common.ledger.model.batches import PlannedBatch
+from libs.common.ledger.model.files import FileVersion
 
 
 @dataclass(frozen=True, slots=True)

@@ -7,7 +7,9 @@ import pytest
 from libs.common.contracts.events import FileBatchCommitted, Problem, RunCompleted, ScanFailed, Totals
 from libs.common.errors import Fenced, Permanent
 from libs.common.ids import BatchId
-from libs.common.ledger.model import BadRecord, BadRecords, BatchClaim, BurnVerdict, Fate, Page, PublishedBatch
+from libs.common.ledger.model.batches import BatchClaim, BurnVerdict, Fate, PublishedBatch
+from libs.common.ledger.model.files import BadRecord, BadRecords
+from libs.common.ledger.model.scans import Page
 from libs.common.ledger.states import BatchState, FileState
 from tests.contract.ledger.worlds import (
     LONG,

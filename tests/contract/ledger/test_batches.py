@@ -17,17 +17,9 @@ from libs.common.contracts.events import (
 )
 from libs.common.errors import Fenced
 from libs.common.ids import BatchId, new_batch_id
-from libs.common.ledger.model import (
-    BatchClaim,
-    BurnVerdict,
-    Column,
-    Decisions,
-    Fate,
-    Page,
-    Proposal,
-    PublishedBatch,
-    Standing,
-)
+from libs.common.ledger.model.batches import BatchClaim, BurnVerdict, Fate, PublishedBatch, Standing
+from libs.common.ledger.model.columns import Column, Decisions, Proposal
+from libs.common.ledger.model.scans import Page
 from libs.common.ledger.states import BatchState, FileState
 from tests.contract.ledger.worlds import (
     LONG,

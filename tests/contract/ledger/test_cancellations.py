@@ -6,7 +6,9 @@ import pytest
 
 from libs.common.contracts.events import FileBatchFailed, Problem, RunCompleted, ScanFailed, Totals
 from libs.common.errors import Fenced
-from libs.common.ledger.model import BurnVerdict, Fate, KnownVersion, Page, PublishedBatch
+from libs.common.ledger.model.batches import BurnVerdict, Fate, PublishedBatch
+from libs.common.ledger.model.files import KnownVersion
+from libs.common.ledger.model.scans import Page
 from libs.common.ledger.states import BatchState, FileState
 from tests.contract.ledger.worlds import (
     LONG,

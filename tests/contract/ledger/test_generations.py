@@ -5,7 +5,8 @@ from dataclasses import replace
 import pytest
 
 from libs.common.errors import Fenced
-from libs.common.ledger.model import BurnVerdict, Fate, Page, PublishedBatch
+from libs.common.ledger.model.batches import BurnVerdict, Fate, PublishedBatch
+from libs.common.ledger.model.scans import Page
 from libs.common.ledger.states import BatchState, FileState
 from tests.contract.ledger.worlds import SHORT, World, batch_of, claimed, new_order, scanned, versions
 from tests.support.eventually import eventually

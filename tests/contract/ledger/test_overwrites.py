@@ -8,7 +8,9 @@ import pytest
 from libs.common.contracts.events import Problem, RefreshTable, RunCompleted
 from libs.common.errors import Fenced
 from libs.common.ids import BatchId, new_refresh_id
-from libs.common.ledger.model import BurnVerdict, Fate, FileVersion, KnownVersion, Loaded, Page, Refusal, Reload
+from libs.common.ledger.model.batches import BurnVerdict, Fate
+from libs.common.ledger.model.files import FileVersion, KnownVersion, Loaded, Refusal, Reload
+from libs.common.ledger.model.scans import Page
 from libs.common.ledger.states import FileState
 from libs.common.selection.overwrites import refusal_of
 from tests.contract.ledger.test_replacements import BAD, load, loaded, reload, replacing, taken

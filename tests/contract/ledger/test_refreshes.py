@@ -18,7 +18,8 @@ from libs.common.contracts.events import (
 )
 from libs.common.errors import Fenced
 from libs.common.ids import RefreshId, new_refresh_id
-from libs.common.ledger.model import BurnVerdict, Fate, KeptTable, PublishedBatch, RefreshClaim
+from libs.common.ledger.model.batches import BurnVerdict, Fate, PublishedBatch
+from libs.common.ledger.model.refreshes import KeptTable, RefreshClaim
 from libs.common.ledger.states import BatchState, FileState
 from tests.contract.ledger.worlds import Order, World, claimed, facts, new_order, scanned, versions
 

@@ -8,17 +8,9 @@ import pytest
 from libs.common.contracts.events import FileBatchCommitted, FileBatchFailed, Problem, RunCompleted
 from libs.common.errors import Fenced
 from libs.common.ids import BatchId
-from libs.common.ledger.model import (
-    BatchClaim,
-    BurnVerdict,
-    Fate,
-    FileVersion,
-    Loaded,
-    Page,
-    PlannedBatch,
-    PublishedBatch,
-    Reload,
-)
+from libs.common.ledger.model.batches import BatchClaim, BurnVerdict, Fate, PlannedBatch, PublishedBatch
+from libs.common.ledger.model.files import FileVersion, Loaded, Reload
+from libs.common.ledger.model.scans import Page
 from libs.common.ledger.states import BatchState, FileState
 from tests.contract.ledger.worlds import (
     LONG,

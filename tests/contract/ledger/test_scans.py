@@ -8,7 +8,9 @@ import pytest
 
 from libs.common.contracts.events import Problem, RunCompleted, ScanFailed, ScanProgress, ScanStarted, Totals
 from libs.common.errors import Fenced
-from libs.common.ledger.model import BurnVerdict, Fate, KnownVersion, Page, PublishedBatch, Refusal, ScanClaim
+from libs.common.ledger.model.batches import BurnVerdict, Fate, PublishedBatch
+from libs.common.ledger.model.files import KnownVersion, Refusal
+from libs.common.ledger.model.scans import Page, ScanClaim
 from libs.common.ledger.states import FileState
 from tests.contract.ledger.worlds import (
     LONG,

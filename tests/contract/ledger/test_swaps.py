@@ -7,15 +7,10 @@ import pytest
 
 from libs.common.contracts.events import Problem, RefreshMode, RefreshTable, TableRefreshed, TableRefreshFailed
 from libs.common.ids import BatchId, RefreshId, new_batch_id, new_refresh_id
-from libs.common.ledger.model import (
-    BadRecords,
-    BuiltAside,
-    Page,
-    PlannedBatch,
-    PublishedBatch,
-    RefreshClaim,
-    ReplacedRows,
-)
+from libs.common.ledger.model.batches import PlannedBatch, PublishedBatch
+from libs.common.ledger.model.files import BadRecords
+from libs.common.ledger.model.refreshes import BuiltAside, RefreshClaim, ReplacedRows
+from libs.common.ledger.model.scans import Page
 from libs.common.ledger.states import BatchState, FileState
 from tests.contract.ledger.worlds import Order, World, claimed, new_order, scanned, versions
 

@@ -13,7 +13,9 @@ from libs.common.ids import BatchId, IngestionId, RunId, new_batch_id, new_inges
 from libs.common.ledger.batches import BatchLedger
 from libs.common.ledger.cancellations import cancel_run
 from libs.common.ledger.ingestions import begin_generation
-from libs.common.ledger.model import FileVersion, Page, PlannedBatch, ScanClaim
+from libs.common.ledger.model.batches import PlannedBatch
+from libs.common.ledger.model.files import FileVersion
+from libs.common.ledger.model.scans import Page, ScanClaim
 from libs.common.ledger.refreshes import RefreshLedger
 from libs.common.ledger.scans import ScanLedger
 from libs.common.ledger.states import BatchState, FileState

@@ -6,7 +6,7 @@ import pytest
 
 from libs.common.contracts.definition import Credentials
 from libs.common.errors import Permanent
-from libs.common.ledger.model import tags
+from libs.common.ledger.model.files import tags
 from tests.contract.objects.worlds import Store, keys, listed
 
 pytestmark = pytest.mark.contract

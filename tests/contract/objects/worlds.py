@@ -6,7 +6,7 @@ from collections.abc import Iterable
 from typing import Any, Protocol
 
 from libs.common.contracts.definition import Credentials
-from libs.common.ledger.model import FileVersion
+from libs.common.ledger.model.files import FileVersion
 from libs.common.objects.ports import ObjectStore
 from libs.common.objects.s3 import S3Objects
 from tests.support.memory_objects import MemoryObjects

@@ -11,7 +11,7 @@ import pyarrow as pa
 import pyarrow.compute as pc
 
 from libs.common.contracts.definition import FILE_PATH, Destination, Format
-from libs.common.ledger.model import FileVersion
+from libs.common.ledger.model.files import FileVersion
 from libs.common.schema import Struct
 from services.executor.adapters.describing.description import Parts
 from services.executor.adapters.describing.formats import knowledge_of

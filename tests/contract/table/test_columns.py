@@ -6,7 +6,7 @@ from typing import Any
 import pytest
 
 from libs.common.ddl import parse_columns
-from libs.common.ledger.model import Evidence
+from libs.common.ledger.model.columns import Evidence
 from libs.common.schema import Struct, sql
 from services.executor.domain.audit import FileRead
 from services.executor.domain.provenance import is_ours, is_rescuing, with_provenance

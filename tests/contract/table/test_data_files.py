@@ -5,7 +5,7 @@ from collections.abc import Iterator
 import pytest
 
 from libs.common.contracts.definition import Optimization
-from libs.common.ledger.model import FileVersion
+from libs.common.ledger.model.files import FileVersion
 from libs.common.schema import Field, Struct
 from services.executor.domain.audit import Staged
 from services.executor.domain.layout import TARGET_FILE_SIZE, Layout

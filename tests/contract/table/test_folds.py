@@ -10,7 +10,7 @@ from typing import Any
 import pytest
 
 from libs.common.contracts.definition import Source
-from libs.common.ledger.model import FileVersion
+from libs.common.ledger.model.files import FileVersion
 from libs.common.schema import sql
 from services.executor.ports import Table
 from tests.contract.table.worlds import BUCKET, SparkWorld

@@ -3,7 +3,7 @@
 import pytest
 
 from libs.common.ids import IngestionId, new_batch_id, new_ingestion_id
-from libs.common.ledger.model import NO_SNAPSHOT
+from libs.common.ledger.model.batches import NO_SNAPSHOT
 from services.executor.ports import History
 from tests.contract.table.worlds import ID, World, burn, rows, stage
 

@@ -9,7 +9,7 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from libs.common.ledger.model import FileVersion
+from libs.common.ledger.model.files import FileVersion
 from libs.common.schema import Array, Struct, Type, distinct
 from services.api.preview.inference import Place, is_blank, line_of
 from services.executor.adapters.reading.json_lines import JsonLines

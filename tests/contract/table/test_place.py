@@ -7,7 +7,7 @@ import pytest
 
 from libs.common.errors import AutoloaderError, Permanent
 from libs.common.ids import new_ingestion_id
-from libs.common.ledger.model import NO_SNAPSHOT
+from libs.common.ledger.model.batches import NO_SNAPSHOT
 from libs.common.schema import Field, Struct
 from services.executor.domain.layout import PLAIN
 from services.executor.domain.places import HOLDS_A_NAME, next_location

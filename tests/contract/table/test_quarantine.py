@@ -6,7 +6,7 @@ import pytest
 
 from libs.common.errors import AutoloaderError
 from libs.common.ids import new_batch_id as a_batch_id
-from libs.common.ledger.model import BadRecord, BadRecords
+from libs.common.ledger.model.files import BadRecord, BadRecords
 from services.executor.domain.quarantine import FIRST_OF_A_FILE_MAX
 from services.executor.ports import FilesUnreadable, SourceChanged
 from tests.contract.table.worlds import ID, World, a_wap_id, rows, set_aside, stage

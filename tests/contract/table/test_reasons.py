@@ -2,7 +2,7 @@
 
 import pytest
 
-from libs.common.ledger.model import FileVersion
+from libs.common.ledger.model.files import FileVersion
 from libs.common.schema import Array, Field, Map, Struct
 from services.executor.adapters.reading.json_lines import JsonLines
 from services.executor.adapters.reading.origin import Origin

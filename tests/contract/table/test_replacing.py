@@ -4,7 +4,8 @@ is touched."""
 import pytest
 
 from libs.common.errors import AutoloaderError
-from libs.common.ledger.model import NO_SNAPSHOT, FileVersion
+from libs.common.ledger.model.batches import NO_SNAPSHOT
+from libs.common.ledger.model.files import FileVersion
 from libs.common.schema import Struct
 from services.executor.domain.evidence import ROWS_REMOVED
 from services.executor.domain.provenance import lacking_provenance, with_provenance

@@ -5,7 +5,7 @@ from dataclasses import dataclass
 import pytest
 
 from libs.common.errors import AutoloaderError
-from libs.common.ledger.model import NO_SNAPSHOT
+from libs.common.ledger.model.batches import NO_SNAPSHOT
 from libs.common.schema import Array, Field, Struct
 from services.executor.domain.places import next_location
 from services.executor.domain.schema_change import Addition

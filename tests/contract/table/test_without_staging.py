@@ -4,25 +4,27 @@ from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
 
 import pytest
+from pyspark.sql import Row
 
 from libs.common.errors import AutoloaderError
 from services.executor.adapters import iceberg_sql
 from services.executor.adapters.reading.json_lines import JsonLines
 from services.executor.adapters.spark_sessions import BatchSession
 from services.executor.adapters.spark_table import SparkTable
+from services.executor.adapters.table_session import TableSession
 from services.executor.ports import Table
 from tests.contract.table.worlds import ID, Spark, SparkWorld, a_wap_id, burn, rows, stage
 
 pytestmark = [pytest.mark.contract, pytest.mark.requires_spark]
 
 
-class Refusing(SparkTable):
+class Refusing(TableSession):
     """A catalog that answers as Iceberg's REST catalog does without the right to change a table."""
 
-    def _sql(self, statement: str) -> None:
-        if statement == iceberg_sql.set_property(self._to, iceberg_sql.WAP_ENABLED, "true"):
+    def sql(self, statement: str) -> list[Row]:
+        if statement == iceberg_sql.set_property(self.to, iceberg_sql.WAP_ENABLED, "true"):
             raise RuntimeError("org.apache.iceberg.exceptions.ForbiddenException: Forbidden: cannot set properties")
-        super()._sql(statement)
+        return super().sql(statement)
 
 
 @pytest.fixture
@@ -32,7 +34,7 @@ def two(spark: Spark, on_spark: SparkWorld) -> Iterator[tuple[Table, Table]]:
     on_spark.spark.sql(f"CREATE TABLE {on_spark.to.identifier} (id BIGINT) USING iceberg")
     with ThreadPoolExecutor(2) as threads:
         yield tuple(  # type: ignore[misc]
-            Refusing(BatchSession(session, threads, 120), "sc://test", on_spark.to, JsonLines())
+            SparkTable(Refusing(BatchSession(session, threads, 120), "sc://test", on_spark.to), JsonLines())
             for session in spark.sessions
         )
 

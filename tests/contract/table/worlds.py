@@ -10,7 +10,7 @@ from typing import Any, Protocol
 from uuid import uuid4
 
 from libs.common.contracts.definition import Destination, Format
-from libs.common.ledger.model import BadRecords, FileVersion
+from libs.common.ledger.model.files import BadRecords, FileVersion
 from libs.common.schema import Field, Struct
 from services.executor.adapters.describing.formats import Knowledge
 from services.executor.adapters.reading.reader import reader_of
@@ -18,6 +18,7 @@ from services.executor.adapters.spark_sessions import BatchSession, SessionKey, 
 from services.executor.adapters.spark_table import SparkTable
 from services.executor.adapters.spark_table_place import SparkTablePlace
 from services.executor.adapters.spark_whole_table import SparkWholeTable
+from services.executor.adapters.table_session import TableSession
 from services.executor.domain.audit import FileRead, Staged
 from services.executor.ports import Table, TablePlace, WholeTable
 from tests.support.memory_objects import MemoryObjects
@@ -123,16 +124,13 @@ class Spark:
     def hold(
         self, to: Destination, session: int = 0, format_: Format = NDJSON, knowledge: Knowledge | None = None
     ) -> SparkTable:
-        loan = BatchSession(self.sessions[session], self._threads, 120, self._key.scheme)
-        return SparkTable(loan, self._key.url, to, reader_of(format_), knowledge, format_.options.compression_of_all)
+        return SparkTable(self._on(to, session), reader_of(format_), knowledge, format_.options.compression_of_all)
 
     def place(self, to: Destination, session: int = 0) -> SparkTablePlace:
-        loan = BatchSession(self.sessions[session], self._threads, 120, self._key.scheme)
-        return SparkTablePlace(loan, self._key.url, to)
+        return SparkTablePlace(self._on(to, session))
 
     def whole(self, to: Destination, session: int = 0) -> SparkWholeTable:
-        loan = BatchSession(self.sessions[session], self._threads, 120, self._key.scheme)
-        return SparkWholeTable(loan, self._key.url, to)
+        return SparkWholeTable(self._on(to, session))
 
     def sql(self, statement: str, session: int = 0) -> list[Any]:
         return list(self.sessions[session].sql(statement).collect())
@@ -141,6 +139,11 @@ class Spark:
         for session in self.sessions:
             session.stop()
         self._threads.shutdown()
+
+    def _on(self, to: Destination, session: int) -> TableSession:
+        return TableSession(
+            BatchSession(self.sessions[session], self._threads, 120, self._key.scheme), self._key.url, to
+        )
 
 
 class SparkWorld:

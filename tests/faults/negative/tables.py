@@ -5,8 +5,8 @@ from contextlib import asynccontextmanager
 
 from libs.common.storage.definitions import RunDefinition
 from services.executor.adapters.reading.reader import reader_of
-from services.executor.adapters.spark_sessions import SessionKey
-from services.executor.adapters.spark_table import SparkTable, SparkTables
+from services.executor.adapters.spark_table import SparkTable
+from services.executor.adapters.spark_tables import SparkTables
 from services.executor.ports import Table
 
 
@@ -17,9 +17,9 @@ class AppendingTable(SparkTable):
     """
 
     async def publish(self, snapshot_id: int) -> None:
-        name = self._to.identifier
-        [staged] = self._spark.sql(f"SELECT summary FROM {name}.snapshots WHERE snapshot_id = {snapshot_id}").collect()
-        writer = self._spark.sql(f"SELECT * FROM {name} VERSION AS OF {snapshot_id}").writeTo(name)
+        name, spark = self._on.to.identifier, self._on.spark
+        [staged] = spark.sql(f"SELECT summary FROM {name}.snapshots WHERE snapshot_id = {snapshot_id}").collect()
+        writer = spark.sql(f"SELECT * FROM {name} VERSION AS OF {snapshot_id}").writeTo(name)
         for key, value in staged["summary"].items():
             if key.startswith("autoloader."):
                 writer = writer.option(f"snapshot-property.{key}", value)
@@ -31,8 +31,5 @@ class AppendingTables(SparkTables):
 
     @asynccontextmanager
     async def open(self, order: RunDefinition) -> AsyncIterator[Table]:
-        url = self._clusters[order.definition.cluster_id]
-        key = SessionKey(url, order.definition.source.bucket, order.credentials)
-        async with self._sessions.borrow(key) as session:
-            definition = order.definition
-            yield AppendingTable(session, url, definition.destination, reader_of(definition.format))
+        async with self._borrow(order) as on:
+            yield AppendingTable(on, reader_of(order.definition.format))

@@ -16,7 +16,7 @@ from libs.common.contracts.codec import Envelope, decode
 from libs.common.contracts.definition import Credentials
 from libs.common.contracts.events import Message, RunCompleted, RunFact, RunRequested, ScanStarted, Totals
 from libs.common.ids import EventId, TenantId
-from libs.common.ledger.model import FileVersion
+from libs.common.ledger.model.files import FileVersion
 from libs.common.ledger.states import FileState
 from libs.common.ledger.tables import file
 from libs.common.secrets import SecretBox

@@ -10,7 +10,7 @@ from sqlalchemy import select
 from libs.common.contracts.events import RunCompleted, ScanStarted
 from libs.common.contracts.scope import ANY_AGE, Scope
 from libs.common.contracts.topics import BACKFILL_REQUESTS, RUN_REQUESTS
-from libs.common.ledger.model import FileVersion
+from libs.common.ledger.model.files import FileVersion
 from libs.common.ledger.states import FileState
 from libs.common.storage.control import outbox
 from libs.common.storage.definitions import RunDefinitions

@@ -12,7 +12,9 @@ from libs.common.contracts.codec import decode
 from libs.common.contracts.events import RunFact
 from libs.common.ids import IngestionId, RunId, new_batch_id
 from libs.common.ledger.batches import BatchLedger
-from libs.common.ledger.model import BurnVerdict, FileVersion, Page, PlannedBatch
+from libs.common.ledger.model.batches import BurnVerdict, PlannedBatch
+from libs.common.ledger.model.files import FileVersion
+from libs.common.ledger.model.scans import Page
 from libs.common.ledger.scans import ScanLedger
 from libs.common.storage.control import audit, outbox
 from libs.common.storage.outbox import Outbox

@@ -11,7 +11,7 @@ from sqlalchemy import update
 from libs.common.contracts.events import RunCompleted, ScanStarted
 from libs.common.errors import Invalid, Temporary
 from libs.common.ids import TenantId
-from libs.common.ledger.model import FileVersion
+from libs.common.ledger.model.files import FileVersion
 from libs.common.storage.control import run
 from services.api.caller import Caller
 from services.api.clusters.registry import Clusters

@@ -10,7 +10,8 @@ from libs.common.contracts.events import Problem
 from libs.common.errors import Temporary
 from libs.common.ids import IngestionId, RunId, new_batch_id
 from libs.common.ledger.batches import BatchLedger
-from libs.common.ledger.model import BurnVerdict, Fate, Page, PlannedBatch, PublishedBatch
+from libs.common.ledger.model.batches import BurnVerdict, Fate, PlannedBatch, PublishedBatch
+from libs.common.ledger.model.scans import Page
 from libs.common.ledger.scans import ScanLedger
 from libs.common.ledger.states import FileState
 from libs.common.storage.outbox import Outbox

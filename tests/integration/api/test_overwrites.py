@@ -7,7 +7,7 @@ import pytest
 from sqlalchemy import insert, update
 
 from libs.common.contracts.definition import OverwritePolicy
-from libs.common.ledger.model import FileVersion
+from libs.common.ledger.model.files import FileVersion
 from libs.common.ledger.states import BatchState, FileState, ScanState
 from libs.common.ledger.tables import batch, file, replacement, scan
 from libs.common.storage.definitions import RunDefinitions

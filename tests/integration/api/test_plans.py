@@ -10,7 +10,7 @@ from sqlalchemy import func, select, update
 
 from libs.common.contracts.events import RunCompleted, ScanStarted, TableRefreshed
 from libs.common.contracts.scope import Scope
-from libs.common.ledger.model import FileVersion
+from libs.common.ledger.model.files import FileVersion
 from libs.common.ledger.states import FileState
 from libs.common.ledger.tables import schema_version
 from libs.common.storage.control import run

@@ -11,7 +11,7 @@ import pytest
 from libs.common.contracts.definition import Credentials
 from libs.common.errors import Invalid, Temporary
 from libs.common.ids import TenantId
-from libs.common.ledger.model import FileVersion
+from libs.common.ledger.model.files import FileVersion
 from services.api.caller import Caller
 from services.api.clusters.registry import Clusters
 from services.api.ingestions.schemas import IngestionIn

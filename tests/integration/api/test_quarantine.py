@@ -10,7 +10,9 @@ import pytest
 from libs.common.contracts.scope import Scope
 from libs.common.ids import IngestionId, RunId, new_batch_id
 from libs.common.ledger.batches import BatchLedger
-from libs.common.ledger.model import BadRecord, BadRecords, BurnVerdict, FileVersion, Page, PlannedBatch, PublishedBatch
+from libs.common.ledger.model.batches import BurnVerdict, PlannedBatch, PublishedBatch
+from libs.common.ledger.model.files import BadRecord, BadRecords, FileVersion
+from libs.common.ledger.model.scans import Page
 from libs.common.ledger.scans import ScanLedger
 from libs.common.storage.definitions import RunDefinitions
 from libs.common.storage.outbox import Outbox

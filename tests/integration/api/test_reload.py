@@ -7,7 +7,7 @@ import httpx
 import pytest
 
 from libs.common.contracts.scope import Scope
-from libs.common.ledger.model import FileVersion
+from libs.common.ledger.model.files import FileVersion
 from libs.common.ledger.states import FileState
 from libs.common.storage.definitions import RunDefinitions
 from tests.integration.api.harness import INGESTIONS, START, ApiUnderTest, definition

@@ -7,7 +7,7 @@ import pytest
 from sqlalchemy import select, update
 
 from libs.common.contracts.events import RunCompleted, ScanStarted
-from libs.common.ledger.model import FileVersion
+from libs.common.ledger.model.files import FileVersion
 from libs.common.ledger.states import FileState
 from libs.common.ledger.tables import file
 from libs.common.storage.control import ingestion, run

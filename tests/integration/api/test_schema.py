@@ -9,7 +9,9 @@ import pytest
 from libs.common.ids import IngestionId, RunId, new_batch_id
 from libs.common.ledger.batches import BatchLedger
 from libs.common.ledger.column_decisions import decisions
-from libs.common.ledger.model import Column, Decisions, Evidence, Page, PlannedBatch, Proposal, PublishedBatch
+from libs.common.ledger.model.batches import PlannedBatch, PublishedBatch
+from libs.common.ledger.model.columns import Column, Decisions, Evidence, Proposal
+from libs.common.ledger.model.scans import Page
 from libs.common.ledger.scans import ScanLedger
 from libs.common.storage.outbox import Outbox
 from tests.integration.api.harness import INGESTIONS, ApiUnderTest

@@ -9,7 +9,7 @@ import pytest
 from sqlalchemy import insert, select, update
 
 from libs.common.contracts.events import RefreshTable, RunCompleted, ScanStarted
-from libs.common.ledger.model import FileVersion
+from libs.common.ledger.model.files import FileVersion
 from libs.common.ledger.states import FileState, ScanState
 from libs.common.ledger.tables import file, scan
 from libs.common.storage.control import reconciliation, run

@@ -8,7 +8,7 @@ import pytest
 from libs.common.contracts.events import Problem
 from libs.common.errors import Permanent, Temporary
 from libs.common.ids import BatchId
-from libs.common.ledger.model import FileVersion
+from libs.common.ledger.model.files import FileVersion
 from libs.common.ledger.states import BatchState, FileState
 from libs.common.schema import Struct
 from services.executor.commit import CommitProtocol

@@ -19,7 +19,8 @@ from libs.common.contracts.definition import (
 )
 from libs.common.contracts.events import FileBatchCommitted, FileBatchFailed, Problem, RunCompleted
 from libs.common.ids import BatchId, IngestionId, RunId, TenantId, new_batch_id, new_ingestion_id, new_run_id
-from libs.common.ledger.model import BatchClaim, Page, PlannedBatch
+from libs.common.ledger.model.batches import BatchClaim, PlannedBatch
+from libs.common.ledger.model.scans import Page
 from libs.common.ledger.states import FINAL_BATCH_STATES, BatchState, FileState
 from libs.common.schema import sql
 from libs.common.storage.definitions import RunDefinition

@@ -8,7 +8,9 @@ from datetime import timedelta
 from uuid import UUID
 
 from libs.common.ids import IngestionId, RunId, new_batch_id
-from libs.common.ledger.model import FileVersion, Page, PlannedBatch
+from libs.common.ledger.model.batches import PlannedBatch
+from libs.common.ledger.model.files import FileVersion
+from libs.common.ledger.model.scans import Page
 from libs.common.ledger.scans import ScanLedger
 from libs.common.storage.engine import Database
 from libs.common.storage.outbox import Outbox

@@ -28,7 +28,8 @@ from libs.common.contracts.events import (
 from libs.common.contracts.scope import Scope
 from libs.common.ids import BatchId, IngestionId, RunId, new_ingestion_id, new_run_id
 from libs.common.ledger.batches import BatchLedger
-from libs.common.ledger.model import BatchClaim, BurnVerdict, FileVersion, PublishedBatch
+from libs.common.ledger.model.batches import BatchClaim, BurnVerdict, PublishedBatch
+from libs.common.ledger.model.files import FileVersion
 from libs.common.ledger.scans import ScanLedger
 from libs.common.ledger.states import BatchState
 from libs.common.ledger.tables import batch, file

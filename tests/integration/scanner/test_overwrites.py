@@ -7,7 +7,8 @@ from libs.common.contracts.definition import OverwritePolicy
 from libs.common.contracts.scope import Scope
 from libs.common.failpoints import FailpointReached
 from libs.common.ids import RunId
-from libs.common.ledger.model import BurnVerdict, Fate, digest_of
+from libs.common.ledger.model.batches import BurnVerdict, Fate
+from libs.common.ledger.model.files import digest_of
 from libs.common.ledger.states import FileState
 from tests.integration.scanner.harness import BUCKET, Harness, names
 

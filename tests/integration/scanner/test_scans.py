@@ -4,7 +4,8 @@ import pytest
 
 from libs.common.contracts.events import Problem, Totals
 from libs.common.errors import Permanent, Temporary
-from libs.common.ledger.model import BurnVerdict, Fate, digest_of
+from libs.common.ledger.model.batches import BurnVerdict, Fate
+from libs.common.ledger.model.files import digest_of
 from libs.common.ledger.states import FileState
 from tests.integration.scanner.harness import BUCKET, Harness, assert_each_once, names
 

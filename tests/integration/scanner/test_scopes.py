@@ -11,7 +11,8 @@ from libs.common import failpoints
 from libs.common.contracts.scope import ANY_AGE, Scope
 from libs.common.contracts.topics import BACKFILL_BATCHES, FILE_BATCHES
 from libs.common.failpoints import FailpointReached
-from libs.common.ledger.model import BurnVerdict, Fate, digest_of
+from libs.common.ledger.model.batches import BurnVerdict, Fate
+from libs.common.ledger.model.files import digest_of
 from libs.common.ledger.states import FileState
 from libs.common.storage.control import outbox
 from tests.integration.scanner.harness import BUCKET, Harness, PausingObjects, assert_each_once, names

@@ -12,7 +12,7 @@ from libs.common.contracts.events import RunFact, ScanStarted
 from libs.common.errors import Fenced, Temporary
 from libs.common.failpoints import FailpointReached
 from libs.common.ids import RunId
-from libs.common.ledger.model import ScanClaim
+from libs.common.ledger.model.scans import ScanClaim
 from services.scanner.handlers import BUG_ATTEMPTS_MAX
 from tests.integration.scanner.harness import BUCKET, Harness, PausingObjects, assert_each_once, names
 from tests.support.clocks import behind_us, the_same_time

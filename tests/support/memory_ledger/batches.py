@@ -12,20 +12,17 @@ from libs.common.ids import BatchId, IngestionId, new_batch_id
 from libs.common.ledger import quarantine
 from libs.common.ledger.aborts import ABORTED
 from libs.common.ledger.cancellations import CANCELLED, stopped
-from libs.common.ledger.model import (
-    BadRecords,
+from libs.common.ledger.model.batches import (
     BatchClaim,
     BurnVerdict,
-    Decisions,
     Doubts,
-    FileVersion,
-    Loaded,
     PlannedBatch,
-    Proposal,
     PublishedBatch,
     Standing,
     in_parts,
 )
+from libs.common.ledger.model.columns import Decisions, Proposal
+from libs.common.ledger.model.files import BadRecords, FileVersion, Loaded
 from libs.common.ledger.run_log import PROBLEMS_IN_AN_EVENT_MAX
 from libs.common.ledger.states import FINAL_BATCH_STATES, BatchState, FileState, ScanState
 from tests.support.memory_ledger import replacements

@@ -14,7 +14,8 @@ from libs.common.contracts.events import (
 )
 from libs.common.errors import Fenced
 from libs.common.ids import IngestionId, RefreshId
-from libs.common.ledger.model import BatchClaim, RefreshClaim
+from libs.common.ledger.model.batches import BatchClaim
+from libs.common.ledger.model.refreshes import RefreshClaim
 from libs.common.ledger.states import FINAL_BATCH_STATES, LOADED_FILE_STATES, BatchState, FileState, ScanState
 from tests.support.memory_ledger.rows import FileRow
 from tests.support.memory_ledger.swaps import kept_for, record_whole, renumber

@@ -7,7 +7,9 @@ from typing import TYPE_CHECKING
 from libs.common.contracts.events import Problem
 from libs.common.errors import Fenced
 from libs.common.ids import BatchId, RunId
-from libs.common.ledger.model import BatchClaim, BurnVerdict, FileVersion, Loaded, PlannedBatch, Reload, ScanClaim
+from libs.common.ledger.model.batches import BatchClaim, BurnVerdict, PlannedBatch
+from libs.common.ledger.model.files import FileVersion, Loaded, Reload
+from libs.common.ledger.model.scans import ScanClaim
 from libs.common.ledger.states import LIVE_FILE_STATES, LOADED_FILE_STATES, FileState
 from tests.support.memory_ledger.rows import FileRow, ReplacementRow
 

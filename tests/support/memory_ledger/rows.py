@@ -4,7 +4,7 @@ from dataclasses import dataclass
 
 from libs.common.contracts.events import Problem
 from libs.common.ids import BatchId, IngestionId, RunId
-from libs.common.ledger.model import FileVersion
+from libs.common.ledger.model.files import FileVersion
 from libs.common.ledger.states import FileState
 
 FileId = tuple[IngestionId, int, bytes, str]

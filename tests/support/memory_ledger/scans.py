@@ -7,7 +7,9 @@ from datetime import datetime, timedelta
 from libs.common.contracts.events import Problem, ScanCompleted, ScanFailed, ScanProgress, ScanStarted, Totals
 from libs.common.errors import Fenced
 from libs.common.ids import IngestionId, RunId
-from libs.common.ledger.model import FileVersion, KnownVersion, Page, Reload, ScanClaim, gone, is_by_policy
+from libs.common.ledger.model.batches import gone
+from libs.common.ledger.model.files import FileVersion, KnownVersion, Reload, is_by_policy
+from libs.common.ledger.model.scans import Page, ScanClaim
 from libs.common.ledger.run_log import PROBLEMS_IN_AN_EVENT_MAX
 from libs.common.ledger.states import LIVE_FILE_STATES, FileState, ScanState
 from tests.support.memory_ledger import replacements

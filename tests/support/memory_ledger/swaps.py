@@ -3,7 +3,8 @@
 from dataclasses import replace
 
 from libs.common.ids import BatchId, RunId
-from libs.common.ledger.model import BuiltAside, FileVersion, KeptTable, RefreshClaim, ReplacedRows
+from libs.common.ledger.model.files import FileVersion
+from libs.common.ledger.model.refreshes import BuiltAside, KeptTable, RefreshClaim, ReplacedRows
 from libs.common.ledger.states import BatchState, FileState, ScanState
 from tests.support.memory_ledger.tables import BatchRow, RefreshRow, ScanRow, Tables
 

@@ -20,18 +20,11 @@ from libs.common.contracts.events import (
 )
 from libs.common.errors import Fenced, Temporary
 from libs.common.ids import BatchId, IngestionId, RefreshId, RunId
-from libs.common.ledger.model import (
-    BadRecords,
-    BatchClaim,
-    BuiltAside,
-    Column,
-    Evidence,
-    KeptTable,
-    PlannedBatch,
-    RefreshClaim,
-    ReplacedRows,
-    ScanClaim,
-)
+from libs.common.ledger.model.batches import BatchClaim, PlannedBatch
+from libs.common.ledger.model.columns import Column, Evidence
+from libs.common.ledger.model.files import BadRecords
+from libs.common.ledger.model.refreshes import BuiltAside, KeptTable, RefreshClaim, ReplacedRows
+from libs.common.ledger.model.scans import ScanClaim
 from libs.common.ledger.run_log import Header, add, is_over
 from libs.common.ledger.states import LIVE_FILE_STATES, LOADED_FILE_STATES, BatchState, FileState, ScanState
 from libs.common.lifecycle.run import outcome

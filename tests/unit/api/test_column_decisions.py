@@ -5,7 +5,7 @@ from typing import Any
 import pytest
 
 from libs.common.errors import Conflict, Invalid
-from libs.common.ledger.model import Proposal
+from libs.common.ledger.model.columns import Proposal
 from libs.common.schema_diff import Difference
 from services.api.table_schema.decisions import meant, rollback
 

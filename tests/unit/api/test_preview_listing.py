@@ -7,7 +7,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from libs.common.contracts.definition import Source
-from libs.common.ledger.model import FileVersion
+from libs.common.ledger.model.files import FileVersion
 from services.api.preview.listing import EXAMPLES_MAX, Listed, Spread
 
 NOW = datetime(2025, 1, 7, tzinfo=UTC)

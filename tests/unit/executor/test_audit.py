@@ -5,7 +5,7 @@ from datetime import UTC, datetime
 
 import pytest
 
-from libs.common.ledger.model import FileVersion
+from libs.common.ledger.model.files import FileVersion
 from libs.common.ledger.states import FileState
 from services.executor.domain.audit import Clean, FileRead, Miscounted, Refusal, Spoiled, Staged, audit, changed
 from services.executor.domain.tolerance import Tolerance

@@ -5,7 +5,7 @@ import pytest
 from libs.common.contracts.schema_rules import EvolutionMode, SchemaRules
 from libs.common.ddl import parse_columns
 from libs.common.errors import Permanent
-from libs.common.ledger.model import Decisions
+from libs.common.ledger.model.columns import Decisions
 from services.executor.domain.audit import Staged
 from services.executor.domain.evolution import Rules, allowed, asked_for, asked_of, growth, hidden, refusals, suspects
 from services.executor.domain.schema_change import SchemaChange, Widening, compare, widened, with_widenings

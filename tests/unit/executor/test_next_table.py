@@ -7,7 +7,7 @@ from uuid import UUID, uuid4
 
 from libs.common.contracts.definition import Definition, Destination
 from libs.common.ids import IngestionId, RefreshId
-from libs.common.ledger.model import RefreshClaim
+from libs.common.ledger.model.refreshes import RefreshClaim
 from libs.common.schema import Field, Struct
 from libs.common.storage.definitions import RunDefinition
 from services.executor.domain.layout import Layout

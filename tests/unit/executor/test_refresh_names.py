@@ -1,7 +1,7 @@
 """Names that a refresh gives: no two refreshes share one, and no two generations share a folder."""
 
 from libs.common.ids import new_ingestion_id, new_refresh_id
-from libs.common.ledger.model import RefreshClaim
+from libs.common.ledger.model.refreshes import RefreshClaim
 from services.executor.domain.places import aside_name, next_location
 
 

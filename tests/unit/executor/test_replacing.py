@@ -7,7 +7,8 @@ import pytest
 
 from libs.common.contracts.events import Problem
 from libs.common.errors import Permanent
-from libs.common.ledger.model import BurnVerdict, Fate, FileVersion, Loaded
+from libs.common.ledger.model.batches import BurnVerdict, Fate
+from libs.common.ledger.model.files import FileVersion, Loaded
 from libs.common.ledger.states import FileState
 from libs.common.schema import Field, Struct
 from services.executor.domain.provenance import with_provenance

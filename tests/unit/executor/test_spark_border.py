@@ -10,7 +10,7 @@ from pyspark.errors.exceptions.connect import UnknownException
 
 from libs.common.contracts.definition import Credentials, Destination
 from libs.common.errors import AutoloaderError, Permanent, Temporary
-from libs.common.ledger.model import FileVersion
+from libs.common.ledger.model.files import FileVersion
 from libs.common.schema import Field, Struct, literal
 from services.executor.adapters import creation_sql, iceberg_sql
 from services.executor.adapters.reading.origin import exact_path

@@ -6,7 +6,8 @@ import pytest
 
 from libs.common.errors import Permanent
 from libs.common.ids import new_ingestion_id, new_refresh_id
-from libs.common.ledger.model import BuiltAside, FileVersion, KeptTable, RefreshClaim, ReplacedRows
+from libs.common.ledger.model.files import FileVersion
+from libs.common.ledger.model.refreshes import BuiltAside, KeptTable, RefreshClaim, ReplacedRows
 from libs.common.schema import Field, Struct
 from services.executor.domain import evidence
 from services.executor.domain.places import touches_the_place

@@ -5,7 +5,7 @@ from datetime import UTC, datetime
 import pytest
 
 from libs.common.contracts.definition import Quality
-from libs.common.ledger.model import FileVersion
+from libs.common.ledger.model.files import FileVersion
 from services.executor.domain.tolerance import Tolerance
 
 FILE = FileVersion("b", "one.json", "e1", 10, datetime(2025, 1, 7, tzinfo=UTC))

@@ -5,7 +5,7 @@ import pytest
 from libs.common.contracts.definition import Destination
 from libs.common.errors import Permanent
 from libs.common.ids import new_ingestion_id, new_refresh_id
-from libs.common.ledger.model import KeptTable, RefreshClaim
+from libs.common.ledger.model.refreshes import KeptTable, RefreshClaim
 from services.executor.domain.layout import PLAIN
 from services.executor.domain.places import HOLDS_A_NAME, between_name
 from services.executor.undo import bring_back, refuse_if_gone

@@ -3,7 +3,7 @@
 import pytest
 
 from libs.common.contracts.definition import OverwritePolicy
-from libs.common.ledger.model import FileVersion, KnownVersion, Reload
+from libs.common.ledger.model.files import FileVersion, KnownVersion, Reload
 from libs.common.ledger.states import FileState
 from services.scanner.domain.plan_check import TOLD_MAX, changes, told
 from tests.unit.common.selection.listings import ANOTHER_RUN, EARLIER_RUN, THIS_RUN, known, listed

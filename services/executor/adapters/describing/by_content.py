@@ -1,7 +1,7 @@
 """What a file of text is compressed with, where its name lies."""
 
 from libs.common.compression import MARK_BYTES, SNAPPY_FRAMED, found, named
-from libs.common.ledger.model import FileVersion
+from libs.common.ledger.model.files import FileVersion
 from services.executor.adapters.describing.description import Description, NotAsDescribed, Parts
 
 

@@ -6,7 +6,7 @@ from typing import Final
 from libs.common.compression import found, named, unpacked
 from libs.common.contracts.definition import Compression, FormatOptions
 from libs.common.csv_head import CsvHead, NoHeader, csv_head
-from libs.common.ledger.model import FileVersion
+from libs.common.ledger.model.files import FileVersion
 from libs.common.schema import Field, Struct
 from services.executor.adapters.describing.by_content import refuse_framed_snappy
 from services.executor.adapters.describing.description import Description, NotAsDescribed, Parts

@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from typing import Final
 
 from libs.common.contracts.definition import Compression, Credentials
-from libs.common.ledger.model import FileVersion
+from libs.common.ledger.model.files import FileVersion
 from libs.common.objects.ports import ObjectStore
 from libs.common.schema import Struct
 from services.executor.domain.content import looks_like

@@ -4,7 +4,7 @@ turn out to be."""
 from collections.abc import Mapping, Sequence
 
 from libs.common.contracts.definition import Format
-from libs.common.ledger.model import FileVersion
+from libs.common.ledger.model.files import FileVersion
 from services.executor.adapters.describing import by_content, csv, parquet
 from services.executor.adapters.describing.description import Describe, Description, Parts, described
 

@@ -7,7 +7,7 @@ from typing import Any, Final
 import pyarrow as pa
 import pyarrow.parquet as pq
 
-from libs.common.ledger.model import FileVersion
+from libs.common.ledger.model.files import FileVersion
 from libs.common.schema import Struct
 from services.executor.adapters.describing.arrow_types import scalar, struct
 from services.executor.adapters.describing.description import HEADER_BYTES_MAX, Description, NotAsDescribed, Parts

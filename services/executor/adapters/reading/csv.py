@@ -10,7 +10,7 @@ from pyspark.sql import Column, DataFrame
 from pyspark.sql.connect import functions as F
 
 from libs.common.contracts.definition import FormatOptions
-from libs.common.ledger.model import FileVersion
+from libs.common.ledger.model.files import FileVersion
 from libs.common.schema import Struct, literal, quoted
 from services.executor.adapters.reading import csv_inference, csv_records
 from services.executor.adapters.reading.csv_syntax import Syntax

@@ -4,7 +4,7 @@ from collections.abc import Sequence
 
 from pyspark.sql import DataFrame
 
-from libs.common.ledger.model import FileVersion
+from libs.common.ledger.model.files import FileVersion
 from libs.common.schema import literal
 from services.executor.adapters.reading.csv_syntax import Syntax
 from services.executor.adapters.reading.origin import LINE, PATH, Origin

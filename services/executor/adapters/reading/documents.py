@@ -10,7 +10,7 @@ from typing import Final
 from pyspark.sql import DataFrame
 from pyspark.sql.connect import functions as F
 
-from libs.common.ledger.model import FileVersion
+from libs.common.ledger.model.files import FileVersion
 from libs.common.schema import Struct, literal
 from services.executor.adapters.reading import json_lines, json_schema
 from services.executor.adapters.reading.origin import Origin

@@ -11,7 +11,7 @@ from pyspark.sql import DataFrame
 from pyspark.sql.connect import functions as F
 from pyspark.sql.types import StringType, StructType
 
-from libs.common.ledger.model import FileVersion
+from libs.common.ledger.model.files import FileVersion
 from libs.common.schema import Array, Field, Map, Struct, Type, quoted, struct_from_json, structs_in, to_json
 from services.executor.adapters.reading.json_misfits import misfits, outside, without
 from services.executor.adapters.reading.json_reasons import reason

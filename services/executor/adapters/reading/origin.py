@@ -15,7 +15,7 @@ from pyspark.sql.connect.session import SparkSession
 
 from libs.common.compression import SUFFIXES, named
 from libs.common.contracts.definition import Compression
-from libs.common.ledger.model import FileVersion
+from libs.common.ledger.model.files import FileVersion
 from services.executor.adapters.describing.description import Description
 
 _MOUNT = "autoloader"

@@ -7,7 +7,7 @@ from pyspark.sql import DataFrame
 from pyspark.sql.connect import functions as F
 
 from libs.common.contracts.definition import FormatOptions
-from libs.common.ledger.model import FileVersion
+from libs.common.ledger.model.files import FileVersion
 from libs.common.schema import Field, Struct, literal, quoted, sql
 from services.executor.adapters.reading.encoding import Encoding
 from services.executor.adapters.reading.origin import LINE, PATH, Origin

@@ -24,7 +24,7 @@ from typing import Final, Protocol
 from pyspark.sql import DataFrame
 
 from libs.common.contracts.definition import Format
-from libs.common.ledger.model import FileVersion
+from libs.common.ledger.model.files import FileVersion
 from libs.common.schema import Struct
 from services.executor.adapters.reading.csv import CsvFiles
 from services.executor.adapters.reading.documents import JsonDocuments

@@ -11,7 +11,7 @@ from functools import reduce
 from pyspark.sql import DataFrame
 from pyspark.sql.types import StructType
 
-from libs.common.ledger.model import FileVersion
+from libs.common.ledger.model.files import FileVersion
 from libs.common.schema import Struct, to_json
 from services.executor.adapters.reading import conversion
 from services.executor.adapters.reading.origin import Origin, union

@@ -9,7 +9,7 @@ from typing import Final
 
 from pyspark.sql import DataFrame
 
-from libs.common.ledger.model import FileVersion
+from libs.common.ledger.model.files import FileVersion
 from services.executor.adapters.reading.origin import PATH, Origin, union
 from services.executor.ports import FilesUnreadable
 

@@ -4,7 +4,7 @@ from datetime import UTC, datetime
 from uuid import UUID
 
 from libs.common.ids import RunId
-from libs.common.ledger.model import FileVersion, KnownVersion
+from libs.common.ledger.model.files import FileVersion, KnownVersion
 from libs.common.ledger.states import FileState
 
 THIS_RUN = RunId(UUID(int=1))

@@ -7,7 +7,7 @@ import pytest
 from libs.common.contracts.definition import OverwritePolicy
 from libs.common.contracts.scope import Scope
 from libs.common.ids import RunId
-from libs.common.ledger.model import KnownVersion, Refusal, Reload
+from libs.common.ledger.model.files import KnownVersion, Refusal, Reload
 from libs.common.ledger.states import FileState
 from libs.common.selection.caps import Cap, limited
 from libs.common.selection.overwrites import refusal_of

@@ -2,7 +2,7 @@
 
 import pytest
 
-from libs.common.ledger.model import KnownVersion, Reload
+from libs.common.ledger.model.files import KnownVersion, Reload
 from libs.common.ledger.states import FileState
 from libs.common.selection.names import unreadable
 from libs.common.selection.select import Selection, Terms, select

@@ -7,7 +7,7 @@ import pytest
 
 from libs.common.contracts.definition import Source
 from libs.common.contracts.scope import ANY_AGE, EVERYTHING, Scope
-from libs.common.ledger.model import FileVersion
+from libs.common.ledger.model.files import FileVersion
 from libs.common.selection.wanted import Wanted
 
 NOON = datetime(2025, 1, 7, 12, tzinfo=UTC)

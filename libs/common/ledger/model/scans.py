@@ -1,0 +1,37 @@
+"""Values about a listing: the right to do it, and what a page of it brings."""
+
+from dataclasses import dataclass
+
+from libs.common.ids import IngestionId, RunId
+from libs.common.ledger.model.batches import PlannedBatch
+from libs.common.ledger.model.files import FileVersion, Refusal
+
+
+@dataclass(frozen=True, slots=True)
+class Page:
+    """What one page of a listing adds to the ledger, in one transaction.
+
+    ``taken`` are file versions that are new to this run (recorded as discovered), ``superseded`` the digests whose
+    discovered version was overwritten before anybody read it, ``beside`` those of taken files whose loaded versions
+    stay; ``left`` overwrote loaded files, and are remembered as skipped; ``batches`` are full and hold files of this
+    page or of earlier ones. ``files_skipped`` is the scan's count so far, not this page's.
+    """
+
+    taken: tuple[FileVersion, ...] = ()
+    superseded: tuple[bytes, ...] = ()
+    beside: tuple[bytes, ...] = ()
+    left: tuple[FileVersion, ...] = ()
+    refused: tuple[Refusal, ...] = ()
+    batches: tuple[PlannedBatch, ...] = ()
+    files_skipped: int = 0
+
+
+@dataclass(frozen=True, slots=True)
+class ScanClaim:
+    """The right to list for a run, until the lease ends or somebody holds a higher token."""
+
+    run_id: RunId
+    ingestion_id: IngestionId
+    generation: int
+    token: int
+    attempt: int

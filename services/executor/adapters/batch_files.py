@@ -1,0 +1,111 @@
+"""The files of a batch, as they are read: what is known of them before, and which of them cannot be read at all."""
+
+from collections.abc import Callable, Mapping, Sequence
+from typing import TypeVar
+
+from pyspark.sql.connect import functions as F
+
+from libs.common.contracts.definition import Compression
+from libs.common.ledger.model.columns import Evidence
+from libs.common.ledger.model.files import FileVersion
+from libs.common.schema import Struct
+from services.executor.adapters.describing.formats import Knowledge
+from services.executor.adapters.examples import examples_in
+from services.executor.adapters.reading.origin import Origin
+from services.executor.adapters.reading.reader import Reader
+from services.executor.adapters.spark_errors import file_not_whole
+from services.executor.adapters.table_session import TableSession
+from services.executor.ports import FilesUnreadable
+
+T = TypeVar("T")
+
+_CHECKED_MAX = 200
+"""Compressed files that are read one by one after one of them turned out broken."""
+
+
+class BatchFiles:
+    """``origin`` and ``reader`` are for work that is done in ``reading``. The other methods are ``ports.Table``'s.
+
+    A file that is not what its name says is noticed only when it makes trouble, or looks empty: then it is looked at,
+    and the work is done once more, with what is known now.
+    """
+
+    def __init__(
+        self, on: TableSession, reader: Reader, knowledge: Knowledge, compression: Compression | None = None
+    ) -> None:
+        self._on = on
+        self._knowledge = knowledge
+        self.reader = reader
+        self.origin = Origin(on.spark, on.session.scheme, knowledge.known, compression)
+
+    async def infer(self, files: Sequence[FileVersion]) -> Struct:
+        def work() -> Struct:
+            return self.reader.infer(self.origin, files)
+
+        return await self.reading(files, work, doubtful=lambda found: () if found.fields else files)
+
+    async def examples(
+        self, files: Sequence[FileVersion], schema: Struct, paths: Sequence[tuple[str, ...]]
+    ) -> Mapping[tuple[str, ...], Evidence]:
+        def work() -> Mapping[tuple[str, ...], Evidence]:
+            records = self.reader.records(self.origin, files, schema)
+            return examples_in(records, schema, paths)
+
+        return await self.reading(files, work)
+
+    async def first_bad_line(self, file: FileVersion, schema: Struct) -> int | None:
+        def work() -> int | None:
+            with self.origin.whole_files():
+                records = self.reader.numbered(self.origin, [file], schema)
+                first = records.where("bad").agg(F.min("line").alias("line")).collect()
+            return None if first[0]["line"] is None else int(first[0]["line"])
+
+        return await self.reading([file], work)
+
+    async def reading(
+        self,
+        files: Sequence[FileVersion],
+        work: Callable[[], T],
+        doubtful: Callable[[T], Sequence[FileVersion]] = lambda _: (),
+    ) -> T:
+        """The result of work that reads these files. ``doubtful`` are those that look, by the result, as if they may
+        be something else than their names say.
+
+        Raises:
+            SourceChanged: a file is gone, or is being replaced.
+            FilesUnreadable: these can never be read; the others can.
+            Temporary, Permanent: as ``TableSession.run``.
+        """
+        found = await self._read(files, work)
+        return await self._read(files, work) if await self._knowledge.doubt(doubtful(found)) else found
+
+    async def _read(self, files: Sequence[FileVersion], work: Callable[[], T]) -> T:
+        await self._knowledge.gather(files)
+        try:
+            return await self._on.session.run(work)
+        except Exception as e:
+            broken = file_not_whole(e)
+            first = next((f for f in files if broken and self.origin.seen(f) == broken[0]), None)
+            if broken is None or first is None:
+                raise self._on.translated(e) from e
+            alike = [f for f in files if f is not first and _suffix(f) == _suffix(first)][:_CHECKED_MAX]
+            if await self._knowledge.doubt([first, *alike]):
+                return await self._read(files, work)
+            others = await self._on.run(lambda: self._broken_among(alike))
+            raise FilesUnreadable({first.digest: broken[1], **others}) from e
+
+    def _broken_among(self, files: Sequence[FileVersion]) -> dict[bytes, str]:
+        """Reads compressed files one by one, so that all the broken ones of a batch are named at once."""
+        broken: dict[bytes, str] = {}
+        for f in files:
+            try:
+                self.reader.check(self.origin, f)
+            except Exception as e:  # noqa: BLE001 - whatever else is wrong with it shows in the next attempt
+                found = file_not_whole(e)
+                if found is not None:
+                    broken[f.digest] = found[1]
+        return broken
+
+
+def _suffix(file: FileVersion) -> str:
+    return file.key.rsplit(".", 1)[-1]

@@ -1,0 +1,133 @@
+"""What a table's snapshots tell: what is in its ancestry, of whom, and how many rows.
+
+Read back afresh, whatever a statement's answer was. The functions are methods of ``ports.Table``, and are called in the
+session's thread.
+"""
+
+from collections.abc import Callable, Mapping, Sequence
+from datetime import UTC, datetime
+
+from pyspark.sql import Row
+
+from libs.common.errors import Temporary
+from libs.common.ids import IngestionId
+from libs.common.ledger.model.batches import NO_SNAPSHOT
+from services.executor.adapters import iceberg_sql
+from services.executor.adapters.spark_errors import is_table_missing
+from services.executor.adapters.table_session import TableSession
+from services.executor.domain.evidence import ROWS_REMOVED
+from services.executor.domain.quarantine import ATTEMPT
+from services.executor.domain.replacing import FileRows
+from services.executor.domain.story import Snapshot, TableStory, tell
+from services.executor.ports import History, Published
+
+GUARANTEE = "autoloader.guarantee"
+"""On a snapshot that was appended, not picked: ``effectively_once``."""
+_LOOKS_MAX = 5
+
+
+def published(on: TableSession, wap_id: str) -> Published | None:
+    try:
+        on.refresh()
+        found = on.sql(iceberg_sql.published_snapshots(on.to, wap_id))
+    except Exception as e:
+        if is_table_missing(e):
+            return None
+        raise
+    if not found:
+        return None
+    summary, source = found[0]["summary"], found[0]["source"]
+    return Published(
+        snapshot_id=int(found[0]["snapshot_id"]),
+        is_burn=_is_burn(summary, source),
+        bytes_written=int(summary.get("added-files-size", 0)),
+        guarantee="effectively_once" if GUARANTEE in summary else "exactly_once",
+        rows_removed=int((source or summary).get(ROWS_REMOVED, 0)),
+        attempt=(source or summary).get(ATTEMPT),
+    )
+
+
+def history(on: TableSession, ingestion_id: IngestionId) -> History:
+    on.refresh()
+    rows = on.sql(iceberg_sql.history(on.to, ingestion_id))
+    ours = [row for row in rows if row["wap_id"] is not None]
+    return History(
+        current=next((int(row["snapshot_id"]) for row in rows if row["wap_id"] is None), NO_SNAPSHOT),
+        batches=frozenset(row["wap_id"].rsplit(":", 1)[1] for row in ours if row["is_ancestor"] and not row["is_burn"]),
+        beside=frozenset(int(row["snapshot_id"]) for row in ours if not row["is_ancestor"]),
+    )
+
+
+def remembers(on: TableSession, snapshot_id: int) -> bool:
+    on.refresh()
+    if snapshot_id == NO_SNAPSHOT:
+        return not on.sql(iceberg_sql.cut_ancestry(on.to))
+    return bool(on.sql(iceberg_sql.ancestor(on.to, snapshot_id)))
+
+
+def story(on: TableSession, quarantined: Callable[[], Mapping[str, Mapping[str, int]]]) -> TableStory | None:
+    """What all of the snapshots tell; None if there is no table. ``quarantined`` counts the bad records that stand
+    beside it, by batch and file. Who only asks changes no property."""
+    try:
+        current = on.current()
+    except Exception as e:
+        if is_table_missing(e):
+            return None
+        raise
+    return tell(
+        map(_snapshot, on.sql(iceberg_sql.all_snapshots(on.to))),
+        None if current == NO_SNAPSHOT else current,
+        data_files=int(on.sql(iceberg_sql.count_data_files(on.to))[0]["files"]),
+        data_files_twice=tuple(row["file_path"] for row in on.sql(iceberg_sql.data_files_twice(on.to))),
+        quarantined=quarantined(),
+    )
+
+
+def file_rows(on: TableSession, uris: Sequence[str], snapshot_id: int | None) -> FileRows:
+    if snapshot_id is not None:
+        on.refresh()
+        return _count(on, snapshot_id, uris, as_of=snapshot_id)
+    for _ in range(_LOOKS_MAX):
+        # A snapshot is read with the columns of its time, so the current one is read without its number, and is known
+        # by it when nothing was committed between two looks.
+        current = on.current()
+        on.refresh()
+        found = _count(on, current, uris)
+        if current == on.current():
+            return found
+    raise Temporary(f"{on.to.identifier} changes faster than it can be counted", code="table_busy")
+
+
+def _count(on: TableSession, snapshot_id: int, uris: Sequence[str], as_of: int | None = None) -> FileRows:
+    named = on.sql(iceberg_sql.rows_of_files(on.to, uris, as_of))
+    counts = {row["uri"]: int(row["row_count"]) for row in named}
+    return FileRows(
+        snapshot_id,
+        {uri: count for uri, count in counts.items() if uri is not None},
+        nameless=counts.get(None, 0),
+        total=on.count(as_of),
+    )
+
+
+def _is_burn(summary: Mapping[str, str], source: Mapping[str, str] | None) -> bool:
+    """A picked snapshot does not carry our mark; its source does, until snapshot expiry takes that away. What is left
+    then of a burn is that it added nothing. An empty batch looks the same: its files are loaded again, as no rows."""
+    if "true" in (summary.get(iceberg_sql.BURN), (source or {}).get(iceberg_sql.BURN)):
+        return True
+    return source is None and "source-snapshot-id" in summary and int(summary.get("added-records", 0)) == 0
+
+
+def _snapshot(row: Row) -> Snapshot:
+    return Snapshot(
+        id=int(row["snapshot_id"]),
+        parent_id=None if row["parent_id"] is None else int(row["parent_id"]),
+        committed_at=datetime.fromtimestamp(row["committed_us"] / 1_000_000, UTC),
+        wap_id=row["wap_id"],
+        is_burn=bool(row["is_burn"]),
+        rows=int(row["row_count"]),
+        rows_removed=int(row["rows_removed"]),
+        size_bytes=int(row["size_bytes"]),
+        run_id=row["run_id"],
+        files=row["files"],
+        replaced=row["replaced"],
+    )
