@@ -124,7 +124,7 @@ async def test_other_encodings_are_set_aside(files: Landing) -> None:
 async def test_large_lines_and_wide_rows(files: Landing) -> None:
     """A line of 10 MB, and a row of 2,000 columns (F46)."""
     await files.put("long.json", lines({"id": 1, "text": "x" * 10_000_000}), [1])
-    await files.put("wide.json", lines({"id": 2, **{f"c{i}": i for i in range(200)}}), [2])
+    await files.put("wide.json", lines({"id": 2, **{f"c{i}": i for i in range(2_000)}}), [2])
     await load(files, {})
 
 
