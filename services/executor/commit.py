@@ -26,6 +26,7 @@ from libs.common.storage.definitions import RunDefinition
 from services.executor import diagnosis, preparation, publication, quarantine, replacement, staged_batch
 from services.executor.attempt import Attempt
 from services.executor.domain.audit import Clean, Miscounted, Spoiled, audit, changed, unreadable
+from services.executor.domain.from_keys import KeysUnfit
 from services.executor.domain.guard import giving_up, unprovable
 from services.executor.domain.quarantine import ATTEMPT
 from services.executor.domain.replacing import kept
@@ -64,6 +65,9 @@ class CommitProtocol:
             return
         except FilesUnreadable as error:
             await self._set_aside(claim, table, BurnVerdict(unreadable(attempt.files, error.reasons)))
+            return
+        except KeysUnfit as error:
+            await self._set_aside(claim, table, BurnVerdict(error.fates))
             return
         failpoint("exec.after_stage")
         # Crash here: what is staged is invisible and is never published; the next attempt stages its own.
@@ -190,7 +194,7 @@ class CommitProtocol:
                 found.rows_removed,
                 cause.evidence,
                 cause.mode,
-                warnings=await table.warnings(),
+                warnings=(*await table.warnings(), *(batch.warnings if batch else ())),
             )
             await self._ledger.published(claim, published)
 

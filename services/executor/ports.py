@@ -13,6 +13,7 @@ from libs.common.ledger.model.columns import Column, Decisions, Evidence, Propos
 from libs.common.ledger.model.files import BadRecords, FileVersion, Loaded
 from libs.common.schema import Struct
 from services.executor.domain.audit import Staged
+from services.executor.domain.from_keys import KeyValues
 from services.executor.domain.layout import PLAIN, Layout
 from services.executor.domain.replacing import FileRows
 from services.executor.domain.schema_change import Addition, Widening
@@ -154,10 +155,16 @@ class Table(Protocol):
         ...
 
     async def stage(
-        self, files: Sequence[FileVersion], schema: Struct, wap_id: str, properties: Mapping[str, str]
+        self,
+        files: Sequence[FileVersion],
+        schema: Struct,
+        wap_id: str,
+        properties: Mapping[str, str],
+        from_keys: KeyValues | None = None,
     ) -> Staged:
         """Writes the files' rows into a snapshot that no reader sees. ``properties`` are the snapshot's; the run that
-        they name is also what the rows say, in a table that has such a column.
+        they name is also what the rows say, in a table that has such a column. ``from_keys`` are the values of the
+        columns that ``schema`` marks for them.
 
         Raises:
             SourceChanged: a file is gone, or is being replaced.

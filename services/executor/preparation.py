@@ -40,7 +40,9 @@ async def prepare(ledger: Ledger, lanes: TableLanes, attempt: Attempt) -> Struct
 
 async def rules_of(ledger: Ledger, attempt: Attempt) -> Rules:
     """How the table's columns may change: by the definition, and by what somebody has decided since."""
-    return Rules.of(attempt.order.definition.format.schema_rules, await ledger.decisions(attempt.claim))
+    definition = attempt.order.definition
+    decided = await ledger.decisions(attempt.claim)
+    return Rules.of(definition.format.schema_rules, decided, definition.source.partition_columns)
 
 
 async def grown(table: Table, schema: Struct, change: SchemaChange) -> Struct:
@@ -60,9 +62,9 @@ async def _create(attempt: Attempt, rules: Rules) -> Struct:
 
 
 async def _as_asked(attempt: Attempt, schema: Struct, rules: Rules) -> Struct:
-    """The schema, after the table was given what is asked for: columns of ours, which are null in rows of before, and
-    types that hints name."""
+    """The schema, after the table was given what is asked for: columns of ours and columns that keys fill, which are
+    null in rows of before, and types that hints name."""
     table, ours = attempt.table, attempt.order.definition.destination.metadata_columns
-    lacking = lacking_provenance(table.name, schema, ours, rules.rescued)
+    lacking = (*rules.lacking_keyed(schema), *lacking_provenance(table.name, schema, ours, rules.rescued))
     asked = SchemaChange(tuple(Addition.of(f) for f in lacking), asked_of(table.name, schema, rules))
     return await grown(table, schema, asked)

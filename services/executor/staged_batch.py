@@ -18,7 +18,18 @@ from libs.common.schema import Struct
 from services.executor.attempt import Attempt
 from services.executor.domain import evidence
 from services.executor.domain.audit import Refusal, Staged
-from services.executor.domain.evolution import Rules, allowed, asked_for, growth, hidden, proposal, refusals, suspects
+from services.executor.domain.evolution import (
+    Rules,
+    allowed,
+    asked_for,
+    growth,
+    hidden,
+    overruled,
+    proposal,
+    refusals,
+    suspects,
+)
+from services.executor.domain.from_keys import from_keys
 from services.executor.domain.quarantine import ATTEMPT
 from services.executor.domain.schema_change import Addition, SchemaChange, with_additions, with_widenings
 from services.executor.ports import Ledger
@@ -40,8 +51,8 @@ class Cause:
 
 @dataclass(frozen=True, slots=True)
 class StagedBatch:
-    """A staged snapshot with the schema that it was read with, what was set aside beside it, and what stands against
-    some files."""
+    """A staged snapshot with the schema that it was read with, what was set aside beside it, what stands against some
+    files, and what its user should know."""
 
     staged: Staged
     schema: Struct
@@ -49,6 +60,7 @@ class StagedBatch:
     cause: Cause
     refusals: Mapping[bytes, Refusal] = field(default_factory=dict)
     bad: Mapping[bytes, BadRecords] = field(default_factory=dict)
+    warnings: tuple[str, ...] = ()
 
 
 async def stage(ledger: Ledger, lanes: TableLanes, attempt: Attempt, schema: Struct) -> StagedBatch:
@@ -56,25 +68,34 @@ async def stage(ledger: Ledger, lanes: TableLanes, attempt: Attempt, schema: Str
     columns hold nulls until rows come.
 
     Raises:
+        KeysUnfit: nothing was staged.
         SourceChanged, FilesUnreadable: as ``Table.stage``.
         Temporary: ``schema_unsettled``: the table keeps changing.
     """
     claim, table, files = attempt.claim, attempt.table, attempt.files
-    await ledger.about_to_stage(claim)
     rules = await rules_of(ledger, attempt)
-    cause = Cause(mode=rules.mode)
+    keys = from_keys(files, rules.reading(schema), attempt.order.definition.source.prefix)
+    await ledger.about_to_stage(claim)
+    cause = Cause(evidence=keys.evidence, mode=rules.mode)
     properties = _properties(attempt)
     # Rows that take the place of others are staged by themselves first: read, audited, and never published.
     wap_id = claim.rows_wap_id if claim.replaces_rows else claim.wap_id
     for _ in range(STAGES_MAX):
         failpoint("exec.during_stage")
-        staged = await table.stage(files, rules.reading(schema), wap_id, properties)
+        staged = await table.stage(files, rules.reading(schema), wap_id, properties, keys.values)
         looked_into = [f for f in files if f.digest in suspects(rules, staged)]
         wanted = await _wanted(rules, attempt, looked_into, schema, staged)
         change = allowed(rules, wanted)
         if not change.grows:
             await _propose(ledger, attempt, looked_into, schema, wanted.additions)
-            return StagedBatch(staged, rules.reading(schema), properties, cause, refusals(rules, staged, wanted))
+            return StagedBatch(
+                staged,
+                rules.reading(schema),
+                properties,
+                cause,
+                refusals(rules, staged, wanted),
+                warnings=overruled(rules, schema, staged),
+            )
         async with lanes.of(attempt.destination):
             schema = await grown(table, schema, change)
         shown = await table.examples(looked_into, schema, change.paths)

@@ -21,8 +21,9 @@ from libs.common.ledger.model.files import BadRecord, BadRecords, FileVersion
 from libs.common.schema import Struct, sql
 from services.executor.domain.audit import FileRead, Staged
 from services.executor.domain.evidence import ROWS_REMOVED
+from services.executor.domain.from_keys import KeyValues
 from services.executor.domain.layout import PLAIN, Layout, unlike
-from services.executor.domain.provenance import data_of, is_ours, is_rescued
+from services.executor.domain.provenance import data_of, is_from_key, is_ours, is_rescued
 from services.executor.domain.quarantine import ATTEMPT, COLUMNS, FIRST_OF_A_FILE_MAX
 from services.executor.domain.replacing import FileRows
 from services.executor.domain.schema_change import (
@@ -111,7 +112,12 @@ class MemoryTable:
         return Counter(name for record in records if record for name in memory_rows.misfits(data, record))
 
     async def stage(
-        self, files: Sequence[FileVersion], schema: Struct, wap_id: str, properties: Mapping[str, str]
+        self,
+        files: Sequence[FileVersion],
+        schema: Struct,
+        wap_id: str,
+        properties: Mapping[str, str],
+        from_keys: KeyValues | None = None,
     ) -> Staged:
         await asyncio.sleep(0)
         if any(len(a.path) > 1 for a in compare(schema, self._table.schema).additions):
@@ -127,7 +133,7 @@ class MemoryTable:
             parsed = [memory_rows.record(line) for line in lines if line.strip()]
             good = [v for v in parsed if v is not None and memory_rows.is_row(schema, v)]
             names = frozenset(name for v in parsed if v is not None for name in memory_rows.unknown_names(data, v))
-            ours = _provenance(schema, file, properties)
+            ours = _provenance(schema, file, properties) | dict((from_keys or {}).get(file.digest, {}))
             rows += [json.dumps(memory_rows.row(schema, v, file.uri) | ours, sort_keys=True) for v in good]
             if lines:
                 reads[file.digest] = FileRead(len(lines), len(good), len(parsed) - len(good))
@@ -270,7 +276,7 @@ class MemoryTable:
         return lines
 
 
-def _provenance(schema: Struct, file: FileVersion, properties: Mapping[str, str]) -> dict[str, str]:
+def _provenance(schema: Struct, file: FileVersion, properties: Mapping[str, str]) -> dict[str, str | None]:
     """What the columns of ours that a table has say of a row of the file."""
     known = {
         "_file_path": file.uri,
@@ -278,7 +284,7 @@ def _provenance(schema: Struct, file: FileVersion, properties: Mapping[str, str]
         "_loaded_at": "2025-01-07 00:00:00",
         "_run_id": properties["autoloader.run"],
     }
-    return {f.name: known[f.name] for f in schema.fields if is_ours(f) and not is_rescued(f)}
+    return {f.name: known[f.name] for f in schema.fields if is_ours(f) and not (is_rescued(f) or is_from_key(f))}
 
 
 class MemoryTablePlace:

@@ -100,6 +100,24 @@ class Source(Part):
         "others.",
     )
 
+    partition_columns: tuple[str, ...] = Field(
+        default=(),
+        max_length=100,
+        description="Columns that are filled from folders of the keys, below the path: with year=2025/a.json, year is "
+        "2025 in every row of the file. They are texts unless format.schema.hints says otherwise.",
+        examples=[["year", "month"]],
+    )
+
+    @field_validator("partition_columns")
+    @classmethod
+    def _are_folders(cls, names: tuple[str, ...]) -> tuple[str, ...]:
+        for name in names:
+            if not name or "/" in name or "=" in name:
+                raise ValueError(f"{name!r} is no folder's name; write what stands before the =, as in year")
+        if len({name.lower() for name in names}) < len(names):
+            raise ValueError("partition_columns names a column twice (case does not count)")
+        return names
+
     @field_validator("path")
     @classmethod
     def _is_an_s3_prefix(cls, path: str) -> str:
@@ -173,11 +191,11 @@ class Format(Part):
 
     @model_validator(mode="after")
     def _is_readable_today(self) -> "Format":
-        if self.type not in ("json", "csv", "text", "parquet"):
-            raise ValueError(f"format.type {self.type!r} cannot be read yet; use json, csv, text or parquet")
+        if self.type == "orc":
+            raise ValueError("format.type 'orc' cannot be read yet; use json, csv, text, parquet or avro")
         if self.type != "parquet" and any(map(keys_that_are_no_text, self.schema_rules.types())):
             raise ValueError(
-                "format.schema has a map whose keys are no strings; in JSON they always are: map<string, …>"
+                f"format.schema has a map whose keys are no strings; in {self.type} they always are: map<string, …>"
             )
         return self
 

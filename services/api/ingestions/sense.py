@@ -23,7 +23,8 @@ from libs.common.contracts.definition import (
 )
 from libs.common.contracts.schema_rules import SchemaRules
 from libs.common.ddl import written_path
-from libs.common.schema import sql
+from libs.common.key_columns import takes_keys, with_key_columns
+from libs.common.schema import Struct, sql
 from libs.common.schema_hints import at, parse_hints
 from libs.common.selection.names import unreadable
 from libs.common.selection.pattern import outlines
@@ -38,6 +39,7 @@ def contradictions(sent: Definition, credentials: Credentials | None) -> list[st
         *_of_credentials(credentials),
         *of_format(sent.format),
         *_of_columns(sent.format.schema_rules, sent.destination),
+        *_of_keys(sent),
         *_of_destination(sent.destination),
         *_of_schedule(sent.schedule),
         *_of_quality(sent.quality),
@@ -100,6 +102,27 @@ def _of_columns(rules: SchemaRules, destination: Destination) -> Iterator[str]:
             f"format.schema.rescued_data_column {rules.rescued_data_column!r} is one of destination.metadata_columns; "
             "name it otherwise"
         )
+
+
+def _of_keys(sent: Definition) -> Iterator[str]:
+    rules, names = sent.format.schema_rules, sent.source.partition_columns
+    ours = {name.lower() for name in (*sent.destination.metadata_columns, rules.rescued_column) if name}
+    for name in names:
+        if name.lower() in ours:
+            yield f"source.partition_columns names {name!r}, which is Autoloader's own column here; leave it out"
+        folder = next((f for f in sent.source.prefix.split("/") if f.lower().startswith(f"{name.lower()}=")), None)
+        if folder is not None:
+            yield (
+                f"source.partition_columns names {name!r}, and source.path ends below the folder {folder!r}: only "
+                "folders below the path count; name a path above it"
+            )
+    known = with_key_columns(rules.columns or Struct(), names, parse_hints(rules.hints))
+    for f in known.fields:
+        if f.name.lower() in {name.lower() for name in names} and not takes_keys(f.type):
+            yield (
+                f"format.schema says that {f.name!r} is {sql(f.type)}, and source.partition_columns fills it from "
+                "keys, which can give a text, a number, a boolean or a time"
+            )
 
 
 def _of_destination(destination: Destination) -> Iterator[str]:

@@ -8,7 +8,6 @@ from uuid import UUID, uuid4
 from sqlalchemy import Row
 
 from libs.common.contracts.definition import Credentials, Definition, Source
-from libs.common.contracts.schema_rules import SchemaRules
 from libs.common.contracts.scope import EVERYTHING, Scope
 from libs.common.errors import AutoloaderError, Invalid, Permanent, Temporary
 from libs.common.ids import IngestionId
@@ -91,7 +90,7 @@ class Plans:
         found = await self._survey(of, source, access, asked.kind, scope)
         files = found.all_files
         seen = files if definition.format.is_json_lines else ()
-        sample = await self._sample(seen, access, definition.format.schema_rules)
+        sample = await self._sample(seen, access, definition)
         change = schema_change(sample, len(files), () if asked.kind in _NEW_TABLES else columns)
         shown = self._shown(found, source, past, sample, change)
         values = {
@@ -155,16 +154,16 @@ class Plans:
         except (Permanent, Temporary) as e:
             raise Invalid(e.message, code=e.code, hint=e.hint or "check source.credentials and the network") from e
 
-    async def _sample(self, files: Sequence[FileVersion], access: Credentials | None, rules: SchemaRules) -> Sample:
+    async def _sample(self, files: Sequence[FileVersion], access: Credentials | None, of: Definition) -> Sample:
         """Some lines of some files, from all over the plan. A store that fails now has nothing to show."""
         spread = Spread(_SAMPLE.files)
         for f in files:
             if f.size_bytes:
                 spread.add(f)
         try:
-            return await sampled(self._objects, spread.files, access, _SAMPLE, _SAMPLE.seconds, rules)
+            return await sampled(self._objects, spread.files, access, _SAMPLE, _SAMPLE.seconds, of)
         except AutoloaderError:
-            return Sample(rules)
+            return Sample.of(of)
 
     def _shown(
         self, found: Survey, source: Source, past: Sequence[PastRun], sample: Sample, change: SchemaChange

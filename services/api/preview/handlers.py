@@ -61,7 +61,7 @@ async def look(sent: IngestionIn, open_store: Callable[[], ObjectStore], bounds:
         listed = await _listed(objects, sent, bounds)
         files = listed.to_read() if sent.format.is_json_lines else []
         left_s = max(bounds.seconds * _READING_SHARE, bounds.seconds - (time.monotonic() - began))
-        sample = await sampled(objects, files, sent.credentials, bounds, left_s, sent.format.schema_rules)
+        sample = await sampled(objects, files, sent.credentials, bounds, left_s, sent)
     warnings = warnings_of(sent, listed, sample, len(files), str(bounds))
     return preview_of(listed, sample, warnings, time.monotonic() - began)
 

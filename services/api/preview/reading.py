@@ -3,8 +3,7 @@
 import asyncio
 from collections.abc import Sequence
 
-from libs.common.contracts.definition import Credentials
-from libs.common.contracts.schema_rules import SchemaRules
+from libs.common.contracts.definition import Credentials, Definition
 from libs.common.ledger.model.files import FileVersion
 from libs.common.objects.ports import ObjectStore
 from services.api.preview.bounds import Bounds
@@ -20,11 +19,11 @@ async def sampled(
     access: Credentials | None,
     bounds: Bounds,
     left_s: float,
-    rules: SchemaRules,
+    definition: Definition,
 ) -> Sample:
     """What the heads of these files show: of as many as there is time for. A file that went, or changed, since it was
     listed has nothing to show."""
-    sample = Sample(rules)
+    sample = Sample.of(definition)
     gate = asyncio.Semaphore(_READS_AT_ONCE)
 
     async def read(file: FileVersion) -> tuple[FileVersion, bytes | None]:

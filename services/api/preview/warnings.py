@@ -80,7 +80,10 @@ def _of_files(sample: Sample) -> Iterator[Warned]:
         yield Warned("bad_lines", f"{len(sample.bad) - NAMED_MAX:,} more files have such lines", "repair them")
     for file, problem in list(sample.problems.items())[:NAMED_MAX]:
         yield Warned("not_looked_into", f"{file}: {problem}", "look at the file; a run would name it if it cannot load")
-    if sample.files and not sample.records and not sample.bad and not sample.problems:
+    for file, reason in list(sample.misplaced.items())[:NAMED_MAX]:
+        yield Warned("key_does_not_fit", f"{file} cannot fill source.partition_columns: {reason}",
+                     "upload it under another key, or hint the column as a string: a run sets it aside")  # fmt: skip
+    if sample.files and not sample.records and not sample.bad and not sample.problems and not sample.misplaced:
         yield Warned("no_records", "the files that were looked into hold no record", "check what writes them")
 
 
@@ -104,6 +107,9 @@ def _of_fields(sample: Sample) -> Iterator[Warned]:
             assert found is not None
             yield Warned("empty_texts", f"field {_dotted(path)} is {sql(found)}, and an empty text in {place.empty_in}",
                          "write null for what is not there: a file with such a line is set aside")  # fmt: skip
+    for name in sample.overruled:
+        yield Warned("field_overruled", f"records have a field {name!r}, whose column source.partition_columns fills "
+                     "from keys: the field is left out", "rename one of them, if both matter")  # fmt: skip
     nulls = [name for name, column in sample.columns.items() if not column.values]
     if nulls:
         yield Warned("only_nulls", f"nothing but null was seen in {_some(nulls)}",

@@ -8,6 +8,7 @@ All of it is called in the session's thread.
 """
 
 from collections.abc import Callable, Mapping, Sequence
+from dataclasses import replace
 from uuid import uuid4
 
 from pyspark.sql import DataFrame
@@ -23,6 +24,7 @@ from services.executor.adapters.spark_columns import SparkColumns
 from services.executor.adapters.spark_errors import is_schema_mismatch
 from services.executor.adapters.table_session import TableSession
 from services.executor.domain.audit import Staged
+from services.executor.domain.from_keys import KeyValues
 from services.executor.ports import Copy
 
 
@@ -41,9 +43,10 @@ class BatchSnapshots:
         schema: Struct,
         wap_id: str,
         properties: Mapping[str, str],
+        from_keys: KeyValues,
     ) -> Staged:
         watch = Observation()
-        records = source.reader.records(source.origin, files, schema)
+        records = source.reader.records(replace(source.origin, from_keys=from_keys), files, schema)
         run_id = properties["autoloader.run"]
         rows = staging.rows_of(staging.observe(records, watch, len(files)), schema, run_id)
         if self._columns.can_stage:

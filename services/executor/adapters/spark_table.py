@@ -21,6 +21,7 @@ from services.executor.adapters.spark_columns import SparkColumns
 from services.executor.adapters.spark_quarantine import SparkQuarantine
 from services.executor.adapters.table_session import TableSession
 from services.executor.domain.audit import Staged
+from services.executor.domain.from_keys import KeyValues
 from services.executor.domain.layout import PLAIN, Layout
 from services.executor.domain.replacing import FileRows
 from services.executor.domain.schema_change import Addition, Widening
@@ -85,10 +86,15 @@ class SparkTable:
     # --- what is written ----------------------------------------------------------------------------------------
 
     async def stage(
-        self, files: Sequence[FileVersion], schema: Struct, wap_id: str, properties: Mapping[str, str]
+        self,
+        files: Sequence[FileVersion],
+        schema: Struct,
+        wap_id: str,
+        properties: Mapping[str, str],
+        from_keys: KeyValues | None = None,
     ) -> Staged:
         def work() -> Staged:
-            return self._snapshots.stage(self._files, files, schema, wap_id, properties)
+            return self._snapshots.stage(self._files, files, schema, wap_id, properties, from_keys or {})
 
         return await self._files.reading(files, work, lambda staged: [f for f in files if staged.is_doubtful(f)])
 

@@ -15,9 +15,9 @@ from pyspark.sql.connect.observation import Observation
 from pyspark.sql.connect.session import SparkSession
 
 from libs.common.ledger.model.files import FileVersion
-from libs.common.schema import Field, Struct
+from libs.common.schema import Field, Struct, literal, sql
 from services.executor.domain.audit import FileRead
-from services.executor.domain.provenance import is_ours, is_rescued
+from services.executor.domain.provenance import is_from_key, is_ours, is_rescued
 
 
 def observe(parsed: DataFrame, watch: Observation, files: int) -> DataFrame:
@@ -40,7 +40,7 @@ def _carriers(names: str) -> Column:
 
 
 def rows_of(parsed: DataFrame, schema: Struct, run_id: str) -> DataFrame:
-    """The good rows, in the table's columns: the data's, and those of ours that the table has."""
+    """The good rows, in the table's columns: the data's, those that keys fill, and those of ours that the table has."""
     uri = F.expr("concat('s3', substring(path, instr(path, '://')))")
     ours = {
         "_file_path": uri,
@@ -52,6 +52,8 @@ def rows_of(parsed: DataFrame, schema: Struct, run_id: str) -> DataFrame:
     def value_of(field: Field) -> Column:
         if is_rescued(field):
             return _rescued(uri)
+        if is_from_key(field):
+            return F.expr(f"CAST(folders[{literal(field.name)}] AS {sql(field.type)})")
         return ours[field.name] if is_ours(field) else F.col("row").getField(field.name)
 
     return parsed.where("NOT blank AND NOT bad").select(*(value_of(f).alias(f.name) for f in schema.fields))

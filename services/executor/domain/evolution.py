@@ -6,15 +6,18 @@ others let the columns grow: by new ones, and with type widening by what Iceberg
 
 from collections.abc import Mapping, Sequence, Set
 from dataclasses import dataclass, field, replace
+from typing import Self
 
 from libs.common.contracts.schema_rules import EvolutionMode, SchemaRules
 from libs.common.ddl import parse_path, written_path
 from libs.common.errors import Permanent
+from libs.common.key_columns import with_key_columns
 from libs.common.ledger.model.columns import Decisions, Evidence, Proposal
-from libs.common.schema import Struct, distinct, sql
+from libs.common.schema import Field, Struct, distinct, sql
 from libs.common.schema_hints import Hint, at, hinted, parse_hints
 from services.executor.domain.audit import Refusal, Staged
-from services.executor.domain.provenance import is_ours
+from services.executor.domain.from_keys import marked
+from services.executor.domain.provenance import is_ours, is_rescuing
 from services.executor.domain.schema_change import Addition, SchemaChange, Widening, compare, widened, widest
 
 
@@ -22,7 +25,8 @@ from services.executor.domain.schema_change import Addition, SchemaChange, Widen
 class Rules:
     """What the definition says about the columns, ready to be asked. ``given``: the columns of a new table; None: they
     are inferred. ``rescued``: the name of the column for what no other holds; None: there is none. ``holds``: new
-    columns need somebody's word, and ``decided`` is what was said of which."""
+    columns need somebody's word, and ``decided`` is what was said of which. ``keyed``: the columns that are filled from
+    keys; what a record has under such a name counts for nothing."""
 
     mode: EvolutionMode = "add_new_columns"
     hints: tuple[Hint, ...] = ()
@@ -30,11 +34,13 @@ class Rules:
     rescued: str | None = None
     holds: bool = False
     decided: Decisions = field(default_factory=Decisions)
+    keyed: tuple[str, ...] = ()
 
     @classmethod
-    def of(cls, rules: SchemaRules, decided: Decisions) -> "Rules":
+    def of(cls, rules: SchemaRules, decided: Decisions, keyed: Sequence[str] = ()) -> Self:
         hints = parse_hints(rules.hints)
-        return cls(rules.mode, hints, rules.columns, rules.rescued_column, rules.hold_new_columns, decided)
+        given = rules.columns and with_key_columns(rules.columns, keyed, hints)
+        return cls(rules.mode, hints, given, rules.rescued_column, rules.hold_new_columns, decided, tuple(keyed))
 
     @property
     def adds(self) -> bool:
@@ -46,14 +52,32 @@ class Rules:
 
     def first(self, found: Struct) -> Struct:
         """The columns of a new table whose first files show ``found``."""
-        columns = distinct(hinted(found, self.hints))
+        records = Struct(tuple(f for f in found.fields if not self.is_keyed(f.name)))
+        columns = distinct(hinted(with_key_columns(records, self.keyed), self.hints))
         assert isinstance(columns, Struct)
         return Struct(tuple(f for f in columns.fields if not self.rejects((f.name,))))
 
     def reading(self, table: Struct) -> Struct:
         """The columns that files fill: not one that somebody rejected afterwards. It stays in the table, for what it
-        has; new rows have a null there, and the field is one that the table lacks."""
-        return Struct(tuple(f for f in table.fields if f.required or is_ours(f) or not self.rejects((f.name,))))
+        has; new rows have a null there, and the field is one that the table lacks. Those that keys fill are marked.
+
+        Raises:
+            Permanent: ``partition_column_type``: keys cannot fill such a column.
+        """
+        filled = (f for f in table.fields if f.required or is_ours(f) or not self.rejects((f.name,)))
+        return marked(Struct(tuple(filled)), self._keyed_lower)
+
+    def lacking_keyed(self, table: Struct) -> tuple[Field, ...]:
+        """The columns that keys are to fill, and that the table has to be given for it."""
+        missing = with_key_columns(table, self.keyed, self.hints).fields[len(table.fields) :]
+        return tuple(f for f in missing if not self.rejects((f.name,)))
+
+    def is_keyed(self, name: str) -> bool:
+        return name.lower() in self._keyed_lower
+
+    @property
+    def _keyed_lower(self) -> frozenset[str]:
+        return frozenset(name.lower() for name in self.keyed)
 
     def rejects(self, path: tuple[str, ...]) -> bool:
         return written_path(path) in self.decided.rejected
@@ -69,7 +93,11 @@ class Rules:
 def suspects(rules: Rules, staged: Staged) -> Set[bytes]:
     """The files that may let the columns grow, by digest: they are looked into again."""
     rejected = {".".join(parse_path(column)) for column in rules.decided.rejected}
-    fields = {digest for digest, names in staged.unknown_fields.items() if rules.adds and names - rejected}
+    fields = {
+        digest
+        for digest, names in staged.unknown_fields.items()
+        if rules.adds and any(name not in rejected and not rules.is_keyed(name) for name in names)
+    }
     values = staged.misfits.keys() if rules.widens else set()
     return fields | values
 
@@ -80,7 +108,8 @@ def growth(rules: Rules, table: Struct, found: Struct, staged: Staged) -> Schema
     Only a column with a value that did not fit is widened: an int column may have whole numbers in every file, all of
     them small. Hints count for what is new; what is there has its type, and may outgrow its hint.
     """
-    change = compare(table, hinted(found, (h for h in rules.hints if at(table, h.path) is None)))
+    records = Struct(tuple(f for f in found.fields if not rules.is_keyed(f.name)))
+    change = compare(table, hinted(records, (h for h in rules.hints if at(table, h.path) is None)))
     misfits = frozenset().union(*staged.misfits.values())
     additions = tuple(a for a in change.additions if not rules.rejects(a.path))
     widenings = tuple(w for w in change.widenings if rules.widens and w.path[0] in misfits)
@@ -111,7 +140,8 @@ def refusals(rules: Rules, staged: Staged, change: SchemaChange) -> dict[bytes, 
     """The files that cannot be loaded beside the columns that there are, by digest. What ``change`` still adds waits
     for somebody's word, and with it the files that have it."""
     if rules.mode == "fail_on_new_columns":
-        return {digest: _new(names) for digest, names in staged.unknown_fields.items()}
+        new = {d: {n for n in names if not rules.is_keyed(n)} for d, names in staged.unknown_fields.items()}
+        return {digest: _new(names) for digest, names in new.items() if names}
     in_the_way = {".".join(c.path): str(c) for c in change.clashes}
     clashes = {
         digest: Refusal("field_name_clash", in_the_way[name], _AS_THE_TABLE_HAS_IT)
@@ -122,6 +152,17 @@ def refusals(rules: Rules, staged: Staged, change: SchemaChange) -> dict[bytes, 
     held = {a.name for a in change.additions}
     waiting = {d: _held(names & held) for d, names in staged.unknown_fields.items() if names & held}
     return waiting | clashes
+
+
+def overruled(rules: Rules, table: Struct, staged: Staged) -> tuple[str, ...]:
+    """What a user should know of fields whose columns are filled from keys."""
+    names = {name for of_file in staged.unknown_fields.values() for name in of_file if rules.is_keyed(name)}
+    kept = "kept beside it as any field without a column" if is_rescuing(table) else "left out"
+    return tuple(
+        f"files have a field {name!r} of their own: its column holds what their keys say, as source.partition_columns "
+        f"asks; the field is {kept}"
+        for name in sorted(names)
+    )
 
 
 def proposal(addition: Addition, seen: Evidence | None) -> Proposal:

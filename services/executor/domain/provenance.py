@@ -28,11 +28,20 @@ _COLUMNS: dict[str, Field] = {
 
 _RESCUED = MARK + "what of the record no other column holds, as JSON"
 """The comment of the column that takes what is rescued. Its name is the user's."""
+FROM_KEY = MARK + "what the file's key says"
+"""The comment of a column that keys fill, while a batch is read: no table has it (``from_keys.marked``)."""
 
 
 def is_ours(field: Field) -> bool:
     """Whether this column of a table is filled by us, and not from the field of its name."""
-    return is_rescued(field) or (field.name in _COLUMNS and field.comment.startswith(MARK))
+    if is_rescued(field) or is_from_key(field):
+        return True
+    return field.name in _COLUMNS and field.comment.startswith(MARK)
+
+
+def is_from_key(field: Field) -> bool:
+    """Whether this column takes what a folder of the file's key says."""
+    return field.comment == FROM_KEY
 
 
 def is_rescued(field: Field) -> bool:

@@ -9,7 +9,7 @@ from dataclasses import dataclass, replace
 
 from libs.common.schema import Array, Field, Map, Struct, Type, distinct, sql
 from libs.common.schema_hints import Hint, at, hinted
-from services.executor.domain.provenance import is_ours
+from services.executor.domain.provenance import is_from_key, is_ours
 
 # What a column of the first type also takes from JSON. (A value may still have too many digits; then its line says so.)
 _TAKES = {
@@ -177,6 +177,8 @@ class _Differences:
             twin = by_lower.get(f.name.lower())
             if twin is None and f.name.lower() not in seen:
                 self.additions.append(Addition(here, distinct(f.type)))
+            elif twin is not None and is_from_key(twin):
+                pass  # what the key says counts, whatever a record says
             elif twin is not None and is_ours(twin):
                 self.clashes.append(Clash(here, "one of Autoloader's metadata_columns", "a field of the data"))
             elif twin is None or twin.name != f.name:

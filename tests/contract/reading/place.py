@@ -11,6 +11,8 @@ import pyarrow as pa
 import pyarrow.compute as pc
 
 from libs.common.contracts.definition import FILE_PATH, Destination, Format
+from libs.common.contracts.schema_rules import SchemaRules
+from libs.common.ledger.model.columns import Decisions
 from libs.common.ledger.model.files import FileVersion
 from libs.common.schema import Struct
 from services.executor.adapters.describing.description import Parts
@@ -19,6 +21,8 @@ from services.executor.adapters.reading.origin import Origin
 from services.executor.adapters.reading.reader import reader_of
 from services.executor.adapters.spark_table import SparkTable
 from services.executor.domain.audit import FileRead, Staged
+from services.executor.domain.evolution import Rules
+from services.executor.domain.from_keys import from_keys
 from services.executor.domain.provenance import with_provenance
 from services.executor.domain.schema_change import compare
 from tests.contract.table.worlds import BUCKET, Spark, read_of, stage
@@ -96,6 +100,18 @@ class Place:
                 schema = await table.create(with_provenance(await table.infer(files), [FILE_PATH]))
             staged = await self.stage(table, files, schema)
             await table.publish(staged.snapshot_id)
+        found = await asyncio.to_thread(self._spark.sessions[0].table(table.name).toArrow)
+        return Loaded(files, staged, found)
+
+    async def load_keyed(self, format_: Format, files: Sequence[FileVersion], *names: str, **hints: str) -> Loaded:
+        """One batch into a new table, of which keys fill these columns."""
+        table = self.table(format_)
+        rules = Rules.of(SchemaRules(hints=hints), Decisions(), names)
+        columns = await table.create(with_provenance(rules.first(await table.infer(files)), [FILE_PATH]))
+        schema = rules.reading(columns)
+        keys = from_keys(files, schema, f"{self._name}/")
+        staged = await stage(table, files, schema, from_keys=keys.values)
+        await table.publish(staged.snapshot_id)
         found = await asyncio.to_thread(self._spark.sessions[0].table(table.name).toArrow)
         return Loaded(files, staged, found)
 

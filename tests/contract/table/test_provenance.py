@@ -4,7 +4,9 @@ import pytest
 
 from libs.common.contracts.definition import MetadataColumn
 from libs.common.errors import AutoloaderError
+from libs.common.schema import Field, Struct
 from services.executor.domain.audit import FileRead
+from services.executor.domain.from_keys import from_keys, marked
 from services.executor.domain.provenance import MARK, lacking_provenance, with_provenance
 from services.executor.domain.schema_change import Addition
 from tests.contract.table.worlds import ID, RUN, World, lines, read_of, rows, stage
@@ -60,6 +62,22 @@ async def test_a_field_of_the_same_name_is_unknown_and_goes_nowhere(world: World
     assert {file.digest: frozenset({"_run_id"})} == staged.unknown_fields
     await world.one.publish(staged.snapshot_id)
     assert [(1, RUN)] == await world.records("id", "_run_id")
+
+
+async def test_each_row_has_what_the_key_of_its_file_says(world: World) -> None:
+    """And not what its record says. Bad records are found beside it as ever."""
+    await world.one.create(Struct((*ID.fields, Field("year", "string"), Field("day", "string"))))
+    schema = marked(Struct((*ID.fields, Field("year", "string"), Field("day", "string"))), frozenset({"year", "day"}))
+    files = [
+        world.put("year=2025/day=%C3%A4+b/a.json", lines({"id": 1, "year": "forged"}, {"id": 2})),
+        world.put("year=__HIVE_DEFAULT_PARTITION__/b.json", lines({"id": 3}) + b"no\n"),
+    ]
+    staged = await stage(world.one, files, schema, from_keys=from_keys(files, schema, "").values)
+    assert [FileRead(2, 2), FileRead(2, 1, 1)] == [read_of(staged, f) for f in files]
+    assert {files[0].digest: frozenset({"year"})} == staged.unknown_fields
+    await world.one.publish(staged.snapshot_id)
+    told = [(1, "2025", "\u00e4+b"), (2, "2025", "\u00e4+b"), (3, None, None)]
+    assert told == await world.records("id", "year", "day")
 
 
 async def test_a_column_of_the_tables_own_is_left_alone(world: World) -> None:

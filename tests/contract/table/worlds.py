@@ -20,6 +20,7 @@ from services.executor.adapters.spark_table_place import SparkTablePlace
 from services.executor.adapters.spark_whole_table import SparkWholeTable
 from services.executor.adapters.table_session import TableSession
 from services.executor.domain.audit import FileRead, Staged
+from services.executor.domain.from_keys import KeyValues
 from services.executor.ports import Table, TablePlace, WholeTable
 from tests.support.memory_objects import MemoryObjects
 from tests.support.memory_table import MemoryTable, MemoryTablePlace
@@ -243,10 +244,15 @@ def rows(ids: Iterable[int]) -> bytes:
     return lines(*({"id": i} for i in ids))
 
 
-async def stage(table: Table, files: Sequence[FileVersion], schema: Struct = ID, wap_id: str | None = None) -> Staged:
-    return await table.stage(
-        files, schema, wap_id or a_wap_id(), {"autoloader.batch": f"b{next(_numbers)}", "autoloader.run": RUN}
-    )
+async def stage(
+    table: Table,
+    files: Sequence[FileVersion],
+    schema: Struct = ID,
+    wap_id: str | None = None,
+    from_keys: KeyValues | None = None,
+) -> Staged:
+    properties = {"autoloader.batch": f"b{next(_numbers)}", "autoloader.run": RUN}
+    return await table.stage(files, schema, wap_id or a_wap_id(), properties, from_keys)
 
 
 async def set_aside(

@@ -13,6 +13,7 @@ from libs.common.ledger.states import BatchState, FileState
 from libs.common.schema import Struct
 from services.executor.commit import CommitProtocol
 from services.executor.domain.audit import Staged
+from services.executor.domain.from_keys import KeyValues
 from services.executor.table_lanes import TableLanes
 from tests.integration.executor.world import TO, World, lines
 from tests.support.crash import Crash, CrashPoint
@@ -124,11 +125,16 @@ class Choking(MemoryTable):
     """A table whose engine fails, without a reason, whenever one file is in the batch."""
 
     async def stage(
-        self, files: Sequence[FileVersion], schema: Struct, wap_id: str, properties: Mapping[str, str]
+        self,
+        files: Sequence[FileVersion],
+        schema: Struct,
+        wap_id: str,
+        properties: Mapping[str, str],
+        from_keys: KeyValues | None = None,
     ) -> Staged:
         if any("poison" in f.key for f in files):
             raise Temporary("the engine failed", code="spark_failed")
-        return await super().stage(files, schema, wap_id, properties)
+        return await super().stage(files, schema, wap_id, properties, from_keys)
 
 
 async def test_a_batch_is_halved_until_the_file_that_breaks_it_is_named() -> None:

@@ -7,7 +7,7 @@ import pytest
 
 from libs.common.contracts.schema_rules import SchemaRules
 from services.api.plans.growth import schema_change
-from services.api.preview.lines import head_of
+from services.api.preview.lines import Head, head_of
 from services.api.preview.sample import Sample
 
 
@@ -46,6 +46,14 @@ def test_a_table_whose_columns_stay_gets_none(mode: str) -> None:
     sample.rules = SchemaRules.model_validate({"schema_evolution_mode": mode})
     assert [] == schema_change(sample, 1, ["id"]).columns_added
     assert ["id", "more"] == [c.name for c in schema_change(sample, 1, ()).columns_added]
+
+
+def test_columns_that_keys_fill_come_in_every_mode() -> None:
+    """Somebody asked for them."""
+    sample = Sample(SchemaRules(schema_evolution_mode="none"), "in/", ("year",))
+    sample.add("in/year=2025/a.json", Head((b'{"id": 1, "more": 2}',)), 20)
+    [added] = schema_change(sample, 1, ["id"]).columns_added
+    assert ("year", "string", "in/year=2025/a.json") == (added.name, added.type, added.first_file)
 
 
 @pytest.mark.parametrize("count", [3, 50, 400])

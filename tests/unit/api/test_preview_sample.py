@@ -38,10 +38,11 @@ def previewed(
     asked: int | None = None,
     partitioned_by: tuple[str, ...] = (),
     kind: str = "json",
+    keyed: tuple[str, ...] = (),
     **rules: Any,
 ) -> Preview:
     """``files``: for each key its lines; what is not bytes is written as JSON."""
-    listed, sample = Listed(SOURCE, NOW, 20), Sample(SchemaRules.model_validate(rules))
+    listed, sample = Listed(SOURCE, NOW, 20), Sample(SchemaRules.model_validate(rules), SOURCE.prefix, keyed)
     listed.add([file(key) for key in files])
     listed.is_complete = True
     for key, lines in files.items():
@@ -238,3 +239,23 @@ def test_partitions_that_the_files_do_not_fit_are_told(columns: tuple[str, ...],
 def test_nothing_is_said_of_partitions_when_no_record_was_seen() -> None:
     """That there is none is told already."""
     assert ["no_records"] == codes(previewed({"in/a.json": []}, partitioned_by=("id",)))
+
+
+def test_columns_are_filled_from_keys() -> None:
+    """In the types of their hints; a key counts for more than a field, and one that does not fit is named."""
+    preview = previewed(
+        {
+            "in/year=2025/month=01/a.json": [{"id": 1, "Month": "x"}],
+            "in/month=02/b.json": [{"id": 2}],
+            "in/year=old/c.json": [{"id": 3}],
+        },
+        keyed=("year", "month"),
+        hints={"year": "int"},
+    )
+    assert [("id", "bigint"), ("year", "int"), ("month", "string")] == [(c.name, c.type) for c in preview.columns]
+    assert [
+        {"id": 1, "year": 2025, "month": "01"},
+        {"id": 2, "year": None, "month": "02"},
+    ] == preview.sample_rows
+    assert ["key_does_not_fit", "field_overruled"] == codes(preview)
+    assert "year=old is no int" in preview.warnings[0].message

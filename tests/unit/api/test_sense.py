@@ -26,6 +26,21 @@ def sent(change: dict[str, Any]) -> IngestionIn:
         ({"source": {"path": "s3://landing/a/../b/"}}, "source.path", "folder named '.' or '..'"),
         ({"source": {"path": "s3://landing/2025/*.json"}}, "source.path", "source.file_pattern"),
         ({"source": {"path": "s3://land..ing/"}}, "source.path", "two dots"),
+        (
+            {"source": {"partition_columns": ["_File_Path"]}, "destination": {"metadata_columns": ["_file_path"]}},
+            "partition_columns",
+            "leave it out",
+        ),
+        (
+            {"source": {"path": "s3://landing/a/Year=2025/", "partition_columns": ["year"]}},
+            "partition_columns",
+            "name a path above",
+        ),
+        (
+            {"source": {"partition_columns": ["day"]}, "format": {"schema": {"hints": {"day": "array<date>"}}}},
+            "'day' is array<date>",
+            "a text, a number",
+        ),
         ({"source": {"file_pattern": "/*.json"}}, "source.file_pattern", "**/*.json"),
         ({"source": {"file_pattern": "flights/"}}, "source.file_pattern", "ends with a slash"),
         (
@@ -42,6 +57,7 @@ def sent(change: dict[str, Any]) -> IngestionIn:
             "leave it out",
         ),
         ({"format": {"type": "parquet", "options": {"multiline": True}}}, "options.multiline", "leave it out"),
+        ({"format": {"type": "avro", "options": {"compression": "gzip"}}}, "options.compression", "leave it out"),
         ({"format": {"type": "parquet", "options": {"header": True}}}, "options.header", "leave it out"),
         ({"source": {"credentials": {"endpoint_url": "http://minio:9000?a=b"}}}, "endpoint_url", "http://host:9000"),
         ({"source": {"credentials": {"endpoint_url": "http://minio:99999"}}}, "endpoint_url", "http://host:9000"),

@@ -1,5 +1,7 @@
 """What the rules make of what a staging pass found: decisions as a table."""
 
+from typing import get_args
+
 import pytest
 
 from libs.common.contracts.schema_rules import EvolutionMode, SchemaRules
@@ -7,7 +9,18 @@ from libs.common.ddl import parse_columns
 from libs.common.errors import Permanent
 from libs.common.ledger.model.columns import Decisions
 from services.executor.domain.audit import Staged
-from services.executor.domain.evolution import Rules, allowed, asked_for, asked_of, growth, hidden, refusals, suspects
+from services.executor.domain.evolution import (
+    Rules,
+    allowed,
+    asked_for,
+    asked_of,
+    growth,
+    hidden,
+    overruled,
+    refusals,
+    suspects,
+)
+from services.executor.domain.provenance import is_from_key
 from services.executor.domain.schema_change import SchemaChange, Widening, compare, widened, with_widenings
 
 A, B = b"a", b"b"
@@ -164,3 +177,47 @@ def test_a_rejected_column_that_the_table_has_is_not_filled() -> None:
     """Unless the table takes no row without it."""
     table = parse_columns("id int, x string, y date not null")
     assert ["id", "y"] == [f.name for f in holding(rejected=("x", "y")).reading(table).fields]
+
+
+def keyed(mode: EvolutionMode = "add_new_columns", **hints: str) -> Rules:
+    return Rules.of(SchemaRules(schema_evolution_mode=mode, hints=hints), Decisions(), ("year", "Day"))
+
+
+def test_a_new_table_has_the_columns_of_keys_behind_those_of_records() -> None:
+    """Texts unless somebody said otherwise; what a record has under such a name makes no column."""
+    found = parse_columns("YEAR bigint, id int")
+    assert parse_columns("id int, year string, Day date") == keyed(day="date").first(found)
+    given = Rules.of(
+        SchemaRules(inference="manual", schema_json="day int not null, id int"), Decisions(), ("year", "Day")
+    )
+    assert parse_columns("day int not null, id int, year string") == given.given
+
+
+def test_a_table_that_lacks_such_a_column_is_given_it() -> None:
+    """Once, and not after somebody turned it away."""
+    assert ["year"] == [f.name for f in keyed().lacking_keyed(parse_columns("id int, DAY int"))]
+    turned_away = Rules.of(SchemaRules(), Decisions(rejected=frozenset({"year"})), ("year",))
+    assert () == turned_away.lacking_keyed(TABLE)
+
+
+def test_keys_fill_columns_of_single_values_alone() -> None:
+    """Any other is refused, with what it is."""
+    known = keyed().reading(parse_columns("id int, year int, Day date"))
+    assert ["year", "Day"] == [f.name for f in known.fields if is_from_key(f)]
+    with pytest.raises(Permanent, match="has DAY as array<int>") as refused:
+        keyed().reading(parse_columns("DAY array<int>"))
+    assert "partition_column_type" == refused.value.code
+
+
+@pytest.mark.parametrize("mode", get_args(EvolutionMode))
+def test_a_field_that_a_key_overrules_is_told_and_stands_in_nobodys_way(mode: EvolutionMode) -> None:
+    """Whatever the mode: it is no reason to look again, to add a column, or to refuse its file."""
+    rules, table = keyed(mode), parse_columns("id int, year int, day int")
+    staged = Staged(1, 0, {}, {A: frozenset({"Year"}), B: frozenset({"day"})})
+    assert set() == suspects(rules, staged)
+    change = growth(rules, table, parse_columns("id int, Year string, day struct<a: int>"), staged)
+    assert SchemaChange() == change
+    assert {} == refusals(rules, staged, change)
+    one, other = overruled(rules, table, staged)
+    assert "'Year'" in one
+    assert "left out" in other

@@ -17,6 +17,7 @@ from libs.common.compression import SUFFIXES, named
 from libs.common.contracts.definition import Compression
 from libs.common.ledger.model.files import FileVersion
 from services.executor.adapters.describing.description import Description
+from services.executor.domain.from_keys import KeyValues
 
 _MOUNT = "autoloader"
 _GLOB = re.compile(r"([{}\[\]*?\\])")
@@ -33,16 +34,20 @@ _WHOLE_FILES = {
 _PLACE = "(monotonically_increasing_id() & 8589934591) + 1"
 LINE = f"CASE WHEN _metadata.file_size <= {WHOLE_FILE_BYTES} THEN {_PLACE} END"
 
+_KNOWN = "array<struct<seen: string, path: string, version: string, folders: map<string, string>>>"
+
 
 @dataclass(frozen=True, slots=True)
 class Origin:
     """A session, and the URL scheme under which it reads the source's files. ``described`` is what is known of files
-    beside their names, by digest; ``compression`` is that of every file, whatever its name (None: as it says)."""
+    beside their names, by digest; ``compression`` is that of every file, whatever its name (None: as it says);
+    ``from_keys`` is what their keys say for columns."""
 
     spark: SparkSession
     scheme: str = "s3a"
     described: Mapping[bytes, Description] = field(default_factory=dict)
     compression: Compression | None = None
+    from_keys: KeyValues = field(default_factory=dict)
 
     @property
     def read(self) -> DataFrameReader:
@@ -100,14 +105,22 @@ class Origin:
         return rows.withColumn("line", F.expr(LINE))
 
     def with_files(self, rows: DataFrame, files: Sequence[FileVersion]) -> DataFrame:
-        """The rows with their file: its ``path``, its ``version``, and its position in ``files``, ``file`` (null: a
-        stranger). They come from ``read``, and still have their ``_metadata``."""
+        """The rows with their file: its ``path``, its ``version``, what its key says, ``folders``, and its position in
+        ``files``, ``file`` (null: a stranger). They come from ``read``, and still have their ``_metadata``."""
         return self.with_versions(rows.select("*", F.expr(PATH).alias("path")), files)
 
     def with_versions(self, rows: DataFrame, files: Sequence[FileVersion]) -> DataFrame:
         """As ``with_files``, of rows that have their ``path``."""
-        known = [{"seen": self.seen(f), "path": file_path(f, self.scheme), "version": f.version_tag} for f in files]
-        array = F.from_json(F.lit(json.dumps(known)), "array<struct<seen: string, path: string, version: string>>")
+        known = [
+            {
+                "seen": self.seen(f),
+                "path": file_path(f, self.scheme),
+                "version": f.version_tag,
+                "folders": self.from_keys.get(f.digest),
+            }
+            for f in files
+        ]
+        array = F.from_json(F.lit(json.dumps(known)), _KNOWN)
         index = self.spark.range(1).select(F.posexplode(array).alias("file", "of"))
         index = index.select("file", "of.*")
         return rows.withColumnRenamed("path", "seen").join(F.broadcast(index), "seen", "left").drop("seen")

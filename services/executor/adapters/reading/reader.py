@@ -4,6 +4,7 @@
 |---|---|
 | ``file`` | the file's position in the batch; null: a file that is not in the batch |
 | ``path``, ``version`` | that file's path as Spark prints it, and its version tag |
+| ``folders`` | a map of the columns that the file's key fills, with their values as texts |
 | ``raw`` | the record as it stands in the file, where a file is text; else null, or JSON made of a bad one |
 | ``row`` | the record as a struct of the schema's data columns |
 | ``blank`` | it holds nothing and makes no row: an empty line |
@@ -61,6 +62,8 @@ class Reader(Protocol):
 
 
 _READERS: Final[dict[str, Callable[[Format], Reader]]] = {
+    # Files are what they are, whatever they are named.
+    "avro": lambda _: TypedFiles("avro", {"ignoreExtension": "true"}),
     "csv": lambda format_: CsvFiles(format_.options),
     "json": lambda format_: JsonDocuments() if format_.options.multiline else JsonLines(),
     "parquet": lambda _: TypedFiles("parquet"),

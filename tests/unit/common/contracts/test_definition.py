@@ -128,3 +128,10 @@ def test_metadata_columns_are_known_names_each_once(names: list[str]) -> None:
     """A misspelt one would be missed only when it is needed."""
     with pytest.raises(ValidationError, match="metadata_columns"):
         Destination.model_validate(VALID["destination"] | {"metadata_columns": names})
+
+
+@pytest.mark.parametrize("names", [[""], ["a/b"], ["year=2025"], ["year", "Year"]])
+def test_partition_columns_are_names_of_folders_each_once(names: list[str]) -> None:
+    """What stands before the =, and nothing else."""
+    with pytest.raises(ValidationError, match=r"folder's name|twice"):
+        Source(path="s3://b/in/", partition_columns=tuple(names))
