@@ -72,6 +72,7 @@ def java_flags(heap: str, scratch: Path, *, peak: bool) -> list[str]:
         f"-Djava.io.tmpdir={scratch}",
         f"-Dlog4j2.configurationFile={DEPLOY / 'spark-log4j2.properties'}",
         "-Djava.awt.headless=true",
+        "-Duser.timezone=UTC",  # in local mode, the driver's flags in spark-defaults.conf come too late
         "-Dio.netty.tryReflectionSetAccessible=true",
         *opens,
     ]

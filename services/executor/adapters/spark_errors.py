@@ -31,13 +31,14 @@ _UNREACHABLE = frozenset({grpc.StatusCode.UNAVAILABLE, grpc.StatusCode.DEADLINE_
 _NOT_WHOLE = re.compile(
     r"unexpected end of|truncated|invalid |incorrect |unknown (?:frame|compression)|not a |bad |corrupt|malformed|"
     r"data corruption|checksum failure|failed_to_uncompress|could not (?:de|read page)|can not read class|[\w ]*CRC|"
-    r"stream corrupted|block (?:read partially|size invalid)|buffer size too small|totalLength|decompress output",
+    r"stream corrupted|block (?:read partially|size invalid)|buffer size too small|totalLength|"
+    r"decompress output|seek in ",
     re.IGNORECASE,
 )
 # Whatever these say, or if they say nothing, as the first cause of all: they decode what has been read.
 _DECODERS = (
-    "java.io.EOFException", "java.lang.ArrayIndexOutOfBoundsException", "java.util.zip.", "io.airlift.compress.",
-    "org.apache.avro.", "org.apache.orc.", "org.tukaani.xz.",
+    "java.io.EOFException", "java.lang.ArrayIndexOutOfBoundsException", "java.lang.IndexOutOfBoundsException",
+    "java.util.zip.", "io.airlift.compress.", "org.apache.avro.", "org.apache.orc.", "org.tukaani.xz.",
 )  # fmt: skip
 _CAUSE = re.compile(r"^\s*Caused by: ([\w.$]+)(?:: ([^\n]{0,200}))?", re.MULTILINE)
 _NO_SUCH_SOURCE = re.compile(r"Failed to find data source: (\w+)")
