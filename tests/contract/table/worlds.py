@@ -14,6 +14,7 @@ from libs.common.ledger.model.files import BadRecords, FileVersion
 from libs.common.schema import Field, Struct
 from services.executor.adapters.describing.formats import Knowledge
 from services.executor.adapters.reading.reader import reader_of
+from services.executor.adapters.spark_rescued import SparkRescued
 from services.executor.adapters.spark_sessions import BatchSession, SessionKey, open_session
 from services.executor.adapters.spark_table import SparkTable
 from services.executor.adapters.spark_table_place import SparkTablePlace
@@ -21,8 +22,9 @@ from services.executor.adapters.spark_whole_table import SparkWholeTable
 from services.executor.adapters.table_session import TableSession
 from services.executor.domain.audit import FileRead, Staged
 from services.executor.domain.from_keys import KeyValues
-from services.executor.ports import Table, TablePlace, WholeTable
+from services.executor.ports import RescuedRows, Table, TablePlace, WholeTable
 from tests.support.memory_objects import MemoryObjects
+from tests.support.memory_rescued import MemoryRescued
 from tests.support.memory_table import MemoryTable, MemoryTablePlace
 from tests.support.memory_warehouse import Warehouse
 from tests.support.memory_whole_table import MemoryWholeTable
@@ -43,6 +45,7 @@ class World(Protocol):
     other_place: TablePlace
     whole: WholeTable
     other_whole: WholeTable
+    rescued: RescuedRows
 
     def put(self, key: str, body: bytes) -> FileVersion: ...
     def delete(self, file: FileVersion) -> None: ...
@@ -84,6 +87,7 @@ class MemoryWorld:
         self.other_place: TablePlace = MemoryTablePlace(self.warehouse, self.to)
         self.whole: WholeTable = MemoryWholeTable(self.warehouse, self.to)
         self.other_whole: WholeTable = MemoryWholeTable(self.warehouse, self.to)
+        self.rescued: RescuedRows = MemoryRescued(self.warehouse, self.to)
 
     def put(self, key: str, body: bytes) -> FileVersion:
         return self.objects.put(BUCKET, key, body)
@@ -133,6 +137,9 @@ class Spark:
     def whole(self, to: Destination, session: int = 0) -> SparkWholeTable:
         return SparkWholeTable(self._on(to, session))
 
+    def rescued(self, to: Destination, format_: Format = NDJSON) -> SparkRescued:
+        return SparkRescued(self._on(to, 0), format_)
+
     def sql(self, statement: str, session: int = 0) -> list[Any]:
         return list(self.sessions[session].sql(statement).collect())
 
@@ -160,6 +167,7 @@ class SparkWorld:
         self.other_place: TablePlace = spark.place(self.to, 1)
         self.whole: WholeTable = spark.whole(self.to, 0)
         self.other_whole: WholeTable = spark.whole(self.to, 1)
+        self.rescued: RescuedRows = spark.rescued(self.to)
         self._s3 = s3
         self._prefix = f"{name}/"
         self._put: list[str] = []
