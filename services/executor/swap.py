@@ -11,7 +11,7 @@ anybody has committed since. docs/adr/0016 has the proofs.
 import asyncio
 import random
 from collections.abc import Mapping
-from contextlib import AbstractAsyncContextManager, suppress
+from contextlib import AbstractAsyncContextManager
 from dataclasses import dataclass
 from typing import Any, Protocol
 
@@ -24,6 +24,8 @@ from libs.common.storage.definitions import RunDefinition
 from services.executor.domain.places import next_location
 from services.executor.domain.swapping import cannot_swap, check_columns, check_rows, lacks, properties
 from services.executor.ports import Published, RowsOf, Table, TablePlace, WholeTable
+from services.executor.preparation import grown
+from services.executor.publication import send
 
 TRIES_MAX = 6
 """How often all rows are staged before the table is left to those who keep changing it."""
@@ -167,10 +169,7 @@ class Swaps:
             raise _table_missing(table.name if schema is None else built)
         change = lacks(schema, found.schema)
         check_columns(table.name, built, change)
-        if change.additions:
-            await table.add(change.additions)
-        if change.widenings:
-            await table.widen(change.widenings)
+        await grown(table, schema, change)
 
     async def _publish(self, claim: RefreshClaim, table: Table, whole: WholeTable, rows: _Rows) -> Published:
         assert claim.kept is not None
@@ -192,7 +191,8 @@ class Swaps:
             # one can never be published. Crash here: it is invisible, and stays so.
             await self._guard.phase(claim)
             failpoint("swap.before_publish")
-            if (found := await _send(table, copy.snapshot_id, claim.wap_id)) is not None:
+            found, _ = await send(table, copy.snapshot_id, claim.wap_id)
+            if found is not None:
                 return found
             await asyncio.sleep(random.uniform(0, 0.2 * 2**attempt))
         raise Temporary(
@@ -200,13 +200,6 @@ class Swaps:
             code="table_busy",
             hint="let its other writers pause for a while",
         )
-
-
-async def _send(table: Table, snapshot_id: int, wap_id: str) -> Published | None:
-    """Publishes, and reads back: whatever the answer was, the table has the last word."""
-    with suppress(Temporary, Permanent):
-        await table.publish(snapshot_id)
-    return await table.published(wap_id)
 
 
 def _table_missing(table: str) -> Permanent:

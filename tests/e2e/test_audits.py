@@ -9,8 +9,7 @@ from pyspark.sql import SparkSession
 
 from client.rest import problem_of
 from tests.e2e.helpers import (
-    create_standard_ingestion,
-    generate_unique_table_name,
+    NewIngestion,
     get_table_identifier,
     run_to_end,
     upload_json_files,
@@ -42,10 +41,9 @@ class TestAudits:
         self,
         api_client: httpx.AsyncClient,
         minio_client: Any,
-        minio_config: dict[str, str],
         test_bucket: str,
         spark_session: SparkSession,
-        test_cluster_id: str,
+        new_ingestion: NewIngestion,
     ) -> None:
         """Two files are loaded and one lands afterwards; then somebody is worried about the ledger.
 
@@ -55,9 +53,7 @@ class TestAudits:
         - a rebuild that is not confirmed is refused; a dry one finds nothing to write, and writes nothing
         """
         await upload_json_files(minio_client, test_bucket, 0, 2, records_per_file=RECORDS)
-        ingestion = await create_standard_ingestion(
-            api_client, test_cluster_id, test_bucket, minio_config, generate_unique_table_name("audits")
-        )
+        ingestion = await new_ingestion("audits")
         path = f"/api/v1/ingestions/{ingestion['id']}"
         await run_to_end(api_client, ingestion["id"])
         await upload_json_files(minio_client, test_bucket, 2, 1, records_per_file=RECORDS)

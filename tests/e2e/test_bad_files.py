@@ -8,9 +8,8 @@ import pytest
 from pyspark.sql import SparkSession
 
 from tests.e2e.helpers import (
+    NewIngestion,
     assert_run_metrics,
-    create_standard_ingestion,
-    generate_unique_table_name,
     get_table_identifier,
     put,
     run_to_end,
@@ -34,10 +33,9 @@ class TestBadFiles:
         self,
         api_client: httpx.AsyncClient,
         minio_client: Any,
-        minio_config: dict[str, str],
         test_bucket: str,
         spark_session: SparkSession,
-        test_cluster_id: str,
+        new_ingestion: NewIngestion,
     ) -> None:
         """One of four files breaks off in the middle of a line; later its producer writes it again.
 
@@ -49,14 +47,7 @@ class TestBadFiles:
         """
         await upload_json_files(minio_client, test_bucket, 0, 3, records_per_file=100)
         await put(minio_client, test_bucket, BAD_KEY, BROKEN)
-        ingestion = await create_standard_ingestion(
-            api_client,
-            test_cluster_id,
-            test_bucket,
-            minio_config,
-            generate_unique_table_name("one_bad"),
-            quality=SKIP_FILE,
-        )
+        ingestion = await new_ingestion("one_bad", quality=SKIP_FILE)
         table = get_table_identifier(ingestion)
 
         first = await run_to_end(api_client, ingestion["id"], expected_status="partial")
@@ -78,12 +69,7 @@ class TestBadFiles:
         await verify_table_data(spark_session, table, expected_count=303, expected_fields=BASE_FIELDS)
 
     async def test_nothing_but_bad_files(
-        self,
-        api_client: httpx.AsyncClient,
-        minio_client: Any,
-        minio_config: dict[str, str],
-        test_bucket: str,
-        test_cluster_id: str,
+        self, api_client: httpx.AsyncClient, minio_client: Any, test_bucket: str, new_ingestion: NewIngestion
     ) -> None:
         """No file of the run can be read.
 
@@ -93,14 +79,7 @@ class TestBadFiles:
         keys = [f"data/broken_{i}.json" for i in range(2)]
         for key in keys:
             await put(minio_client, test_bucket, key, b"this is not JSON\n")
-        ingestion = await create_standard_ingestion(
-            api_client,
-            test_cluster_id,
-            test_bucket,
-            minio_config,
-            generate_unique_table_name("all_bad"),
-            quality=SKIP_FILE,
-        )
+        ingestion = await new_ingestion("all_bad", quality=SKIP_FILE)
 
         run = await run_to_end(api_client, ingestion["id"], expected_status="failed")
 
@@ -109,12 +88,7 @@ class TestBadFiles:
         assert {error["line"] for error in run["errors"]} == {1}
 
     async def test_no_second_object_on_a_line_is_lost_in_silence(
-        self,
-        api_client: httpx.AsyncClient,
-        minio_client: Any,
-        minio_config: dict[str, str],
-        test_bucket: str,
-        test_cluster_id: str,
+        self, api_client: httpx.AsyncClient, minio_client: Any, test_bucket: str, new_ingestion: NewIngestion
     ) -> None:
         """A writer forgot a newline, or put a comma where one belongs; JSON parsers stop after the first value.
 
@@ -131,14 +105,7 @@ class TestBadFiles:
         }
         for key, line in bad.items():
             await put(minio_client, test_bucket, key, two + b"\n" + line + b"\n")
-        ingestion = await create_standard_ingestion(
-            api_client,
-            test_cluster_id,
-            test_bucket,
-            minio_config,
-            generate_unique_table_name("two_on_a_line"),
-            quality=SKIP_FILE,
-        )
+        ingestion = await new_ingestion("two_on_a_line", quality=SKIP_FILE)
 
         run = await run_to_end(api_client, ingestion["id"], expected_status="failed")
 
@@ -150,10 +117,9 @@ class TestBadFiles:
         self,
         api_client: httpx.AsyncClient,
         minio_client: Any,
-        minio_config: dict[str, str],
         test_bucket: str,
         spark_session: SparkSession,
-        test_cluster_id: str,
+        new_ingestion: NewIngestion,
     ) -> None:
         """A producer had nothing to say and wrote a file of 0 bytes.
 
@@ -163,9 +129,7 @@ class TestBadFiles:
         """
         await upload_json_files(minio_client, test_bucket, 0, 1, records_per_file=10)
         await put(minio_client, test_bucket, "data/empty.json", b"")
-        ingestion = await create_standard_ingestion(
-            api_client, test_cluster_id, test_bucket, minio_config, generate_unique_table_name("no_bytes")
-        )
+        ingestion = await new_ingestion("no_bytes")
 
         run = await run_to_end(api_client, ingestion["id"])
 

@@ -14,6 +14,7 @@ from pyspark.sql import SparkSession
 
 from tests.e2e.belongings import assert_fit_for_clients
 from tests.e2e.helpers import (
+    NewIngestion,
     assert_run_metrics,
     create_standard_ingestion,
     generate_unique_table_name,
@@ -57,7 +58,7 @@ class TestRunsThatCannotStart:
         minio_config: dict[str, str],
         test_bucket: str,
         spark_session: SparkSession,
-        test_cluster_id: str,
+        new_ingestion: NewIngestion,
     ) -> None:
         """Credentials that the store refuses are corrected, and the next run picks everything up.
 
@@ -67,14 +68,7 @@ class TestRunsThatCannotStart:
         """
         await upload_json_files(minio_client, test_bucket, 0, 2, records_per_file=10)
         wrong = {"aws_access_key_id": "AKIA-not-a-user", "aws_secret_access_key": "s3cr3t-not-to-be-seen"}
-        ingestion = await create_standard_ingestion(
-            api_client,
-            test_cluster_id,
-            test_bucket,
-            minio_config,
-            generate_unique_table_name("wrong_key"),
-            source={"credentials": wrong},
-        )
+        ingestion = await new_ingestion("wrong_key", source={"credentials": wrong})
 
         run = await _fails_quickly(api_client, ingestion)
         text = json.dumps(run)
@@ -98,10 +92,9 @@ class TestRunsThatCannotStart:
         self,
         api_client: httpx.AsyncClient,
         minio_client: Any,
-        minio_config: dict[str, str],
         test_bucket: str,
         spark_session: SparkSession,
-        test_cluster_id: str,
+        new_ingestion: NewIngestion,
     ) -> None:
         """A catalog that Spark does not know. Only Spark knows that, so the run says it.
 
@@ -110,14 +103,7 @@ class TestRunsThatCannotStart:
         - after a PATCH with a catalog that exists the next run loads all files: none counts as loaded
         """
         await upload_json_files(minio_client, test_bucket, 0, 2, records_per_file=10)
-        ingestion = await create_standard_ingestion(
-            api_client,
-            test_cluster_id,
-            test_bucket,
-            minio_config,
-            generate_unique_table_name("no_catalog"),
-            destination={"catalog": "nowhere"},
-        )
+        ingestion = await new_ingestion("no_catalog", destination={"catalog": "nowhere"})
 
         run = await _fails_quickly(api_client, ingestion)
         assert "nowhere" in run["errors"][0]["message"]
@@ -134,16 +120,14 @@ class TestNothingToDo:
     """No file is not an error. It is worth a word."""
 
     async def test_empty_prefix(
-        self, api_client: httpx.AsyncClient, minio_config: dict[str, str], test_bucket: str, test_cluster_id: str
+        self, api_client: httpx.AsyncClient, test_bucket: str, new_ingestion: NewIngestion
     ) -> None:
         """Nothing has landed yet.
 
         Success criteria:
         - the run succeeds with 0 files and a warning that names the path
         """
-        ingestion = await create_standard_ingestion(
-            api_client, test_cluster_id, test_bucket, minio_config, generate_unique_table_name("empty")
-        )
+        ingestion = await new_ingestion("empty")
 
         run = await run_to_end(api_client, ingestion["id"], timeout_s=WITHIN_S)
 
@@ -152,12 +136,7 @@ class TestNothingToDo:
         assert f"s3://{test_bucket}/data/" in run["warnings"][0]
 
     async def test_pattern_that_matches_nothing(
-        self,
-        api_client: httpx.AsyncClient,
-        minio_client: Any,
-        minio_config: dict[str, str],
-        test_bucket: str,
-        test_cluster_id: str,
+        self, api_client: httpx.AsyncClient, minio_client: Any, test_bucket: str, new_ingestion: NewIngestion
     ) -> None:
         """Files are there, the pattern wants others.
 
@@ -165,14 +144,7 @@ class TestNothingToDo:
         - the run succeeds with 0 files; its warning has the pattern and how many objects there are
         """
         await upload_json_files(minio_client, test_bucket, 0, 7, records_per_file=1)
-        ingestion = await create_standard_ingestion(
-            api_client,
-            test_cluster_id,
-            test_bucket,
-            minio_config,
-            generate_unique_table_name("no_match"),
-            source={"file_pattern": "*.ndjson"},
-        )
+        ingestion = await new_ingestion("no_match", source={"file_pattern": "*.ndjson"})
 
         run = await run_to_end(api_client, ingestion["id"], timeout_s=WITHIN_S)
 

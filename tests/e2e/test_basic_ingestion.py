@@ -9,9 +9,8 @@ from pyspark.sql import SparkSession
 from tests.e2e.helpers import (
     E2ELogger,
     JsonFile,
+    NewIngestion,
     assert_run_metrics,
-    create_standard_ingestion,
-    generate_unique_table_name,
     get_run,
     get_table_identifier,
     print_test_summary,
@@ -30,13 +29,12 @@ class TestBasicIngestion:
     async def test_basic_ingestion(
         self,
         api_client: httpx.AsyncClient,
-        minio_config: dict[str, str],
-        test_bucket: str,
         sample_json_files: list[JsonFile],
         spark_session: SparkSession,
         test_tenant_id: str,
         test_cluster_id: str,
         spark_connect_url: str,
+        new_ingestion: NewIngestion,
     ) -> None:
         """Files that have landed become rows when a run is asked for.
 
@@ -51,9 +49,7 @@ class TestBasicIngestion:
         files, records = len(sample_json_files), sum(file["records"] for file in sample_json_files)
 
         logger.phase("Create the ingestion")
-        ingestion = await create_standard_ingestion(
-            api_client, test_cluster_id, test_bucket, minio_config, generate_unique_table_name("basic")
-        )
+        ingestion = await new_ingestion("basic")
         assert ingestion["status"] == "draft"
         assert ingestion["tenant_id"] == test_tenant_id
         assert ingestion["cluster_id"] == test_cluster_id

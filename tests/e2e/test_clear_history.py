@@ -7,9 +7,8 @@ from pyspark.sql import SparkSession
 from client.rest import problem_of
 from tests.e2e.helpers import (
     JsonFile,
+    NewIngestion,
     assert_run_metrics,
-    create_standard_ingestion,
-    generate_unique_table_name,
     get_table_identifier,
     run_to_end,
     verify_table_data,
@@ -23,11 +22,9 @@ class TestClearHistory:
     async def test_the_next_run_reads_every_file_again(
         self,
         api_client: httpx.AsyncClient,
-        minio_config: dict[str, str],
-        test_bucket: str,
         sample_json_files: list[JsonFile],
         spark_session: SparkSession,
-        test_cluster_id: str,
+        new_ingestion: NewIngestion,
     ) -> None:
         """Somebody empties a table with SQL, and wants its files loaded into it once more.
 
@@ -38,9 +35,7 @@ class TestClearHistory:
         - cleared by mistake, the history comes back from the table: the next run loads nothing
         """
         files, records = len(sample_json_files), sum(file["records"] for file in sample_json_files)
-        ingestion = await create_standard_ingestion(
-            api_client, test_cluster_id, test_bucket, minio_config, generate_unique_table_name("cleared")
-        )
+        ingestion = await new_ingestion("cleared")
         path, table = f"/api/v1/ingestions/{ingestion['id']}/processed-files", get_table_identifier(ingestion)
         await run_to_end(api_client, ingestion["id"])
 

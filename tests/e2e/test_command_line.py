@@ -13,7 +13,7 @@ import pytest
 from pyspark.sql import SparkSession
 
 from tests.e2e.environment import Environment
-from tests.e2e.helpers import generate_unique_table_name, standard_definition, upload_json_files, verify_table_data
+from tests.e2e.helpers import generate_unique_table_name, put, standard_definition, upload_json_files, verify_table_data
 
 pytestmark = [pytest.mark.e2e, pytest.mark.requires_spark, pytest.mark.requires_minio]
 
@@ -83,8 +83,7 @@ class TestCommandLine:
         written = standard_definition(test_cluster_id, test_bucket, minio_config, name, name, overrides=skips)
         definition.write_text(json.dumps(written))
         await upload_json_files(minio_client, test_bucket, 0, 2, records_per_file=RECORDS)
-        bad = {"Bucket": test_bucket, "Key": "data/bad.json"}
-        await asyncio.to_thread(minio_client.put_object, **bad, Body=b'{"id": 900}\n{"id"\n')
+        await put(minio_client, test_bucket, "data/bad.json", b'{"id": 900}\n{"id"\n')
 
         assert f"created {name}" in (await autoloader("ingestion", "create", "-f", str(definition))).out
         assert name in (await autoloader("ingestion", "list")).out
@@ -100,7 +99,7 @@ class TestCommandLine:
         assert explained.out.startswith("failed: s3://")
         assert "next: repair the file" in explained.out
 
-        await asyncio.to_thread(minio_client.put_object, **bad, Body=b'{"id": 900}\n')
+        await put(minio_client, test_bucket, "data/bad.json", b'{"id": 900}\n')
         assert "success: 1 files" in (await autoloader("retry", name, run["id"], "--watch")).out
         assert "loaded:" in (await autoloader("explain", name, "data/bad.json")).out
         await verify_table_data(spark_session, table, expected_count=2 * RECORDS + 1)

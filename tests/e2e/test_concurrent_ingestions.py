@@ -10,9 +10,8 @@ from pyspark.sql import SparkSession
 from tests.e2e.helpers import (
     E2ELogger,
     JsonFile,
+    NewIngestion,
     assert_run_metrics,
-    create_standard_ingestion,
-    generate_unique_table_name,
     get_table_identifier,
     print_test_summary,
     run_to_end,
@@ -34,11 +33,9 @@ class TestConcurrentIngestions:
     async def test_four_ingestions_run_at_once(
         self,
         api_client: httpx.AsyncClient,
-        minio_config: dict[str, str],
-        test_bucket: str,
         sample_json_files: list[JsonFile],
         spark_session: SparkSession,
-        test_cluster_id: str,
+        new_ingestion: NewIngestion,
     ) -> None:
         """Four teams load the same files into their own tables at the same moment.
 
@@ -50,17 +47,7 @@ class TestConcurrentIngestions:
         logger.section("Four ingestions at once")
         files, records = len(sample_json_files), sum(file["records"] for file in sample_json_files)
         ingestions = await asyncio.gather(
-            *(
-                create_standard_ingestion(
-                    api_client,
-                    test_cluster_id,
-                    test_bucket,
-                    minio_config,
-                    generate_unique_table_name(f"concurrent_{i}"),
-                    name=f"Concurrent {i}",
-                )
-                for i in range(INGESTIONS)
-            )
+            *(new_ingestion(f"concurrent_{i}", name=f"Concurrent {i}") for i in range(INGESTIONS))
         )
 
         runs = await asyncio.gather(*(run_to_end(api_client, ingestion["id"]) for ingestion in ingestions))
@@ -74,10 +61,9 @@ class TestConcurrentIngestions:
         self,
         api_client: httpx.AsyncClient,
         minio_client: Any,
-        minio_config: dict[str, str],
         test_bucket: str,
         spark_session: SparkSession,
-        test_cluster_id: str,
+        new_ingestion: NewIngestion,
     ) -> None:
         """Somebody presses the button three times.
 
@@ -89,9 +75,7 @@ class TestConcurrentIngestions:
         logger.section("Three requests for one ingestion")
         uploaded = await upload_json_files(minio_client, test_bucket, 0, 4, records_per_file=250, logger=logger)
         records = sum(file["records"] for file in uploaded)
-        ingestion = await create_standard_ingestion(
-            api_client, test_cluster_id, test_bucket, minio_config, generate_unique_table_name("twice")
-        )
+        ingestion = await new_ingestion("twice")
 
         run_ids = await asyncio.gather(*(trigger_run(api_client, ingestion["id"]) for _ in range(3)))
         assert len(set(run_ids)) <= 2, f"At most one run waits while another is active: {run_ids}"

@@ -10,8 +10,8 @@ from pyspark.sql import SparkSession
 from client.rest import problem_of
 from tests.e2e.helpers import (
     JsonFile,
+    NewIngestion,
     create_standard_ingestion,
-    generate_unique_table_name,
     get_run,
     get_table_identifier,
     run_to_end,
@@ -36,6 +36,7 @@ class TestDeletion:
         test_bucket: str,
         spark_session: SparkSession,
         test_cluster_id: str,
+        new_ingestion: NewIngestion,
     ) -> None:
         """Thirty batches of one file; somebody deletes the ingestion when some of them are loaded.
 
@@ -45,14 +46,7 @@ class TestDeletion:
           into the same table
         """
         await upload_json_files(minio_client, test_bucket, 0, FILES, records_per_file=RECORDS)
-        ingestion = await create_standard_ingestion(
-            api_client,
-            test_cluster_id,
-            test_bucket,
-            minio_config,
-            generate_unique_table_name("deleted"),
-            source={"max_files_per_trigger": 1},
-        )
+        ingestion = await new_ingestion("deleted", source={"max_files_per_trigger": 1})
         path, table = f"/api/v1/ingestions/{ingestion['id']}", get_table_identifier(ingestion)
         run_id = await trigger_run(api_client, ingestion["id"])
         while (await get_run(api_client, ingestion["id"], run_id))["metrics"]["files_processed"] < 2:
@@ -83,11 +77,9 @@ class TestDeletion:
     async def test_a_table_that_was_dropped_can_be_taken_back(
         self,
         api_client: httpx.AsyncClient,
-        minio_config: dict[str, str],
-        test_bucket: str,
         sample_json_files: list[JsonFile],
         spark_session: SparkSession,
-        test_cluster_id: str,
+        new_ingestion: NewIngestion,
     ) -> None:
         """The ingestion goes, and its table with it; then somebody wants the rows after all.
 
@@ -96,9 +88,7 @@ class TestDeletion:
         - what the answer says works: every row is there
         """
         records = sum(file["records"] for file in sample_json_files)
-        ingestion = await create_standard_ingestion(
-            api_client, test_cluster_id, test_bucket, minio_config, generate_unique_table_name("dropped")
-        )
+        ingestion = await new_ingestion("dropped")
         table = get_table_identifier(ingestion)
         await run_to_end(api_client, ingestion["id"])
 

@@ -1,6 +1,5 @@
 """What became of a file: asked over REST, after real runs."""
 
-import asyncio
 from typing import Any
 
 import httpx
@@ -8,8 +7,8 @@ import pytest
 
 from client.rest import problem_of
 from tests.e2e.helpers import (
-    create_standard_ingestion,
-    generate_unique_table_name,
+    NewIngestion,
+    put,
     run_to_end,
     upload_json_files,
 )
@@ -29,12 +28,7 @@ async def read(api_client: httpx.AsyncClient, path: str, **params: str) -> Any:
 
 class TestFiles:
     async def test_every_file_can_be_asked_about(
-        self,
-        api_client: httpx.AsyncClient,
-        minio_client: Any,
-        minio_config: dict[str, str],
-        test_bucket: str,
-        test_cluster_id: str,
+        self, api_client: httpx.AsyncClient, minio_client: Any, test_bucket: str, new_ingestion: NewIngestion
     ) -> None:
         """Two files load, one is broken, one has another ending, and one lands after the run.
 
@@ -43,18 +37,10 @@ class TestFiles:
         - each key has its verdict, with the line that is to blame where there is one
         - after the next run the late file is loaded
         """
-        put = minio_client.put_object
         await upload_json_files(minio_client, test_bucket, 0, 2, records_per_file=RECORDS)
-        await asyncio.to_thread(put, Bucket=test_bucket, Key=BROKEN_KEY, Body=b"this is not JSON\n")
-        await asyncio.to_thread(put, Bucket=test_bucket, Key="data/notes.txt", Body=b"to whom it may concern\n")
-        ingestion = await create_standard_ingestion(
-            api_client,
-            test_cluster_id,
-            test_bucket,
-            minio_config,
-            generate_unique_table_name("files"),
-            quality={"on_error": "skip_file"},
-        )
+        await put(minio_client, test_bucket, BROKEN_KEY, b"this is not JSON\n")
+        await put(minio_client, test_bucket, "data/notes.txt", b"to whom it may concern\n")
+        ingestion = await new_ingestion("files", quality={"on_error": "skip_file"})
         run = await run_to_end(api_client, ingestion["id"], expected_status="partial")
 
         files = {file["key"]: file for file in await read(api_client, f"{ingestion['id']}/files")}

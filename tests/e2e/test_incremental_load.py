@@ -9,9 +9,8 @@ from pyspark.sql import SparkSession
 from tests.e2e.helpers import (
     E2ELogger,
     JsonFile,
+    NewIngestion,
     assert_run_metrics,
-    create_standard_ingestion,
-    generate_unique_table_name,
     get_table_identifier,
     print_test_summary,
     run_to_end,
@@ -29,11 +28,10 @@ class TestIncrementalLoad:
         self,
         api_client: httpx.AsyncClient,
         minio_client: Any,
-        minio_config: dict[str, str],
         test_bucket: str,
         sample_json_files: list[JsonFile],
         spark_session: SparkSession,
-        test_cluster_id: str,
+        new_ingestion: NewIngestion,
     ) -> None:
         """Each run picks up the files that came since the last one.
 
@@ -46,9 +44,7 @@ class TestIncrementalLoad:
         logger = E2ELogger()
         logger.section("Incremental load")
         files, records = len(sample_json_files), sum(file["records"] for file in sample_json_files)
-        ingestion = await create_standard_ingestion(
-            api_client, test_cluster_id, test_bucket, minio_config, generate_unique_table_name("incremental")
-        )
+        ingestion = await new_ingestion("incremental")
         table = get_table_identifier(ingestion)
 
         logger.phase("First run: everything")

@@ -10,9 +10,8 @@ import pytest
 from client.answers import FINAL_STATUSES
 from tests.e2e.environment import Environment
 from tests.e2e.helpers import (
+    NewIngestion,
     assert_run_metrics,
-    create_standard_ingestion,
-    generate_unique_table_name,
     get_run,
     trigger_run,
     upload_json_files,
@@ -30,9 +29,8 @@ class TestLiveProgress:
         api_client: httpx.AsyncClient,
         environment: Environment,
         minio_client: Any,
-        minio_config: dict[str, str],
         test_bucket: str,
-        test_cluster_id: str,
+        new_ingestion: NewIngestion,
     ) -> None:
         """Four batches of one file; a dashboard listens, loses its connection, and comes back.
 
@@ -42,14 +40,7 @@ class TestLiveProgress:
         - the last event is the run as it is shown, and afterwards there is nothing more to come back for
         """
         await upload_json_files(minio_client, test_bucket, 0, FILES, records_per_file=RECORDS)
-        ingestion = await create_standard_ingestion(
-            api_client,
-            test_cluster_id,
-            test_bucket,
-            minio_config,
-            generate_unique_table_name("live"),
-            source={"max_files_per_trigger": 1},
-        )
+        ingestion = await new_ingestion("live", source={"max_files_per_trigger": 1})
         run_id = await trigger_run(api_client, ingestion["id"])
         path = f"/api/v1/ingestions/{ingestion['id']}/runs/{run_id}/events"
 

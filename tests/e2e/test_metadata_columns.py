@@ -9,8 +9,7 @@ from pyspark.sql import SparkSession
 
 from tests.e2e.helpers import (
     JsonFile,
-    create_standard_ingestion,
-    generate_unique_table_name,
+    NewIngestion,
     get_table_identifier,
     run_to_end,
     upload_json_files,
@@ -28,20 +27,13 @@ async def rows_per_file(spark: SparkSession, table: str) -> dict[str | None, int
 
 async def test_each_row_of_a_new_table_names_its_file(
     api_client: httpx.AsyncClient,
-    minio_config: dict[str, str],
-    test_bucket: str,
     sample_json_files: list[JsonFile],
     spark_session: SparkSession,
-    test_cluster_id: str,
+    new_ingestion: NewIngestion,
 ) -> None:
     """And the run that loaded it, and when."""
-    ingestion = await create_standard_ingestion(
-        api_client,
-        test_cluster_id,
-        test_bucket,
-        minio_config,
-        generate_unique_table_name("metadata"),
-        destination={"metadata_columns": ["_file_path", "_file_version", "_loaded_at", "_run_id"]},
+    ingestion = await new_ingestion(
+        "metadata", destination={"metadata_columns": ["_file_path", "_file_version", "_loaded_at", "_run_id"]}
     )
     table = get_table_identifier(ingestion)
     run = await run_to_end(api_client, ingestion["id"])
@@ -58,16 +50,13 @@ async def test_each_row_of_a_new_table_names_its_file(
 async def test_switched_on_later_they_begin_with_the_next_file(
     api_client: httpx.AsyncClient,
     minio_client: Any,
-    minio_config: dict[str, str],
     test_bucket: str,
     sample_json_files: list[JsonFile],
     spark_session: SparkSession,
-    test_cluster_id: str,
+    new_ingestion: NewIngestion,
 ) -> None:
     """Old rows stay as they are."""
-    ingestion = await create_standard_ingestion(
-        api_client, test_cluster_id, test_bucket, minio_config, generate_unique_table_name("metadata_later")
-    )
+    ingestion = await new_ingestion("metadata_later")
     table = get_table_identifier(ingestion)
     records = sum(file["records"] for file in sample_json_files)
     assert (await run_to_end(api_client, ingestion["id"]))["status"] == "success"

@@ -11,9 +11,9 @@ from pyspark.sql import SparkSession
 
 from client.rest import problem_of
 from tests.e2e.helpers import (
-    create_standard_ingestion,
-    generate_unique_table_name,
+    NewIngestion,
     get_table_identifier,
+    put,
     run_to_end,
     wait_for_run_completion,
 )
@@ -41,7 +41,7 @@ class Orders:
 
     async def put(self, ids: range, key: str = KEY) -> None:
         body = ndjson(record(i) for i in ids)
-        await asyncio.to_thread(self.s3.put_object, Bucket=self.bucket, Key=key, Body=body)
+        await put(self.s3, self.bucket, key, body)
 
     async def run(self, status: str = "success") -> dict[str, Any]:
         return await run_to_end(self.api, self.id, expected_status=status)
@@ -75,19 +75,14 @@ def policy() -> str:
 async def orders(
     api_client: httpx.AsyncClient,
     minio_client: Any,
-    minio_config: dict[str, str],
     test_bucket: str,
     spark_session: SparkSession,
-    test_cluster_id: str,
     policy: str,
+    new_ingestion: NewIngestion,
 ) -> Orders:
     """Both files are loaded; then one of them is written again."""
-    ingestion = await create_standard_ingestion(
-        api_client,
-        test_cluster_id,
-        test_bucket,
-        minio_config,
-        generate_unique_table_name("overwritten"),
+    ingestion = await new_ingestion(
+        "overwritten",
         source={"allow_overwrites": policy},
         destination={"metadata_columns": ["_file_path"]},
     )

@@ -11,9 +11,9 @@ import pytest
 from pyspark.sql import SparkSession
 
 from tests.e2e.helpers import (
-    create_standard_ingestion,
-    generate_unique_table_name,
+    NewIngestion,
     get_table_identifier,
+    put,
     run_to_end,
     verify_table_data,
 )
@@ -34,10 +34,9 @@ class TestParquetFiles:
         self,
         api_client: httpx.AsyncClient,
         minio_client: Any,
-        minio_config: dict[str, str],
         test_bucket: str,
         spark_session: SparkSession,
-        test_cluster_id: str,
+        new_ingestion: NewIngestion,
     ) -> None:
         """The old writer knows whole prices, the new one cents and a currency; a third file is half uploaded.
 
@@ -49,13 +48,9 @@ class TestParquetFiles:
         new = parquet(range(100, 150), price=[i / 4 for i in range(50)], currency=["EUR"] * 50)
         bodies = {"old.parquet": old, "new.parquet": new, "half.parquet": new[: len(new) // 2]}
         for name, body in bodies.items():
-            await asyncio.to_thread(minio_client.put_object, Bucket=test_bucket, Key=f"data/{name}", Body=body)
-        ingestion = await create_standard_ingestion(
-            api_client,
-            test_cluster_id,
-            test_bucket,
-            minio_config,
-            generate_unique_table_name("parquet"),
+            await put(minio_client, test_bucket, f"data/{name}", body)
+        ingestion = await new_ingestion(
+            "parquet",
             source={"file_pattern": "*.parquet"},
             format={"type": "parquet"},
         )

@@ -11,9 +11,9 @@ from pyspark.sql import SparkSession
 
 from client.rest import problem_of
 from tests.e2e.helpers import (
-    create_standard_ingestion,
-    generate_unique_table_name,
+    NewIngestion,
     get_table_identifier,
+    put,
     run_to_end,
     wait_for_run_completion,
 )
@@ -29,7 +29,7 @@ EVENTS = [
 
 async def _land(minio_client: Any, bucket: str, key: str, events: Sequence[dict[str, Any]]) -> None:
     body = "".join(json.dumps(event) + "\n" for event in events).encode()
-    await asyncio.to_thread(minio_client.put_object, Bucket=bucket, Key=f"data/{key}", Body=body)
+    await put(minio_client, bucket, f"data/{key}", body)
 
 
 async def _query(spark: SparkSession, query: str) -> list[tuple[Any, ...]]:
@@ -56,10 +56,9 @@ async def _refresh(api_client: httpx.AsyncClient, ingestion_id: str) -> dict[str
 async def test_a_table_is_partitioned_as_asked_and_begins_anew_as_it_was(
     api_client: httpx.AsyncClient,
     minio_client: Any,
-    minio_config: dict[str, str],
     test_bucket: str,
     spark_session: SparkSession,
-    test_cluster_id: str,
+    new_ingestion: NewIngestion,
 ) -> None:
     """By day and by bucket.
 
@@ -72,13 +71,8 @@ async def test_a_table_is_partitioned_as_asked_and_begins_anew_as_it_was(
     """
     for number in range(10):
         await _land(minio_client, test_bucket, f"{number}.json", EVENTS[number * 10 : number * 10 + 10])
-    ingestion = await create_standard_ingestion(
-        api_client,
-        test_cluster_id,
-        test_bucket,
-        minio_config,
-        generate_unique_table_name("partitions"),
-        destination={"partitioning": {"enabled": True, "columns": ["days(seen_at)", "bucket(4, id)"]}},
+    ingestion = await new_ingestion(
+        "partitions", destination={"partitioning": {"enabled": True, "columns": ["days(seen_at)", "bucket(4, id)"]}}
     )
     table, url = get_table_identifier(ingestion), f"/api/v1/ingestions/{ingestion['id']}"
     stopped = await run_to_end(api_client, ingestion["id"], expected_status="failed")

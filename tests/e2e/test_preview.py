@@ -16,6 +16,7 @@ from tests.e2e.helpers import (
     create_standard_ingestion,
     generate_unique_table_name,
     get_table_identifier,
+    put,
     run_to_end,
     standard_definition,
     upload_json_files,
@@ -60,7 +61,7 @@ class TestPreview:
             ("data/wrong.json", b'{"id": 2000}\n{"id"\n'),
             ("data/notes.txt", b"to whom it may concern\n"),
         ):
-            await asyncio.to_thread(minio_client.put_object, Bucket=test_bucket, Key=key, Body=body)
+            await put(minio_client, test_bucket, key, body)
         table = generate_unique_table_name("preview")
         definition = standard_definition(
             test_cluster_id, test_bucket, minio_config, table, overrides={"source": {"file_pattern": "*.json*"}}

@@ -10,10 +10,10 @@ from pyspark.sql import SparkSession
 
 from client.rest import problem_of
 from tests.e2e.helpers import (
+    NewIngestion,
     assert_run_metrics,
-    create_standard_ingestion,
-    generate_unique_table_name,
     get_table_identifier,
+    put,
     run_to_end,
     upload_json_files,
     verify_table_data,
@@ -30,10 +30,6 @@ MIXED = ndjson([record(900), record(901)]) + LATE + b"\n" + ndjson([record(902)]
 RECORDS = 20
 
 
-async def put(minio_client: Any, bucket: str, key: str, body: bytes) -> None:
-    await asyncio.to_thread(minio_client.put_object, Bucket=bucket, Key=key, Body=body)
-
-
 class TestQuarantine:
     """A producer whose files have a few bad lines each."""
 
@@ -41,10 +37,9 @@ class TestQuarantine:
         self,
         api_client: httpx.AsyncClient,
         minio_client: Any,
-        minio_config: dict[str, str],
         test_bucket: str,
         spark_session: SparkSession,
-        test_cluster_id: str,
+        new_ingestion: NewIngestion,
     ) -> None:
         """A table is there; then a file lands that has a value of another type, and ends in the middle of a line.
 
@@ -56,9 +51,7 @@ class TestQuarantine:
         - the next run reads nothing again
         """
         await upload_json_files(minio_client, test_bucket, 0, 1, records_per_file=RECORDS)
-        ingestion = await create_standard_ingestion(
-            api_client, test_cluster_id, test_bucket, minio_config, generate_unique_table_name("mixed")
-        )
+        ingestion = await new_ingestion("mixed")
         table, uri = get_table_identifier(ingestion), f"s3://{test_bucket}/{KEY}"
         await run_to_end(api_client, ingestion["id"])
 
@@ -90,12 +83,7 @@ class TestQuarantine:
         assert_run_metrics(await run_to_end(api_client, ingestion["id"]), expected_files=0)
 
     async def test_a_limit_and_an_end(
-        self,
-        api_client: httpx.AsyncClient,
-        minio_client: Any,
-        minio_config: dict[str, str],
-        test_bucket: str,
-        test_cluster_id: str,
+        self, api_client: httpx.AsyncClient, minio_client: Any, test_bucket: str, new_ingestion: NewIngestion
     ) -> None:
         """A file ends in the middle of a line, for an ingestion with a limit, and for one that ends its run for that.
 
@@ -109,14 +97,7 @@ class TestQuarantine:
             ({"bad_records_max": 0}, "partial", "too_many_bad_records"),
             ({"on_error": "abort"}, "failed", "unparsable_file"),
         ):
-            ingestion = await create_standard_ingestion(
-                api_client,
-                test_cluster_id,
-                test_bucket,
-                minio_config,
-                generate_unique_table_name("limited"),
-                quality=quality,
-            )
+            ingestion = await new_ingestion("limited", quality=quality)
             run = await run_to_end(api_client, ingestion["id"], expected_status=status)
             told = {error["error_type"]: error for error in run["errors"]}
             assert (told[word]["file"], told[word]["line"]) == (f"s3://{test_bucket}/{KEY}", 5)
@@ -127,10 +108,9 @@ class TestQuarantine:
         self,
         api_client: httpx.AsyncClient,
         minio_client: Any,
-        minio_config: dict[str, str],
         test_bucket: str,
         spark_session: SparkSession,
-        test_cluster_id: str,
+        new_ingestion: NewIngestion,
     ) -> None:
         """A number is too large for its column, and a line is cut short. The ingestion is allowed to widen columns.
 
@@ -140,12 +120,8 @@ class TestQuarantine:
         """
         body = b'{"id": 1, "n": 1}\n{"id": 2, "n": 1099511627776}\n{"id": '
         await put(minio_client, test_bucket, KEY, body)
-        ingestion = await create_standard_ingestion(
-            api_client,
-            test_cluster_id,
-            test_bucket,
-            minio_config,
-            generate_unique_table_name("replayed"),
+        ingestion = await new_ingestion(
+            "replayed",
             format={"schema": {"inference": "manual", "schema_json": "id bigint, n int"}},
             destination={"metadata_columns": ["_file_path"]},
         )

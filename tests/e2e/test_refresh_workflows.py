@@ -9,9 +9,8 @@ from pyspark.sql import SparkSession
 from tests.e2e.helpers import (
     E2ELogger,
     JsonFile,
+    NewIngestion,
     assert_run_metrics,
-    create_standard_ingestion,
-    generate_unique_table_name,
     get_table_identifier,
     run_to_end,
     upload_json_files,
@@ -41,16 +40,9 @@ class TestRefreshWorkflows:
 
     @pytest.fixture
     async def loaded(
-        self,
-        api_client: httpx.AsyncClient,
-        minio_config: dict[str, str],
-        test_bucket: str,
-        sample_json_files: list[JsonFile],
-        test_cluster_id: str,
+        self, api_client: httpx.AsyncClient, sample_json_files: list[JsonFile], new_ingestion: NewIngestion
     ) -> dict[str, Any]:
-        ingestion = await create_standard_ingestion(
-            api_client, test_cluster_id, test_bucket, minio_config, generate_unique_table_name("refresh")
-        )
+        ingestion = await new_ingestion("refresh")
         await run_to_end(api_client, ingestion["id"])
         return ingestion
 

@@ -7,7 +7,7 @@ import httpx
 import pytest
 
 from tests.e2e.described import assert_explains_itself, operations
-from tests.e2e.helpers import create_standard_ingestion, generate_unique_table_name, run_to_end
+from tests.e2e.helpers import NewIngestion, run_to_end
 
 pytestmark = [pytest.mark.e2e, pytest.mark.requires_minio]
 
@@ -49,15 +49,10 @@ class TestRefusals:
             assert_explains_itself(response)
 
     async def test_a_run_of_another_ingestion_is_404(
-        self, api_client: httpx.AsyncClient, minio_config: dict[str, str], test_bucket: str, test_cluster_id: str
+        self, api_client: httpx.AsyncClient, new_ingestion: NewIngestion
     ) -> None:
         """A run is found under its own ingestion only."""
-        mine, other = [
-            await create_standard_ingestion(
-                api_client, test_cluster_id, test_bucket, minio_config, generate_unique_table_name("rest")
-            )
-            for _ in range(2)
-        ]
+        mine, other = [await new_ingestion("rest") for _ in range(2)]
         run = await run_to_end(api_client, mine["id"])
 
         response = await api_client.get(f"{INGESTIONS}/{other['id']}/runs/{run['id']}")

@@ -21,8 +21,7 @@ from tests.e2e.environment import Environment
 from tests.e2e.helpers import (
     E2ELogger,
     JsonFile,
-    create_standard_ingestion,
-    generate_unique_table_name,
+    NewIngestion,
     get_run,
     print_test_summary,
     trigger_run,
@@ -86,10 +85,8 @@ class TestRunStatusEvents:
         self,
         environment: Environment,
         api_client: httpx.AsyncClient,
-        minio_config: dict[str, str],
-        test_bucket: str,
         sample_json_files: list[JsonFile],
-        test_cluster_id: str,
+        new_ingestion: NewIngestion,
     ) -> None:
         """Somebody follows a run without polling.
 
@@ -102,14 +99,7 @@ class TestRunStatusEvents:
         logger = E2ELogger()
         logger.section("A run as told on the topic")
         files, records = len(sample_json_files), sum(file["records"] for file in sample_json_files)
-        ingestion = await create_standard_ingestion(
-            api_client,
-            test_cluster_id,
-            test_bucket,
-            minio_config,
-            generate_unique_table_name("events"),
-            source={"max_files_per_trigger": 2},
-        )
+        ingestion = await new_ingestion("events", source={"max_files_per_trigger": 2})
 
         async with listening(environment) as consumer:
             run_id = await trigger_run(api_client, ingestion["id"])
@@ -151,12 +141,7 @@ class TestRunStatusEvents:
         print_test_summary([("Run", run_id), ("Events", len(told)), ("Batches", len(committed))])
 
     async def test_no_event_carries_a_credential(
-        self,
-        environment: Environment,
-        api_client: httpx.AsyncClient,
-        minio_config: dict[str, str],
-        test_bucket: str,
-        test_cluster_id: str,
+        self, environment: Environment, api_client: httpx.AsyncClient, new_ingestion: NewIngestion
     ) -> None:
         """A run that is refused by the store says so without showing what it was refused with.
 
@@ -165,14 +150,7 @@ class TestRunStatusEvents:
         - neither the access key nor the secret occurs in any message of it
         """
         wrong = {"aws_access_key_id": "AKIA-not-a-user", "aws_secret_access_key": "s3cr3t-not-to-be-seen"}
-        ingestion = await create_standard_ingestion(
-            api_client,
-            test_cluster_id,
-            test_bucket,
-            minio_config,
-            generate_unique_table_name("events"),
-            source={"credentials": wrong},
-        )
+        ingestion = await new_ingestion("events", source={"credentials": wrong})
 
         async with listening(environment) as consumer:
             run_id = await trigger_run(api_client, ingestion["id"])

@@ -10,9 +10,8 @@ from pyspark.sql import SparkSession
 from tests.e2e.helpers import (
     E2ELogger,
     JsonFile,
+    NewIngestion,
     assert_run_metrics,
-    create_standard_ingestion,
-    generate_unique_table_name,
     get_table_identifier,
     print_test_summary,
     run_to_end,
@@ -32,11 +31,10 @@ class TestSchemaEvolution:
         self,
         api_client: httpx.AsyncClient,
         minio_client: Any,
-        minio_config: dict[str, str],
         test_bucket: str,
         sample_json_files: list[JsonFile],
         spark_session: SparkSession,
-        test_cluster_id: str,
+        new_ingestion: NewIngestion,
     ) -> None:
         """New fields become columns; nobody has to intervene.
 
@@ -49,9 +47,7 @@ class TestSchemaEvolution:
         logger = E2ELogger()
         logger.section("Schema evolution")
         files, records = len(sample_json_files), sum(file["records"] for file in sample_json_files)
-        ingestion = await create_standard_ingestion(
-            api_client, test_cluster_id, test_bucket, minio_config, generate_unique_table_name("evolution")
-        )
+        ingestion = await new_ingestion("evolution")
         table = get_table_identifier(ingestion)
 
         logger.phase("Files with 5 fields")

@@ -10,9 +10,11 @@ from pyspark.sql import SparkSession
 
 from tests.e2e.helpers import (
     E2ELogger,
+    NewIngestion,
     create_standard_ingestion,
     generate_unique_table_name,
     get_table_identifier,
+    put,
     run_to_end,
     standard_definition,
 )
@@ -24,13 +26,13 @@ pytestmark = [pytest.mark.e2e, pytest.mark.requires_spark, pytest.mark.requires_
 def upload(minio_client: Any, test_bucket: str) -> Any:
     """Puts records under a name, one a line; returns the file's address."""
 
-    async def put(name: str, *records: dict[str, Any]) -> str:
+    async def land(name: str, *records: dict[str, Any]) -> str:
         body = "".join(json.dumps(record) + "\n" for record in records).encode()
         key = f"data/{name}.json"
-        await asyncio.to_thread(minio_client.put_object, Bucket=test_bucket, Key=key, Body=body)
+        await put(minio_client, test_bucket, key, body)
         return f"s3://{test_bucket}/{key}"
 
-    return put
+    return land
 
 
 async def rows(spark: SparkSession, table: str, *columns: str) -> list[tuple[Any, ...]]:
@@ -50,13 +52,7 @@ class TestSchemaRules:
     """What a definition may say in ``format.schema``."""
 
     async def test_hints_and_wider_types(
-        self,
-        api_client: httpx.AsyncClient,
-        minio_config: dict[str, str],
-        test_bucket: str,
-        upload: Any,
-        spark_session: SparkSession,
-        test_cluster_id: str,
+        self, api_client: httpx.AsyncClient, upload: Any, spark_session: SparkSession, new_ingestion: NewIngestion
     ) -> None:
         """Columns have the types that somebody said, and an int column becomes a bigint when a value asks for it.
 
@@ -68,10 +64,8 @@ class TestSchemaRules:
         """
         logger = E2ELogger()
         hints = {"n": "int", "price": "decimal(10,2)", "at": "timestamp", "tags": "map<string,string>"}
-        ingestion = await create_standard_ingestion(
-            api_client, test_cluster_id, test_bucket, minio_config, generate_unique_table_name("hints"),
-            format={"schema": {"hints": hints, "schema_evolution_mode": "add_new_columns_with_type_widening"}},
-        )  # fmt: skip
+        rules = {"hints": hints, "schema_evolution_mode": "add_new_columns_with_type_widening"}
+        ingestion = await new_ingestion("hints", format={"schema": rules})
         table, path = get_table_identifier(ingestion), f"/api/v1/ingestions/{ingestion['id']}"
         assert hints == ingestion["format"]["schema"]["hints"]
 
@@ -148,13 +142,7 @@ class TestSchemaRules:
         assert "contradicts evolution_enabled false" in answer.text
 
     async def test_somebody_decides_about_columns(
-        self,
-        api_client: httpx.AsyncClient,
-        minio_config: dict[str, str],
-        test_bucket: str,
-        upload: Any,
-        spark_session: SparkSession,
-        test_cluster_id: str,
+        self, api_client: httpx.AsyncClient, upload: Any, spark_session: SparkSession, new_ingestion: NewIngestion
     ) -> None:
         """New columns wait for a word; and what somebody regrets is not filled any more.
 
@@ -163,10 +151,7 @@ class TestSchemaRules:
         - approved fields become columns and rejected ones do not; the next run loads the files
         - after a rollback the later column keeps what it has, and new rows have a null there
         """
-        ingestion = await create_standard_ingestion(
-            api_client, test_cluster_id, test_bucket, minio_config, generate_unique_table_name("held"),
-            format={"schema": {"hold_new_columns": True}},
-        )  # fmt: skip
+        ingestion = await new_ingestion("held", format={"schema": {"hold_new_columns": True}})
         table, path = get_table_identifier(ingestion), f"/api/v1/ingestions/{ingestion['id']}/schema"
         await upload("first", {"id": 1})
         await run_to_end(api_client, ingestion["id"])

@@ -14,9 +14,9 @@ from pyspark.sql import SparkSession
 from client.rest import problem_of
 from tests.e2e.helpers import (
     JsonFile,
-    create_standard_ingestion,
-    generate_unique_table_name,
+    NewIngestion,
     get_table_identifier,
+    put,
     run_to_end,
     upload_json_files,
     verify_table_data,
@@ -65,10 +65,6 @@ async def _replaced(api_client: httpx.AsyncClient, refresh: dict[str, Any]) -> d
     return found
 
 
-async def _put(minio_client: Any, bucket: str, body: bytes) -> None:
-    await asyncio.to_thread(minio_client.put_object, Bucket=bucket, Key=BAD_KEY, Body=body)
-
-
 @contextmanager
 def _reader(url: str, table: str) -> Iterator[list[int]]:
     """Somebody who counts the rows again and again, in a session of their own. An error ends the test."""
@@ -102,12 +98,11 @@ class TestSwap:
         self,
         api_client: httpx.AsyncClient,
         minio_client: Any,
-        minio_config: dict[str, str],
         test_bucket: str,
         sample_json_files: list[JsonFile],
         spark_session: SparkSession,
         spark_connect_url: str,
-        test_cluster_id: str,
+        new_ingestion: NewIngestion,
     ) -> None:
         """Two more files have landed when a table of three is loaded anew. Later somebody undoes it.
 
@@ -118,9 +113,7 @@ class TestSwap:
         """
         files, records = len(sample_json_files), sum(file["records"] for file in sample_json_files)
         each = sample_json_files[0]["records"]
-        ingestion = await create_standard_ingestion(
-            api_client, test_cluster_id, test_bucket, minio_config, generate_unique_table_name("swapped")
-        )
+        ingestion = await new_ingestion("swapped")
         table = get_table_identifier(ingestion)
         await run_to_end(api_client, ingestion["id"])
         await upload_json_files(minio_client, test_bucket, files, 2, each)
@@ -156,11 +149,10 @@ class TestSwap:
         self,
         api_client: httpx.AsyncClient,
         minio_client: Any,
-        minio_config: dict[str, str],
         test_bucket: str,
         sample_json_files: list[JsonFile],
         spark_session: SparkSession,
-        test_cluster_id: str,
+        new_ingestion: NewIngestion,
     ) -> None:
         """A file that landed since is broken. It is written again, and the run is retried.
 
@@ -170,17 +162,10 @@ class TestSwap:
         - the retry completes it: all rows, each once
         """
         records = sum(file["records"] for file in sample_json_files)
-        ingestion = await create_standard_ingestion(
-            api_client,
-            test_cluster_id,
-            test_bucket,
-            minio_config,
-            generate_unique_table_name("mended"),
-            quality={"on_error": "skip_file"},
-        )
+        ingestion = await new_ingestion("mended", quality={"on_error": "skip_file"})
         path, table = f"/api/v1/ingestions/{ingestion['id']}", get_table_identifier(ingestion)
         await run_to_end(api_client, ingestion["id"])
-        await _put(minio_client, test_bucket, b"this is not JSON\n")
+        await put(minio_client, test_bucket, BAD_KEY, b"this is not JSON\n")
 
         refresh = await _swap(api_client, ingestion["id"])
         failed = await wait_for_run_completion(
@@ -194,7 +179,7 @@ class TestSwap:
         refused = await api_client.post(f"{path}/refresh/full", json={"confirm": True})
         assert (409, "refresh_building") == (refused.status_code, refused.json()["code"])
         await _is_clean(api_client, ingestion["id"])
-        await _put(minio_client, test_bucket, ndjson(record(90_000 + i) for i in range(3)))
+        await put(minio_client, test_bucket, BAD_KEY, ndjson(record(90_000 + i) for i in range(3)))
         retry = (await api_client.post(f"{path}/runs/{failed['id']}/retry")).json()
         await wait_for_run_completion(api_client, ingestion["id"], retry["run_id"], poll_interval=0.2)
         await _replaced(api_client, refresh)

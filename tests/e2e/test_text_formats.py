@@ -10,8 +10,7 @@ import pytest
 from pyspark.sql import SparkSession
 
 from tests.e2e.helpers import (
-    create_standard_ingestion,
-    generate_unique_table_name,
+    NewIngestion,
     get_table_identifier,
     run_to_end,
     verify_table_data,
@@ -34,10 +33,9 @@ def csv(first: int, *columns: str) -> bytes:
 async def test_csv_of_several_shapes_becomes_one_table(
     api_client: httpx.AsyncClient,
     minio_client: Any,
-    minio_config: dict[str, str],
     test_bucket: str,
     spark_session: SparkSession,
-    test_cluster_id: str,
+    new_ingestion: NewIngestion,
 ) -> None:
     """Plain, compressed, misnamed, with other columns in another order; a broken one is named, and loads mended."""
 
@@ -49,10 +47,9 @@ async def test_csv_of_several_shapes_becomes_one_table(
     put("c.csv", gzip.compress(csv(20, "name", "id")))
     put("d.csv", csv(30, "price", "id", "name"))
     put("only_header.csv", b"id,name\n")
-    ingestion = await create_standard_ingestion(
-        api_client, test_cluster_id, test_bucket, minio_config, generate_unique_table_name("csv"),
-        source={"file_pattern": "*"}, format={"type": "csv"}, quality={"on_error": "skip_file"},
-    )  # fmt: skip
+    ingestion = await new_ingestion(
+        "csv", source={"file_pattern": "*"}, format={"type": "csv"}, quality={"on_error": "skip_file"}
+    )
     run = await run_to_end(api_client, ingestion["id"])
     assert (5, 40) == (run["metrics"]["files_processed"], run["metrics"]["records_ingested"])
     table = get_table_identifier(ingestion)
@@ -76,19 +73,15 @@ async def test_csv_of_several_shapes_becomes_one_table(
 async def test_documents_of_json_become_rows(
     api_client: httpx.AsyncClient,
     minio_client: Any,
-    minio_config: dict[str, str],
     test_bucket: str,
     spark_session: SparkSession,
-    test_cluster_id: str,
+    new_ingestion: NewIngestion,
 ) -> None:
     """An array over many lines, and an object with a field that is new."""
     array = json.dumps([{"id": i, "tags": [str(i)]} for i in range(10)], indent=2).encode()
     minio_client.put_object(Bucket=test_bucket, Key="data/array.json", Body=array)
     minio_client.put_object(Bucket=test_bucket, Key="data/one.json", Body=b'{\n  "id": 10,\n  "more": {"x": 1}\n}')
-    ingestion = await create_standard_ingestion(
-        api_client, test_cluster_id, test_bucket, minio_config, generate_unique_table_name("documents"),
-        format={"type": "json", "options": {"multiline": True}},
-    )  # fmt: skip
+    ingestion = await new_ingestion("documents", format={"type": "json", "options": {"multiline": True}})
     run = await run_to_end(api_client, ingestion["id"])
     assert (2, 11) == (run["metrics"]["files_processed"], run["metrics"]["records_ingested"])
     await verify_table_data(spark_session, get_table_identifier(ingestion), 11, ["id", "tags", "more"])

@@ -9,9 +9,8 @@ from pyspark.sql import SparkSession
 from client.rest import problem_of
 from tests.e2e.helpers import (
     JsonFile,
+    NewIngestion,
     assert_run_metrics,
-    create_standard_ingestion,
-    generate_unique_table_name,
     get_table_identifier,
     run_to_end,
     upload_json_files,
@@ -27,11 +26,10 @@ class TestUndo:
         self,
         api_client: httpx.AsyncClient,
         minio_client: Any,
-        minio_config: dict[str, str],
         test_bucket: str,
         sample_json_files: list[JsonFile],
         spark_session: SparkSession,
-        test_cluster_id: str,
+        new_ingestion: NewIngestion,
     ) -> None:
         """A table of three files is refreshed when two more have landed. Somebody undoes it.
 
@@ -41,9 +39,7 @@ class TestUndo:
         - the next run loads the two files that the old table lacks, and nothing twice
         """
         files, records = len(sample_json_files), sum(file["records"] for file in sample_json_files)
-        ingestion = await create_standard_ingestion(
-            api_client, test_cluster_id, test_bucket, minio_config, generate_unique_table_name("undone")
-        )
+        ingestion = await new_ingestion("undone")
         path, table = f"/api/v1/ingestions/{ingestion['id']}/refresh", get_table_identifier(ingestion)
         await run_to_end(api_client, ingestion["id"])
         new = await upload_json_files(minio_client, test_bucket, files, 2, sample_json_files[0]["records"])
@@ -78,11 +74,9 @@ class TestUndo:
     async def test_an_old_table_that_was_dropped_is_registered_again(
         self,
         api_client: httpx.AsyncClient,
-        minio_config: dict[str, str],
-        test_bucket: str,
         sample_json_files: list[JsonFile],
         spark_session: SparkSession,
-        test_cluster_id: str,
+        new_ingestion: NewIngestion,
     ) -> None:
         """Somebody tidied the catalog up, and dropped the old table, though not its files.
 
@@ -91,9 +85,7 @@ class TestUndo:
         - what it says works: the second undo brings every row back
         """
         records = sum(file["records"] for file in sample_json_files)
-        ingestion = await create_standard_ingestion(
-            api_client, test_cluster_id, test_bucket, minio_config, generate_unique_table_name("tidied")
-        )
+        ingestion = await new_ingestion("tidied")
         path, table = f"/api/v1/ingestions/{ingestion['id']}/refresh", get_table_identifier(ingestion)
         await run_to_end(api_client, ingestion["id"])
         refresh = (await api_client.post(f"{path}/full", json={"confirm": True, "auto_run": False})).json()

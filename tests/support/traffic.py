@@ -24,6 +24,7 @@ from services.executor.adapters.spark_sessions import SessionKey, SparkSessions
 from services.executor.adapters.spark_table import SparkTable
 from services.executor.adapters.table_session import TableSession
 from services.executor.domain.audit import Clean, audit
+from tests.support.avro_files import avro, record
 from tests.support.s3_proxy import s3_proxy
 
 _PROPERTIES = {"autoloader.batch": "traffic", "autoloader.run": "traffic"}
@@ -60,6 +61,9 @@ def body(format_: str, rows: int, seed: int) -> bytes:
         return "".join(",".join(map(str, row)) + "\n" for row in (records[0], *(r.values() for r in records))).encode()
     if format_ == "json":
         return "".join(json.dumps(record) + "\n" for record in records).encode()
+    if format_ == "avro":
+        types = {name: {int: "long", float: "double", str: "string"}[type(value)] for name, value in records[0].items()}
+        return avro(record(**types), records, "deflate")
     written = io.BytesIO()
     pq.write_table(pa.Table.from_pylist(records), written)
     return written.getvalue()

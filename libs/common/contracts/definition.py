@@ -191,11 +191,11 @@ class Format(Part):
 
     @model_validator(mode="after")
     def _is_readable_today(self) -> "Format":
-        if self.type not in ("json", "csv", "text", "parquet"):
-            raise ValueError(f"format.type {self.type!r} cannot be read yet; use json, csv, text or parquet")
+        if self.type == "orc":
+            raise ValueError("format.type 'orc' cannot be read yet; use json, csv, text, parquet or avro")
         if self.type != "parquet" and any(map(keys_that_are_no_text, self.schema_rules.types())):
             raise ValueError(
-                "format.schema has a map whose keys are no strings; in JSON they always are: map<string, …>"
+                f"format.schema has a map whose keys are no strings; in {self.type} they always are: map<string, …>"
             )
         return self
 

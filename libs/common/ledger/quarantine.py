@@ -8,7 +8,7 @@ its entries here are nobody's. The functions run inside the transactions of ``ba
 from collections.abc import Mapping
 from typing import Any
 
-from sqlalchemy import delete, select
+from sqlalchemy import ColumnElement, Table, and_, delete, or_, select
 from sqlalchemy.ext.asyncio import AsyncConnection
 
 from libs.common.contracts.events import Problem
@@ -40,16 +40,21 @@ async def keep(
         )
 
 
+def are_of(files: Table) -> ColumnElement[bool]:
+    """Whether bad records are of a file version of this ledger table, in the batch that it names."""
+    return and_(
+        quarantined.c.batch_id == files.c.batch_id,
+        quarantined.c.key_digest == files.c.key_digest,
+        or_(quarantined.c.version_tag == "", quarantined.c.version_tag == files.c.version_tag),
+    )
+
+
 async def problems(connection: AsyncConnection, claim: BatchClaim) -> tuple[Problem, ...]:
     """What the run tells of the batch's files with bad records: the first of them."""
     files = replacement if claim.replaces_rows else file
     rows = await connection.execute(
         select(files.c.bucket, files.c.key, quarantined.c.records, quarantined.c.first, files.c.row_count)
-        .join_from(
-            quarantined,
-            files,
-            (files.c.batch_id == quarantined.c.batch_id) & (files.c.key_digest == quarantined.c.key_digest),
-        )
+        .join_from(quarantined, files, are_of(files))
         .where(quarantined.c.batch_id == claim.id)
         .order_by(files.c.key.collate("C"))
         .limit(PROBLEMS_IN_AN_EVENT_MAX)

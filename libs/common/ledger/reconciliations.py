@@ -18,6 +18,7 @@ from libs.common.ids import IngestionId
 from libs.common.ledger import column_decisions
 from libs.common.ledger.model.audits import BatchRow, VersionRow
 from libs.common.ledger.model.columns import Decisions
+from libs.common.ledger.quarantine import are_of
 from libs.common.ledger.states import BatchState, FileState
 from libs.common.ledger.tables import audit, batch, file, quarantined
 from libs.common.storage.control import reconciliation
@@ -166,11 +167,7 @@ class Reconciliations:
         """How many records of the committed files did not fit, by the batch that loaded them."""
         query = (
             select(file.c.batch_id, func.sum(quarantined.c.records))
-            .join_from(
-                quarantined,
-                file,
-                and_(file.c.batch_id == quarantined.c.batch_id, file.c.key_digest == quarantined.c.key_digest),
-            )
+            .join_from(quarantined, file, are_of(file))
             .where(
                 file.c.ingestion_id == ingestion_id,
                 file.c.generation == generation,

@@ -24,6 +24,7 @@ from libs.common.ids import BatchId
 from libs.common.ledger.model.batches import BatchClaim, PlannedBatch
 from libs.common.ledger.model.files import FileVersion, Loaded
 from libs.common.ledger.model.scans import ScanClaim
+from libs.common.ledger.quarantine import are_of
 from libs.common.ledger.states import LIVE_FILE_STATES, LOADED_FILE_STATES, FileState
 from libs.common.ledger.tables import file, quarantined, replacement, storable
 
@@ -100,10 +101,7 @@ async def loaded(connection: AsyncConnection, claim: BatchClaim) -> dict[bytes, 
     )
     rows = await connection.execute(
         select(file, func.coalesce(quarantined.c.origin, quarantined.c.batch_id).label("bad_from"))
-        .outerjoin(
-            quarantined,
-            and_(quarantined.c.batch_id == file.c.batch_id, quarantined.c.key_digest == file.c.key_digest),
-        )
+        .outerjoin(quarantined, are_of(file))
         .where(of_keys(claim, file, digests.all()), file.c.state.in_(LOADED_FILE_STATES))
         .order_by(file.c.key_digest, file.c.version_tag)
     )

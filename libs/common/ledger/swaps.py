@@ -7,13 +7,14 @@ swaps. ``services/executor/swap.py`` does it.
 
 from typing import Any
 
-from sqlalchemy import ColumnElement, Uuid, and_, func, literal, select, update
+from sqlalchemy import ColumnElement, Uuid, func, literal, select, update
 from sqlalchemy.dialects.postgresql import insert
 from sqlalchemy.ext.asyncio import AsyncConnection
 
 from libs.common.contracts.events import Totals
 from libs.common.ledger.model.files import FileVersion
 from libs.common.ledger.model.refreshes import BuiltAside, KeptTable, RefreshClaim, ReplacedRows
+from libs.common.ledger.quarantine import are_of
 from libs.common.ledger.states import BatchState, FileState, ScanState
 from libs.common.ledger.tables import batch, file, quarantined, refresh, scan
 from libs.common.storage.engine import Database
@@ -115,12 +116,13 @@ async def take_over_bad_records(connection: AsyncConnection, claim: RefreshClaim
         select(
             literal(claim.id, Uuid).label("batch_id"),
             quarantined.c.key_digest,
+            file.c.version_tag,
             quarantined.c.ingestion_id,
             quarantined.c.records,
             quarantined.c.first,
             func.coalesce(quarantined.c.origin, quarantined.c.batch_id).label("origin"),
         )
-        .join(file, and_(file.c.batch_id == quarantined.c.batch_id, file.c.key_digest == quarantined.c.key_digest))
+        .join(file, are_of(file))
         .where(*of, file.c.state == FileState.COMMITTED)
     )
     await connection.execute(insert(quarantined).from_select(list(found.selected_columns.keys()), found))

@@ -149,6 +149,13 @@ quarantined = Table(
     metadata,
     Column("batch_id", Uuid, ForeignKey("ledger.batch.id"), primary_key=True),
     Column("key_digest", LargeBinary, primary_key=True, comment="sha256(bucket NUL key)"),
+    Column(
+        "version_tag",
+        Text,
+        primary_key=True,
+        server_default="",
+        comment="which version of the key, in the batch of a swap; empty: the only one that the batch has",
+    ),
     Column("ingestion_id", Uuid, nullable=False),
     Column("records", BigInteger, nullable=False, comment="of this file, in the quarantine if the batch is published"),
     Column("first", JSONB, nullable=False, comment="[{line, reason, raw}], a few; the quarantine has all"),

@@ -5,20 +5,14 @@ from uuid import UUID
 from sqlalchemy import ColumnElement, and_, func, select
 from sqlalchemy.ext.asyncio import AsyncConnection
 
+from libs.common.ledger.quarantine import are_of
 from libs.common.ledger.states import FileState
 from libs.common.ledger.tables import file, quarantined
 from services.api.pages import Page
 from services.api.quarantine.schemas import BadRecordOut, QuarantinedOut
 
 # A file's are those of the batch that loaded it: what an earlier one set aside went with its rows.
-_JOINED = file.join(
-    quarantined,
-    and_(
-        quarantined.c.ingestion_id == file.c.ingestion_id,
-        quarantined.c.batch_id == file.c.batch_id,
-        quarantined.c.key_digest == file.c.key_digest,
-    ),
-)
+_JOINED = file.join(quarantined, and_(quarantined.c.ingestion_id == file.c.ingestion_id, are_of(file)))
 
 
 async def keys(connection: AsyncConnection, ingestion_id: UUID, generation: int, *, limit: int) -> list[str]:

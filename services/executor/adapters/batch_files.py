@@ -13,14 +13,16 @@ from services.executor.adapters.describing.formats import Knowledge
 from services.executor.adapters.examples import examples_in
 from services.executor.adapters.reading.origin import Origin
 from services.executor.adapters.reading.reader import Reader
-from services.executor.adapters.spark_errors import file_not_whole
+from services.executor.adapters.spark_errors import file_not_whole, file_read_in_silence
 from services.executor.adapters.table_session import TableSession
 from services.executor.ports import FilesUnreadable
 
 T = TypeVar("T")
 
 _CHECKED_MAX = 200
-"""Compressed files that are read one by one after one of them turned out broken."""
+"""Files that are read one by one after one of them turned out broken."""
+_LOOKS = 2
+"""At a file that breaks the work each time without a word, before it is blamed."""
 
 
 class BatchFiles:
@@ -84,8 +86,8 @@ class BatchFiles:
         try:
             return await self._on.session.run(work)
         except Exception as e:
-            broken = file_not_whole(e)
-            first = next((f for f in files if broken and self.origin.seen(f) == broken[0]), None)
+            broken = file_not_whole(e) or await self._broken_in_silence(e, files)
+            first = self._seen_as(broken[0], files) if broken else None
             if broken is None or first is None:
                 raise self._on.translated(e) from e
             alike = [f for f in files if f is not first and _suffix(f) == _suffix(first)][:_CHECKED_MAX]
@@ -94,17 +96,35 @@ class BatchFiles:
             others = await self._on.run(lambda: self._broken_among(alike))
             raise FilesUnreadable({first.digest: broken[1], **others}) from e
 
+    async def _broken_in_silence(self, error: Exception, files: Sequence[FileVersion]) -> tuple[str, str] | None:
+        """As ``file_not_whole``, of an error that does not tell."""
+        path = file_read_in_silence(error)
+        file = self._seen_as(path, files) if path else None
+        if path is None or file is None:
+            return None
+        fault = await self._on.run(lambda: self._fault_of(file))
+        return (path, fault) if fault else None
+
+    def _seen_as(self, path: str, files: Sequence[FileVersion]) -> FileVersion | None:
+        return next((f for f in files if self.origin.seen(f) == path), None)
+
     def _broken_among(self, files: Sequence[FileVersion]) -> dict[bytes, str]:
-        """Reads compressed files one by one, so that all the broken ones of a batch are named at once."""
-        broken: dict[bytes, str] = {}
-        for f in files:
+        """Reads files one by one, so that all the broken ones of a batch are named at once."""
+        faults = ((f.digest, self._fault_of(f)) for f in files)
+        return {digest: fault for digest, fault in faults if fault}
+
+    def _fault_of(self, file: FileVersion) -> str | None:
+        """Why this file can never be read; None: it can, or whatever is wrong with it shows in the next attempt."""
+        for _ in range(_LOOKS):
             try:
-                self.reader.check(self.origin, f)
-            except Exception as e:  # noqa: BLE001 - whatever else is wrong with it shows in the next attempt
-                found = file_not_whole(e)
-                if found is not None:
-                    broken[f.digest] = found[1]
-        return broken
+                self.reader.check(self.origin, file)
+                return None
+            except Exception as e:  # noqa: BLE001 - as the docstring says
+                if (told := file_not_whole(e)) is not None:
+                    return told[1]
+                if file_read_in_silence(e) is None:
+                    return None
+        return "its bytes cannot be decoded"
 
 
 def _suffix(file: FileVersion) -> str:

@@ -24,14 +24,21 @@ _CHANGE_REFUSED = (
 _UNREACHABLE = frozenset({grpc.StatusCode.UNAVAILABLE, grpc.StatusCode.DEADLINE_EXCEEDED, grpc.StatusCode.CANCELLED})
 
 
-# What decompressors say of bytes that are not whole, in the "Caused by" of FAILED_READ_FILE. A connection that breaks
-# says "premature end".
+# What is said of bytes that are not whole, in a "Caused by" of FAILED_READ_FILE. A connection that breaks says
+# "premature end".
 _NOT_WHOLE = re.compile(
-    r"Caused by: [\w.]+: ((?:unexpected end of|truncated|invalid |incorrect |unknown (?:frame|compression)|not a |bad |"
-    r"corrupt|malformed|data corruption|checksum failure|failed_to_uncompress|could not (?:de|read page)|"
-    r"can not read class|[\w ]*CRC)[^\n]{0,200})",
+    r"unexpected end of|truncated|invalid |incorrect |unknown (?:frame|compression)|not a |bad |corrupt|malformed|"
+    r"data corruption|checksum failure|failed_to_uncompress|could not (?:de|read page)|can not read class|[\w ]*CRC|"
+    r"stream corrupted|block (?:read partially|size invalid)|buffer size too small|totalLength|decompress output",
     re.IGNORECASE,
 )
+# Whatever these say, or if they say nothing, as the first cause of all: they decode what has been read.
+_DECODERS = (
+    "java.io.EOFException", "java.lang.ArrayIndexOutOfBoundsException", "java.util.zip.", "io.airlift.compress.",
+    "org.apache.avro.", "org.apache.orc.", "org.tukaani.xz.",
+)  # fmt: skip
+_CAUSE = re.compile(r"^\s*Caused by: ([\w.$]+)(?:: ([^\n]{0,200}))?", re.MULTILINE)
+_NO_SUCH_SOURCE = re.compile(r"Failed to find data source: (\w+)")
 _GRPC_DETAILS = re.compile(r'^\s*details = "([^\n]+)"$', re.MULTILINE)
 _READ_FILE = re.compile(r"Encountered error while reading file (\S+?)\.?(?:\s|$)")
 
@@ -40,8 +47,25 @@ def file_not_whole(error: BaseException) -> tuple[str, str] | None:
     """The path, as Spark knows it, of a file that no retry can read, and the reason; None for any other error."""
     if not (_condition(error) or "").startswith("FAILED_READ_FILE"):
         return None
-    path, reason = _READ_FILE.search(str(error)), _NOT_WHOLE.search(str(error))
-    return (unquote(path[1]), reason[1].strip()) if path and reason else None
+    path, reason = _READ_FILE.search(str(error)), _fault_of_file(str(error))
+    return (unquote(path[1]), reason) if path and reason else None
+
+
+def file_read_in_silence(error: BaseException) -> str | None:
+    """The path, as Spark knows it, of a file at whose reading something failed that does not say what it was. Decoders
+    are like that at times; of a connection that breaks, or a store that refuses, there are words."""
+    if not (_condition(error) or "").startswith("FAILED_READ_FILE") or _CAUSE.search(str(error)):
+        return None
+    path = _READ_FILE.search(str(error))
+    return unquote(path[1]) if path else None
+
+
+def _fault_of_file(text: str) -> str | None:
+    causes: list[tuple[str, str]] = _CAUSE.findall(text)
+    told = next((words for _, words in causes if _NOT_WHOLE.match(words)), None)
+    if told is None and causes and causes[-1][0].startswith(_DECODERS):
+        told = causes[-1][1] or "its bytes cannot be decoded"
+    return told and told.strip()
 
 
 def translate(error: BaseException, *, url: str, table: str) -> AutoloaderError:
@@ -80,6 +104,12 @@ def translate(error: BaseException, *, url: str, table: str) -> AutoloaderError:
         )
     if _is_unreachable(error):
         return unreachable(url)
+    if (source := _NO_SUCH_SOURCE.search(text)) is not None:
+        return Permanent(
+            f"Spark at {url} has no reader for {source[1]} files",
+            code="unreadable_format",
+            hint=f"add Spark's own package org.apache.spark:spark-{source[1]}, of the cluster's version, to its jars",
+        )
     if isinstance(error, AnalysisException):
         return Permanent(
             f"Spark refused the work on {table}: {first_line(text)}",

@@ -52,11 +52,14 @@ _CONF = {
     # A cluster that is used to shrugging at broken files must not do so for us: what is half read is lost for good.
     "spark.sql.files.ignoreCorruptFiles": "false",
     "spark.sql.files.ignoreMissingFiles": "false",
+    # What broke a read is said by its causes alone.
+    "spark.sql.connect.serverStacktrace.enabled": "true",
     # Nanoseconds come as the numbers they are; reading/conversion.py makes timestamps of them.
     "spark.sql.legacy.parquet.nanosAsLong": "true",
     # Old dates mean what they say, unless the file itself says that its writer reckoned otherwise.
     "spark.sql.parquet.datetimeRebaseModeInRead": "CORRECTED",
     "spark.sql.parquet.int96RebaseModeInRead": "CORRECTED",
+    "spark.sql.avro.datetimeRebaseModeInRead": "CORRECTED",
 }
 
 

@@ -12,7 +12,7 @@ from libs.common.ledger.model.files import BadRecords
 from libs.common.ledger.model.refreshes import BuiltAside, RefreshClaim, ReplacedRows
 from libs.common.ledger.model.scans import Page
 from libs.common.ledger.states import BatchState, FileState
-from tests.contract.ledger.worlds import Order, World, claimed, new_order, scanned, versions
+from tests.contract.ledger.worlds import Order, World, batch_of, claimed, new_order, scanned, version, versions
 
 pytestmark = pytest.mark.contract
 
@@ -174,3 +174,33 @@ async def test_bad_records_go_on_with_the_files_that_they_are_of(world: World) -
     assert taken is not None
     loaded_now = await world.executor().loaded(taken)
     assert {bad.key: (origin,), "b": ()} == {f.files[0].key: f.bad_from for f in loaded_now.values()}
+
+
+async def test_two_versions_of_a_key_keep_their_bad_records_apart(world: World) -> None:
+    """Both are in the table (``allow_overwrites: append``), and each has some."""
+    order = new_order()
+    refresh = await begun(world, order, "full", 1, strategy="swap")
+    await ended(world, refresh, builds=BUILT)
+    building = replace(order.next_run(), generation=2)
+    origins: list[BatchId] = []
+    for tag in ("v1", "v2"):
+        file = version("a", tag)
+        page = Page(taken=(file,), beside=(file.digest,) if origins else (), batches=(batch_of(file),))
+        await world.scanner().complete(await claimed(world, building), page, ())
+        claim = await world.executor().claim(page.batches[0].id)
+        assert claim is not None
+        await world.executor().staged(claim, {file.digest: 1}, {file.digest: BadRecords(1, ())})
+        await world.executor().published(claim, PublishedBatch(8, 500, ()))
+        origins.append(claim.id)
+        building = building.next_run()
+    await ended(world, await begun(world, order, "swap", 2, completes=refresh.id), **PUT_IN)
+
+    new = version("a", "v3")
+    reload = PlannedBatch(new_batch_id(), (new,), replaces_rows=True)
+    await world.scanner().complete(
+        await claimed(world, replace(order.next_run(), generation=3)), Page(batches=(reload,)), ()
+    )
+    taken = await world.executor().claim(reload.id)
+    assert taken is not None
+    [there] = (await world.executor().loaded(taken)).values()
+    assert set(origins) == set(there.bad_from)

@@ -110,7 +110,8 @@ class MemoryBatchLedger:
         self, claim: BatchClaim, rows_by_file: Mapping[bytes, int], bad: Mapping[bytes, BadRecords] | None = None
     ) -> None:
         async with self._tables.transaction():
-            self._move(claim, state=BatchState.STAGED, row_count=sum(rows_by_file.values()), bad=dict(bad or {}))
+            by_file = {(digest, ""): found for digest, found in (bad or {}).items()}
+            self._move(claim, state=BatchState.STAGED, row_count=sum(rows_by_file.values()), bad=by_file)
             replacements.count_rows(self._tables, claim, rows_by_file)
             for at in self._batched(claim):
                 if (rows := rows_by_file.get(at[2])) is not None:
@@ -269,12 +270,11 @@ class MemoryBatchLedger:
 
     def _bad_records(self, row: BatchRow) -> tuple[Problem, ...]:
         """What the run tells of the batch's files."""
-        found = [
-            (at, f)
+        problems = [
+            quarantine.problem(f.version.uri, f.row_count or 0, bad[0])
             for at, f in self._tables.files.items()
-            if f.batch_id == row.id and f.state is FileState.COMMITTED and at[2] in row.bad
+            if f.batch_id == row.id and f.state is FileState.COMMITTED and (bad := row.bad_of(at)) is not None
         ]
-        problems = [quarantine.problem(f.version.uri, f.row_count or 0, row.bad[at[2]]) for at, f in found]
         return tuple(problems[:PROBLEMS_IN_AN_EVENT_MAX])
 
     def _schema(self, claim: BatchClaim, found: PublishedBatch) -> int:

@@ -44,11 +44,12 @@ def files_of(tables: "Tables", batch_id: BatchId) -> tuple[FileVersion, ...]:
 def loaded(tables: "Tables", claim: BatchClaim) -> dict[bytes, Loaded]:
     found: dict[bytes, Loaded] = {}
     for digest, _ in _on_the_way(tables, claim.id):
-        rows = [tables.files[at] for at in sorted(tables.loaded(claim, digest), key=lambda at: at[3])]
+        versions = sorted(tables.loaded(claim, digest), key=lambda at: at[3])
+        rows = [tables.files[at] for at in versions]
         counts = [0 if row.state is FileState.BASELINE else row.row_count for row in rows]
         total = None if None in counts else sum(count or 0 for count in counts)
-        batches = [tables.batches[row.batch_id] for row in rows if row.batch_id in tables.batches]
-        bad_from = tuple(batch.bad_from.get(digest, batch.id) for batch in batches if digest in batch.bad)
+        bad = [tables.bad_of(at) for at in versions]
+        bad_from = tuple(of_version[1] for of_version in bad if of_version is not None)
         if rows:
             found[digest] = Loaded(tuple(row.version for row in rows), total, bad_from)
     return found

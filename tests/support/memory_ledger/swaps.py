@@ -71,8 +71,7 @@ def record_whole(tables: Tables, claim: RefreshClaim, row: RefreshRow) -> None:
         for at, version in tables.files.items()
         if at[:2] == (claim.ingestion_id, claim.to_generation) and version.state is FileState.COMMITTED
     ]
-    held = {at[2]: tables.batches[of] for at in files if (of := tables.files[at].batch_id) is not None}
-    bad = {digest: batch.bad[digest] for digest, batch in held.items() if digest in batch.bad}
+    bad = {at[2:]: found for at in files if (found := tables.bad_of(at)) is not None}
     for at in files:
         tables.files[at] = replace(tables.files[at], batch_id=batch_id)
     now = tables.clock()
@@ -89,8 +88,8 @@ def record_whole(tables: Tables, claim: RefreshClaim, row: RefreshRow) -> None:
         may_be_staged=True,
         snapshot_id=row.snapshot_id,
         row_count=row.row_count,
-        bad=bad,
-        bad_from={digest: held[digest].bad_from.get(digest, held[digest].id) for digest in bad},
+        bad={of: found for of, (found, _) in bad.items()},
+        bad_from={of: origin for of, (_, origin) in bad.items()},
     )
 
 

@@ -49,8 +49,9 @@ class BatchRow:
     owner: str | None = None
     lease_until: datetime | None = None
     may_be_staged: bool = False
-    bad: Mapping[bytes, BadRecords] = field(default_factory=dict)
-    bad_from: Mapping[bytes, BatchId] = field(default_factory=dict)
+    bad: Mapping[tuple[bytes, str], BadRecords] = field(default_factory=dict)
+    """By digest and version tag; without one in a batch that has one version of a key."""
+    bad_from: Mapping[tuple[bytes, str], BatchId] = field(default_factory=dict)
     """Where others set them aside: for those this one stands."""
     snapshot_id: int | None = None
     row_count: int | None = None
@@ -59,6 +60,11 @@ class BatchRow:
     replaces_rows: bool = False
     rows_removed: int = 0
     last_error: str | None = None
+
+    def bad_of(self, at: FileId) -> tuple[BadRecords, BatchId] | None:
+        """See ``Tables.bad_of``."""
+        of = next((of for of in (at[2:], (at[2], "")) if of in self.bad), None)
+        return None if of is None else (self.bad[of], self.bad_from.get(of, self.id))
 
     @property
     def records_quarantined(self) -> int:
@@ -225,6 +231,11 @@ class Tables:
             for at, row in self.files.items()
             if at[:3] == (claim.ingestion_id, claim.generation, digest) and row.state in LOADED_FILE_STATES
         ]
+
+    def bad_of(self, at: FileId) -> tuple[BadRecords, BatchId] | None:
+        """The bad records of a version that is in a batch, and the batch that set them aside."""
+        batch_id = self.files[at].batch_id
+        return self.batches[batch_id].bad_of(at) if batch_id in self.batches else None
 
     def create_batch(
         self,

@@ -57,6 +57,7 @@ def sent(change: dict[str, Any]) -> IngestionIn:
             "leave it out",
         ),
         ({"format": {"type": "parquet", "options": {"multiline": True}}}, "options.multiline", "leave it out"),
+        ({"format": {"type": "avro", "options": {"compression": "gzip"}}}, "options.compression", "leave it out"),
         ({"format": {"type": "parquet", "options": {"header": True}}}, "options.header", "leave it out"),
         ({"source": {"credentials": {"endpoint_url": "http://minio:9000?a=b"}}}, "endpoint_url", "http://host:9000"),
         ({"source": {"credentials": {"endpoint_url": "http://minio:99999"}}}, "endpoint_url", "http://host:9000"),

@@ -14,7 +14,12 @@ from libs.common.ledger.model.files import FileVersion
 from libs.common.schema import Field, Struct, literal
 from services.executor.adapters import creation_sql, iceberg_sql
 from services.executor.adapters.reading.origin import exact_path
-from services.executor.adapters.spark_errors import file_not_whole, is_table_missing, translate
+from services.executor.adapters.spark_errors import (
+    file_not_whole,
+    file_read_in_silence,
+    is_table_missing,
+    translate,
+)
 from services.executor.adapters.spark_sessions import SessionKey, s3a_conf
 from services.executor.adapters.staging import carried, reads
 from services.executor.domain.audit import FileRead
@@ -51,6 +56,7 @@ class Unavailable(grpc.RpcError):  # type: ignore[misc]
         (UnknownException("… AccessDeniedException: no"), Permanent, "access_denied"),
         (UnknownException("… AWSBadRequestException: … Status Code: 400"), Permanent, "storage_refused"),
         (UnknownException("… java.io.IOException: No space left on device"), Temporary, "spark_disk_full"),
+        (condition("_LEGACY", "Failed to find data source: avro. Avro is built-in"), Permanent, "unreadable_format"),
         (condition("INCOMPATIBLE_DATA_FOR_TABLE"), Permanent, "spark_refused"),
         (UnknownException("(…CommitFailedException) somebody was faster\nat x.java"), Temporary, "spark_failed"),
         (Unavailable(), Temporary, "spark_unreachable"),
@@ -82,6 +88,12 @@ READ_FAILED = (
         "java.io.IOException: unexpected end of stream",
         "com.github.luben.zstd.ZstdIOException: Truncated source",
         "com.github.luben.zstd.ZstdIOException: Unknown frame descriptor",
+        "java.io.IOException: Invalid sync!",
+        "java.io.IOException: Block read partially, the data may be corrupt",
+        "java.io.IOException: Stream corrupted",
+        "java.lang.ArrayIndexOutOfBoundsException: Index 42 out of bounds for length 2",
+        "org.tukaani.xz.CorruptedInputException: Compressed data is corrupt",
+        "org.apache.avro.AvroRuntimeException: Malformed data. Length is negative: -27",
     ],
 )
 def test_a_file_that_no_retry_can_read_is_told_by_its_cause(cause: str) -> None:
@@ -89,13 +101,25 @@ def test_a_file_that_no_retry_can_read_is_told_by_its_cause(cause: str) -> None:
     error = condition(
         "FAILED_READ_FILE.NO_HINT", f"{READ_FAILED}\n\nJVM stacktrace:\n\tat x\nCaused by: {cause}\n\tat y"
     )
-    assert ("s3a-1f://b/a b+c.json.gz", cause.split(": ")[1]) == file_not_whole(error)
+    assert ("s3a-1f://b/a b+c.json.gz", cause.split(": ", 1)[1]) == file_not_whole(error)
+
+
+def test_an_end_that_comes_too_early_says_nothing_of_itself() -> None:
+    """So we do."""
+    causes = "Caused by: org.apache.avro.AvroRuntimeException: java.io.EOFException\nCaused by: java.io.EOFException\n"
+    found = file_not_whole(condition("FAILED_READ_FILE.NO_HINT", f"{READ_FAILED}\n{causes}\t... 4 more"))
+    assert ("s3a-1f://b/a b+c.json.gz", "its bytes cannot be decoded") == found
 
 
 @pytest.mark.parametrize(
     "error",
     [
         condition("FAILED_READ_FILE.NO_HINT", f"{READ_FAILED}\nCaused by: java.io.IOException: Connection reset"),
+        condition(
+            "FAILED_READ_FILE.NO_HINT",
+            f"{READ_FAILED}\nCaused by: org.apache.avro.AvroRuntimeException: java.net.SocketException: reset\n"
+            "Caused by: java.net.SocketException: reset",
+        ),
         condition("FAILED_READ_FILE.NO_HINT", f"{READ_FAILED}\nCaused by: x.Gone: Premature end of Content-Length"),
         condition("FAILED_READ_FILE.NO_HINT", READ_FAILED),
         UnknownException("Caused by: java.io.EOFException: Unexpected end of input stream"),
@@ -104,6 +128,14 @@ def test_a_file_that_no_retry_can_read_is_told_by_its_cause(cause: str) -> None:
 def test_a_read_that_may_succeed_next_time_blames_no_file(error: BaseException) -> None:
     """A connection that breaks is no fault of the file."""
     assert file_not_whole(error) is None
+
+
+def test_a_read_that_fails_without_a_word_names_its_file() -> None:
+    """Whether the file is to blame, a second look has to tell."""
+    assert "s3a-1f://b/a b+c.json.gz" == file_read_in_silence(condition("FAILED_READ_FILE.NO_HINT", READ_FAILED))
+    told = f"{READ_FAILED}\nCaused by: java.net.SocketException: reset"
+    assert file_read_in_silence(condition("FAILED_READ_FILE.NO_HINT", told)) is None
+    assert file_read_in_silence(condition("PATH_NOT_FOUND", READ_FAILED)) is None
 
 
 def test_an_error_of_ours_passes_as_it_is() -> None:

@@ -5,7 +5,7 @@ from collections.abc import Mapping, Sequence
 
 from libs.common.contracts.definition import Format
 from libs.common.ledger.model.files import FileVersion
-from services.executor.adapters.describing import by_content, csv, parquet
+from services.executor.adapters.describing import avro, by_content, csv, parquet
 from services.executor.adapters.describing.description import Describe, Description, Parts, described
 
 
@@ -46,6 +46,8 @@ class Knowledge:
 def knowledge_of(format_: Format, parts: Parts) -> Knowledge:
     """How files of this kind are known."""
     match format_.type:
+        case "avro":
+            return Knowledge(parts, describe=avro.describe)
         case "csv":
             return Knowledge(parts, describe=csv.describe(format_.options))
         case "parquet":

@@ -62,6 +62,8 @@ class Reader(Protocol):
 
 
 _READERS: Final[dict[str, Callable[[Format], Reader]]] = {
+    # Files are what they are, whatever they are named.
+    "avro": lambda _: TypedFiles("avro", {"ignoreExtension": "true"}),
     "csv": lambda format_: CsvFiles(format_.options),
     "json": lambda format_: JsonDocuments() if format_.options.multiline else JsonLines(),
     "parquet": lambda _: TypedFiles("parquet"),

@@ -7,6 +7,7 @@ file's schema is in its description before the pass begins.
 
 from collections.abc import Mapping, Sequence
 from functools import reduce
+from typing import Final
 
 from pyspark.sql import DataFrame
 from pyspark.sql.types import StructType
@@ -19,12 +20,16 @@ from services.executor.adapters.reading.typed_record import TypedRecord
 from services.executor.domain.file_types import merged, stored, unstorable
 from services.executor.ports import FilesUnreadable
 
+_NO_OPTIONS: Final[Mapping[str, str]] = {}
+
 
 class TypedFiles:
-    """See ``reader.Reader``. The origin has the description of every file; ``format_`` is Spark's name for them."""
+    """See ``reader.Reader``. The origin has the description of every file; ``format_`` is Spark's name for them,
+    and ``options`` are its reader's."""
 
-    def __init__(self, format_: str) -> None:
+    def __init__(self, format_: str, options: Mapping[str, str] = _NO_OPTIONS) -> None:
         self._format = format_
+        self._options = options
 
     def infer(self, origin: Origin, files: Sequence[FileVersion]) -> Struct:
         schemas = {f.digest: origin.described[f.digest].schema for f in files}
@@ -60,7 +65,7 @@ class TypedFiles:
 
     def _load(self, origin: Origin, files: Sequence[FileVersion], schema: Struct) -> DataFrame:
         types = StructType.fromJson(to_json(conversion.read_as(schema)))
-        return origin.read.format(self._format).schema(types).load(origin.paths(files))
+        return origin.read.format(self._format).options(**self._options).schema(types).load(origin.paths(files))
 
 
 def _refuse_unstorable(schemas: Mapping[bytes, Struct]) -> None:
