@@ -111,7 +111,6 @@ class Fills:
             if not found.rows:
                 return told
             copy = await rescued.stage(of, claim.wap_id, {"autoloader.ingestion": str(claim.ingestion_id)})
-            failpoint("fill.after_stage")
             if copy.parent_id == found.snapshot_id:
                 if (rows := await whole.count(RowsOf(copy.snapshot_id))) != found.total:
                     raise Temporary(

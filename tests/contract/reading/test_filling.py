@@ -13,7 +13,7 @@ from services.executor.domain.provenance import with_provenance
 from services.executor.domain.schema_change import Addition
 from tests.contract.reading.columns import table_of
 from tests.contract.reading.place import Place
-from tests.contract.reading.test_parquet import parquet
+from tests.contract.reading.typed import parquet
 from tests.contract.table.worlds import a_wap_id, stage
 
 pytestmark = [pytest.mark.contract, pytest.mark.requires_spark, pytest.mark.requires_minio]

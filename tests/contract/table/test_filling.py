@@ -86,3 +86,15 @@ async def test_a_copy_is_good_for_one_state_of_the_table(world: World) -> None:
     assert found is not None
     assert (one.snapshot_id, False) == (found.snapshot_id, found.is_burn)
     assert [(1, 5), (9, None)] == await world.records("id", "x")
+
+
+async def test_what_somebody_put_into_a_column_stays(world: World) -> None:
+    """And so does the row: nothing of it moves until somebody decides."""
+    of_all = await rescued(world, *RECORDS[:2])
+    await world.set("x", 99)
+    # Of the other row, nothing fits into x anyway.
+    found = await world.rescued.count(of_all)
+    assert (1, (0, 1, 0)) == (found.rows, found.filled)
+    copy = await world.rescued.stage(of_all, a_wap_id(), {})
+    await world.one.publish(copy.snapshot_id)
+    assert [(1, 99, None), (2, 99, "n")] == await world.records("id", "x", "name")

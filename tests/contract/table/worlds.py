@@ -65,6 +65,10 @@ class World(Protocol):
         """What a reader sees in the quarantine, sorted: the key as it was put, the line, and its text."""
         ...
 
+    async def set(self, column: str, value: int) -> None:
+        """Somebody writes a number into a column, in all rows."""
+        ...
+
     async def expire(self) -> None:
         """Snapshot expiry, as hard as it can be: only the current snapshot stays."""
         ...
@@ -109,6 +113,11 @@ class MemoryWorld:
     async def quarantined(self) -> list[tuple[str, int, str]]:
         rows = [json.loads(row) for row in self.warehouse.rows(self.to.quarantine)]
         return sorted((row["file"].removeprefix(f"s3://{BUCKET}/"), row["line"], row["raw"]) for row in rows)
+
+    async def set(self, column: str, value: int) -> None:
+        table = self.warehouse.tables[self.to.identifier]
+        rows = [json.dumps({**json.loads(row), column: value}) for row in table.rows()]
+        table.ancestry.append(table.write(None, rows, takes_out_all=True).id)
 
     async def expire(self) -> None:
         self.warehouse.tables[self.to.identifier].expire()
@@ -198,6 +207,9 @@ class SparkWorld:
         rows = await self.sql(f"SELECT file, line, raw FROM {self.to.quarantine.identifier}", session=1)
         prefix = f"s3://{BUCKET}/{self._prefix}"
         return sorted((row["file"].removeprefix(prefix), row["line"], row["raw"]) for row in rows)
+
+    async def set(self, column: str, value: int) -> None:
+        await self.sql(f"UPDATE {self.to.identifier} SET {column} = {value}", session=1)
 
     async def expire(self) -> None:
         name, later = f"{self.to.database}.{self.to.table}", datetime.now(UTC) + timedelta(days=2)
