@@ -7,7 +7,8 @@ in the ledger for the next run.
 
 import asyncio
 import random
-from contextlib import AbstractAsyncContextManager, suppress
+from collections.abc import AsyncIterator
+from contextlib import AbstractAsyncContextManager, asynccontextmanager, suppress
 from dataclasses import dataclass
 from datetime import timedelta
 from typing import Protocol
@@ -48,6 +49,20 @@ class Patience:
     def pause_after(self, attempt: int) -> float:
         """Seconds until the next attempt: doubling, with full jitter above half."""
         return float(self.pause_s * 2 ** (attempt - 1) * random.uniform(0.5, 1))
+
+
+class _AtHand:
+    """The tables, for one claim, and whether it had one of them in hand: whoever did may have brought Spark down."""
+
+    def __init__(self, tables: Tables) -> None:
+        self._tables = tables
+        self.had_one = False
+
+    @asynccontextmanager
+    async def open(self, order: RunDefinition) -> AsyncIterator[Table]:
+        async with self._tables.open(order) as table:
+            self.had_one = True
+            yield table
 
 
 class Batches:
@@ -91,9 +106,10 @@ class Batches:
             return
         failpoint("exec.after_claim")
         log = _log.bind(batch_id=str(batch_id), run_id=str(claim.run_id), attempt=claim.attempt)
+        tables = _AtHand(self._tables)
         try:
             async with holding(lambda: self._ledger.extend(claim), every=self._heartbeat):
-                await self._see_through(claim)
+                await self._see_through(claim, tables)
             log.info("batch.done")
         except Fenced:
             metrics.BATCHES.labels(outcome="fenced").inc()
@@ -103,14 +119,14 @@ class Batches:
             # The ledger or the table could not even take the bad news. The lease is given back, and the sweeper
             # of some executor tries again.
             log.warning("batch.left", code=error.code, problem=error.message)
-            await self._hand_back(claim, error.message)
+            await self._hand_back(claim, error.message, counts=tables.had_one)
             if error.code == "database_unavailable":
                 raise
         except asyncio.CancelledError:
-            await self._hand_back(claim, "its executor was stopped")
+            await self._hand_back(claim, "its executor was stopped", counts=False)
             raise
 
-    async def _see_through(self, claim: BatchClaim) -> None:
+    async def _see_through(self, claim: BatchClaim, tables: _AtHand) -> None:
         try:
             order = await self._definitions.of(UUID(str(claim.run_id)))
         except Permanent as error:
@@ -118,17 +134,17 @@ class Batches:
                 raise  # only the table can end it, and only the definition says which table
             await self._protocol.give_up(claim, None, _problem(error))
             return
-        problem = await self._attempts(claim, order)
+        problem = await self._attempts(claim, order, tables)
         if problem is None:
             return
         _log.warning("batch.given_up", batch_id=str(claim.id), code=problem.error_type, problem=problem.message)
         if not (await self._ledger.standing(claim)).may_be_staged:
             await self._protocol.give_up(claim, None, problem)
             return
-        async with self._tables.open(order) as table:
+        async with tables.open(order) as table:
             await self._protocol.give_up(claim, table, problem)
 
-    async def _attempts(self, claim: BatchClaim, order: RunDefinition) -> Problem | None:
+    async def _attempts(self, claim: BatchClaim, order: RunDefinition, tables: _AtHand) -> Problem | None:
         """Runs the protocol until it ends the batch (None), or until there is no point in going on."""
         if claim.attempt > self._patience.takeovers_max:
             return Problem(
@@ -138,7 +154,7 @@ class Batches:
             )
         for attempt in range(1, self._patience.attempts_max + 1):
             try:
-                async with self._tables.open(order) as table:
+                async with tables.open(order) as table:
                     await self._protocol.load(claim, order, table)
                 return None
             except Temporary as error:
@@ -171,9 +187,10 @@ class Batches:
             return await self.aside.step(claim.attempt)
         return error.code == "database_unavailable"
 
-    async def _hand_back(self, claim: BatchClaim, reason: str) -> None:
+    async def _hand_back(self, claim: BatchClaim, reason: str, *, counts: bool) -> None:
+        """``counts``: it may be the batch's fault, and is one of the claims that ``takeovers_max`` allows."""
         with suppress(AutoloaderError):
-            await self._ledger.release(claim, error=reason)
+            await self._ledger.release(claim, error=reason, counts=counts)
 
 
 def _problem(error: AutoloaderError) -> Problem:

@@ -1,6 +1,7 @@
 """Rebuilds a ledger: halt, wait until nothing is under way, look at everything once, then write it.
 
-The first look writes nothing: what cannot be decided is refused before anything was changed.
+The first look writes nothing: what cannot be decided is refused before anything was changed. One that does not end
+after that leaves the ingestion halted.
 """
 
 import asyncio
@@ -62,6 +63,7 @@ class Rebuilds:
         if is_dry:
             await self._requests.done(claim, report)
             return
+        await self._ledger.about_to_write(claim)
         await self._write(claim, plan, bucket, trusts=unproven == "committed")
         await self._ledger.done(claim, report)
 
@@ -91,8 +93,7 @@ class Rebuilds:
 
     async def _write(self, claim: ReconciliationClaim, plan: Rebuilding, bucket: Bucket, *, trusts: bool) -> None:
         batches = [plan.batch_of(b) for b in plan.restored]
-        for start in range(0, len(batches), BATCHES_AT_ONCE):
-            await self._ledger.restore(claim, batches[start : start + BATCHES_AT_ONCE])
+        await self._ledger.refuse_those_of_another(claim, [b.id for b in batches])
         await self._ledger.withdraw(claim, plan.withdrawn)
         # What the ledger has seen, also in versions that are not in the bucket any more.
         after: FileVersion | None = None
@@ -101,6 +102,10 @@ class Rebuilds:
             after = page[-1]
         async for listed in bucket():
             await self._write_page(claim, plan, listed, trusts=trusts)
+        # Last: until then executors see batches that the ledger does not know, and publish nothing, whatever became of
+        # the halt. With their batches known, files that are not would be loaded twice.
+        for start in range(0, len(batches), BATCHES_AT_ONCE):
+            await self._ledger.restore(claim, batches[start : start + BATCHES_AT_ONCE])
 
     async def _write_page(
         self, claim: ReconciliationClaim, plan: Rebuilding, page: Sequence[FileVersion], *, trusts: bool

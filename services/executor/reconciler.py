@@ -27,7 +27,8 @@ from services.executor.fill import Fills
 from services.executor.rebuild import Rebuilds
 
 ATTEMPTS_MAX = 5
-"""A request that met passing trouble this often is failed, with the latest reason."""
+"""A request that met passing trouble this often is failed, with the latest reason; so is one from which so many
+executors did not come back."""
 AT_ONCE = 2
 _log = get_logger(__name__)
 
@@ -76,6 +77,10 @@ class Reconciler:
         if claim is None:
             return
         log = _log.bind(request_id=str(request_id), ingestion_id=str(claim.ingestion_id), kind=claim.kind)
+        if claim.attempt > ATTEMPTS_MAX:
+            log.warning("reconciliation.given_up", attempt=claim.attempt)
+            await self._rebuilds.give_up(claim, _too_many_attempts(claim))
+            return
         try:
             async with holding(lambda: self._requests.extend(claim), every=self._heartbeat):
                 await self._see_through(claim)
@@ -149,6 +154,14 @@ class Reconciler:
 def _is_left_by(order: RunDefinition) -> Callable[[FileVersion], bool]:
     source, created_at = order.definition.source, order.created_at
     return lambda f: left_for_its_age(source, created_at, f.last_modified) is not None
+
+
+def _too_many_attempts(claim: ReconciliationClaim) -> Problem:
+    return Problem(
+        error_type="too_many_attempts",
+        message=f"{claim.attempt - 1} executors took this {claim.kind} and did not end it",
+        hint="see the executors' logs (out of memory?), then ask for it again",
+    )
 
 
 def _internal_error(claim: ReconciliationClaim) -> Problem:

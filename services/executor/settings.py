@@ -21,7 +21,9 @@ class ExecutorSettings(CommonSettings):
         default=4, ge=1, description="Attempts at a batch in a row before its files are left to the next run."
     )
     takeovers_max: int = Field(
-        default=8, ge=1, description="Executors that may lose a batch (crash on it) before it is given up."
+        default=8,
+        ge=1,
+        description="Executors that may lose a batch (crash on it, or lose Spark with it) before it is given up.",
     )
     spark_call_timeout_s: float = Field(
         default=1800, gt=0, description="Longest that one call to Spark may take before its session is given up."

@@ -190,12 +190,13 @@ class BatchLedger:
             )
             await batch_ends.burned(connection, self._log, self._outbox, claim, verdict)
 
-    async def release(self, claim: BatchClaim, *, error: str) -> None:
-        """Gives the batch back for a later attempt; does nothing when the claim is lost already."""
+    async def release(self, claim: BatchClaim, *, error: str, counts: bool = True) -> None:
+        """Gives the batch back for a later attempt; does nothing when the claim is lost already. ``counts``: it is one
+        of the batch's attempts."""
+        attempts = batch.c.attempts if counts else batch.c.attempts - 1
+        given_back = {"last_error": storable(error), "lease_until": None, "attempts": attempts}
         async with self._database.begin() as connection:
             try:
-                await self._claims.end(
-                    connection, claim, outcome="released", last_error=storable(error), lease_until=None
-                )
+                await self._claims.end(connection, claim, outcome="released", **given_back)
             except Fenced:
                 return

@@ -25,6 +25,11 @@ from libs.common.ledger.tables import batch, file, scan, storable
 from libs.common.storage.engine import Database
 
 REBUILDING = "rebuilding"
+UNFINISHED = Problem(
+    error_type="rebuild_unfinished",
+    message="a rebuild of its ledger did not end: not all that the table holds is known yet",
+    hint="autoloader rebuild-ledger goes on with it, and lets loading go on",
+)
 _PAGE = 1000
 _VERSION = tuple_(file.c.key_digest, file.c.version_tag)
 
@@ -55,12 +60,28 @@ class LedgerRebuild:
         async with self._database.read() as connection:
             return any([(await connection.execute(q.limit(1))).first() is not None for q in (batches, scans)])
 
-    async def restore(self, claim: ReconciliationClaim, batches: Sequence[RestoredBatch]) -> None:
-        """These are published.
-
-        Raises:
-            Permanent: code ``batches_of_another``: the ledger has one of them under another ingestion.
+    async def refuse_those_of_another(self, claim: ReconciliationClaim, batch_ids: Collection[str]) -> None:
         """
+        Raises:
+            Permanent: code ``batches_of_another``: the ledger has one of these under another ingestion.
+        """
+        of_another = select(batch.c.id).where(
+            batch.c.id == func.any([UUID(b) for b in batch_ids]), batch.c.ingestion_id != claim.ingestion_id
+        )
+        async with self._database.read() as connection:
+            if (found := await connection.scalar(of_another.limit(1))) is not None:
+                raise _of_another(found)
+
+    async def about_to_write(self, claim: ReconciliationClaim) -> None:
+        """From here on a rebuild that fails leaves the ingestion halted."""
+        async with self._database.begin() as connection:
+            await self._requests.hold(connection, claim)
+            if await _is_halted_by_us(connection, claim):
+                await lift_halt(connection, claim.ingestion_id)
+            await halt(connection, claim.ingestion_id, UNFINISHED)
+
+    async def restore(self, claim: ReconciliationClaim, batches: Sequence[RestoredBatch]) -> None:
+        """These are published. Raises as ``refuse_those_of_another``."""
         async with self._database.begin() as connection:
             await self._requests.hold(connection, claim)
             for b in batches:
@@ -101,11 +122,7 @@ class LedgerRebuild:
             )
         )
         if written.rowcount == 0:
-            raise Permanent(
-                f"the ledger has batch {b.id} under another ingestion",
-                code="batches_of_another",
-                hint="that ingestion is still there: use it instead",
-            )
+            raise _of_another(b.id)
         bad = {digest_of(*uri.removeprefix("s3://").split("/", 1)): BadRecords(count) for uri, count in b.bad.items()}
         await quarantine.keep(connection, BatchId(UUID(b.id)), claim.ingestion_id, bad)
 
@@ -201,13 +218,25 @@ class LedgerRebuild:
             await lift_halt(connection, claim.ingestion_id)
 
     async def failed(self, claim: ReconciliationClaim, problem: Problem) -> None:
-        """It cannot be done. A halt that was there before stays."""
+        """It cannot be done. A halt that was there before stays, and so does that of one that had begun to write."""
         async with self._database.begin() as connection:
             told = problem.model_dump(mode="json")
             await self._requests.hold(connection, claim, state=FAILED, problem=told, ended_at=func.clock_timestamp())
-            reason = await halt_of(connection, claim.ingestion_id)
-            if claim.kind == "rebuild" and reason is not None and reason.error_type == REBUILDING:
+            if claim.kind == "rebuild" and await _is_halted_by_us(connection, claim):
                 await lift_halt(connection, claim.ingestion_id)
+
+
+async def _is_halted_by_us(connection: AsyncConnection, claim: ReconciliationClaim) -> bool:
+    reason = await halt_of(connection, claim.ingestion_id)
+    return reason is not None and reason.error_type == REBUILDING
+
+
+def _of_another(batch_id: object) -> Permanent:
+    return Permanent(
+        f"the ledger has batch {batch_id} under another ingestion",
+        code="batches_of_another",
+        hint="that ingestion is still there: use it instead",
+    )
 
 
 def _row(claim: ReconciliationClaim, f: FileVersion, batch_id: str | None) -> dict[str, Any]:

@@ -125,7 +125,9 @@ class SourceOut(Source):
 class Halt(BaseModel):
     """Ledger and table contradict each other: nothing is loaded until somebody looked and decided."""
 
-    code: str = Field(description="Stable word: ledger_behind_table or table_rolled_back.")
+    code: str = Field(
+        description="Stable word: ledger_behind_table, table_rolled_back, rebuilding or rebuild_unfinished."
+    )
     message: str
     hint: str = Field(description="What to do next.")
     since: datetime

@@ -154,6 +154,17 @@ async def test_a_batch_that_is_given_back_is_free_at_once(world: World) -> None:
     assert Standing(BatchState.LEASED, may_be_staged=True) == await world.executor().standing(again)
 
 
+async def test_a_give_back_may_not_count_as_an_attempt(world: World) -> None:
+    """Nothing was attempted; the token grows all the same."""
+    (batch_id,) = await scanned(world, new_order(), versions("a"))
+    first = await taken(world, batch_id)
+    await world.executor().release(first, error="nobody is there", counts=False)
+    second = await taken(world, batch_id)
+    assert (1, first.token + 1) == (second.attempt, second.token)
+    await world.executor().release(second, error="tried")
+    assert 2 == (await taken(world, batch_id)).attempt
+
+
 async def test_a_late_give_back_does_not_disturb_the_successor(world: World) -> None:
     """The token guards it."""
     (batch_id,) = await scanned(world, new_order(), versions("a"))

@@ -173,6 +173,31 @@ async def test_what_only_the_table_knows_waits_for_the_table(executor: Executor)
     executor.world.check([0, 1])
 
 
+async def test_an_outage_of_the_table_uses_up_no_takeovers(executor: Executor) -> None:
+    """Nobody was lost with the batch: however long Spark is away, it is loaded when Spark is there again."""
+    batch_id = await executor.world.plan(a=lines(0, 1))
+    executor.table.after("stage", AWAY)
+    executor.table.meanwhile("stage", lambda: _goes_away(executor))
+    for _ in range(2 * executor.patience.takeovers_max):
+        await executor.work(batch_id)
+    executor.opening = Trouble()
+    await executor.work(batch_id)
+    executor.world.check([0, 1])
+    assert [] == executor.told()
+
+
+async def test_a_batch_that_takes_the_table_away_is_given_up(executor: Executor) -> None:
+    """Each time that it is staged, Spark falls over: that is no outage."""
+    batch_id = await executor.world.plan(a=lines(0))
+    for _ in range(executor.patience.takeovers_max):
+        executor.table.before("stage", AWAY)
+        executor.table.meanwhile("stage", lambda: _goes_away(executor))
+        await executor.work(batch_id)
+        executor.opening = Trouble()
+    await executor.work(batch_id)
+    assert (BatchState.BURNED, ["too_many_attempts"]) == (executor.state(batch_id), executor.told())
+
+
 async def _goes_away(executor: Executor) -> None:
     executor.opening.before("open", AWAY, times=ALWAYS)
 

@@ -241,10 +241,12 @@ class MemoryBatchLedger:
                     scan_state=ScanState.BROKEN,
                 )
 
-    async def release(self, claim: BatchClaim, *, error: str) -> None:
+    async def release(self, claim: BatchClaim, *, error: str, counts: bool = True) -> None:
         async with self._tables.transaction():
             try:
-                self._move(claim, last_error=error, lease_until=None)
+                row = self._move(claim, last_error=error, lease_until=None)
+                if not counts:
+                    self._tables.batches[claim.id] = replace(row, attempts=row.attempts - 1)
             except Fenced:
                 return
 
