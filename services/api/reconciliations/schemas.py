@@ -117,7 +117,7 @@ class FillOut(BaseModel):
 
     fill_id: UUID
     ingestion_id: UUID
-    status: Status = Field(description="failed: nothing was changed; `problem` says why.")
+    status: Status = Field(description="failed: `problem` says why. To ask again is safe: what was done stays done.")
     created_at: datetime
     ended_at: datetime | None = None
     problem: Problem | None = None
