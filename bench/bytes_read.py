@@ -12,7 +12,7 @@ import sys
 from libs.common.contracts.definition import Credentials, Format
 from tests.support.traffic import body, measured
 
-FORMATS = ("json", "csv", "parquet", "avro")
+FORMATS = ("json", "csv", "parquet", "avro", "orc")
 SIZES = ((20, 5_000_000), (100, 200_000))
 """Files, and about how many bytes each has."""
 _SAMPLE_ROWS = 2_000

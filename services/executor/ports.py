@@ -150,6 +150,11 @@ class Table(Protocol):
         largest. Paths without a value are left out. Raises as ``infer``."""
         ...
 
+    async def misfits(self, files: Sequence[FileVersion], schema: Struct) -> Mapping[str, int]:
+        """Read with this schema: by column, how many records have a value that it cannot hold. Columns that hold all
+        are left out. Raises as ``infer``."""
+        ...
+
     async def stage(
         self,
         files: Sequence[FileVersion],

@@ -105,6 +105,12 @@ class MemoryTable:
             for path, (file, value) in found.items()
         }
 
+    async def misfits(self, files: Sequence[FileVersion], schema: Struct) -> Mapping[str, int]:
+        await asyncio.sleep(0)
+        records = [memory_rows.record(line) for lines in self._bodies(files).values() for line in lines]
+        data = data_of(schema)
+        return Counter(name for record in records if record for name in memory_rows.misfits(data, record))
+
     async def stage(
         self,
         files: Sequence[FileVersion],

@@ -13,6 +13,7 @@ from uuid import uuid4
 import boto3
 import pyarrow as pa
 import pyarrow.parquet as pq
+from pyarrow import orc
 
 from libs.common.contracts.definition import Credentials, Destination, Format
 from libs.common.ledger.model.files import FileVersion, tags
@@ -65,7 +66,11 @@ def body(format_: str, rows: int, seed: int) -> bytes:
         types = {name: {int: "long", float: "double", str: "string"}[type(value)] for name, value in records[0].items()}
         return avro(record(**types), records, "deflate")
     written = io.BytesIO()
-    pq.write_table(pa.Table.from_pylist(records), written)
+    table = pa.Table.from_pylist(records)
+    if format_ == "orc":
+        orc.write_table(table, written, compression="zlib")
+    else:
+        pq.write_table(table, written)
     return written.getvalue()
 
 

@@ -190,10 +190,8 @@ class Format(Part):
         return self.type == "json" and not self.options.multiline
 
     @model_validator(mode="after")
-    def _is_readable_today(self) -> "Format":
-        if self.type == "orc":
-            raise ValueError("format.type 'orc' cannot be read yet; use json, csv, text, parquet or avro")
-        if self.type != "parquet" and any(map(keys_that_are_no_text, self.schema_rules.types())):
+    def _has_maps_as_files_have_them(self) -> "Format":
+        if self.type not in ("parquet", "orc") and any(map(keys_that_are_no_text, self.schema_rules.types())):
             raise ValueError(
                 f"format.schema has a map whose keys are no strings; in {self.type} they always are: map<string, …>"
             )

@@ -15,6 +15,7 @@ _STORED_AS = {
     "smallint": "int",
     "timestamp_ns": "timestamp",
     "timestamp_ntz_ns": "timestamp_ntz",
+    "timestamp_ntz_text": "timestamp_ntz",
     "time_ms": "string",
     "time_us": "string",
     "time_ns": "string",

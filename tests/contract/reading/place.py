@@ -86,6 +86,20 @@ class Place:
         self._keys.append(key)
         return FileVersion(BUCKET, key, answer["ETag"].strip('"'), len(body), datetime.now(UTC))
 
+    def written_by_spark(self, query: str, format_: str) -> FileVersion:
+        """The rows of a query, as the cluster itself writes them."""
+        folder = f"{self._name}/spark-{len(self._keys)}"
+        self._spark.sessions[0].sql(query).coalesce(1).write.format(format_).save(f"s3a://{BUCKET}/{folder}")
+        written = self._s3.list_objects_v2(Bucket=BUCKET, Prefix=f"{folder}/")["Contents"]
+        self._keys += [item["Key"] for item in written]
+        [one] = [item for item in written if item["Key"].endswith(format_)]
+        return FileVersion(BUCKET, one["Key"], one["ETag"].strip('"'), one["Size"], one["LastModified"])
+
+    async def found(self, table: SparkTable) -> list[tuple[Any, ...]]:
+        """What a reader sees in the table."""
+        rows = await asyncio.to_thread(lambda: self._spark.sessions[0].table(table.name).collect())
+        return [tuple(row) for row in rows]
+
     def table(self, format_: Format) -> SparkTable:
         """One that is not there yet."""
         to = Destination(catalog="test_catalog", database="contract", table=f"{self._name}_{len(self._tables)}")

@@ -15,7 +15,7 @@ from services.executor.domain.audit import FileRead
 from services.executor.ports import FilesUnreadable
 from tests.contract.reading.columns import COLUMNS, ROWS, table_of, wall
 from tests.contract.reading.place import Loaded, Place
-from tests.contract.reading.typed import parquet
+from tests.support.typed_files import parquet
 
 pytestmark = [pytest.mark.contract, pytest.mark.requires_spark, pytest.mark.requires_minio]
 

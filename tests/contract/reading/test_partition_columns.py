@@ -10,7 +10,7 @@ import pytest
 
 from libs.common.contracts.definition import Format
 from tests.contract.reading.place import Place
-from tests.contract.reading.typed import parquet
+from tests.support.typed_files import parquet
 
 pytestmark = [pytest.mark.contract, pytest.mark.requires_spark, pytest.mark.requires_minio]
 

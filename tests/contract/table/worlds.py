@@ -35,6 +35,10 @@ RUN = "7a0e"
 NDJSON = Format()
 
 
+def _in_order(rows: Iterable[tuple[Any, ...]]) -> list[tuple[Any, ...]]:
+    return sorted(rows, key=lambda row: [(value is not None, value) for value in row])
+
+
 class World(Protocol):
     """One table that is not there yet, two executors' holds on it and on its name, and a bucket."""
 
@@ -58,7 +62,7 @@ class World(Protocol):
         ...
 
     async def records(self, *columns: str) -> list[tuple[Any, ...]]:
-        """The rows' values in these columns, sorted; None where a row has none."""
+        """The rows' values in these columns, in order; None, where a row has none, comes first."""
         ...
 
     async def quarantined(self) -> list[tuple[str, int, str]]:
@@ -108,7 +112,7 @@ class MemoryWorld:
 
     async def records(self, *columns: str) -> list[tuple[Any, ...]]:
         rows = [json.loads(row) for row in self.warehouse.rows(self.to)]
-        return sorted(tuple(row.get(column) for column in columns) for row in rows)
+        return _in_order(tuple(row.get(column) for column in columns) for row in rows)
 
     async def quarantined(self) -> list[tuple[str, int, str]]:
         rows = [json.loads(row) for row in self.warehouse.rows(self.to.quarantine)]
@@ -201,7 +205,7 @@ class SparkWorld:
 
     async def records(self, *columns: str) -> list[tuple[Any, ...]]:
         names = ", ".join(columns)
-        return sorted(tuple(row) for row in await self.sql(f"SELECT {names} FROM {self.to.identifier}", session=1))
+        return _in_order(map(tuple, await self.sql(f"SELECT {names} FROM {self.to.identifier}", session=1)))
 
     async def quarantined(self) -> list[tuple[str, int, str]]:
         rows = await self.sql(f"SELECT file, line, raw FROM {self.to.quarantine.identifier}", session=1)

@@ -22,6 +22,7 @@ def struct(**fields: Type) -> Struct:
         ("uuid", "string"),
         ("time_us", "string"),
         ("timestamp_ntz_ns", "timestamp_ntz"),
+        ("timestamp_ntz_text", "timestamp_ntz"),
         ("decimal(38,10)", "decimal(38,10)"),
         (Array("smallint"), Array("int")),
         (Map("uuid", struct(t="timestamp_ns")), Map("string", struct(t="timestamp"))),

@@ -1,6 +1,6 @@
 """From Arrow's types, in which pyarrow tells a file's schema, to ours."""
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterable
 from typing import Final
 
 import pyarrow as pa
@@ -8,7 +8,7 @@ from pyarrow import types as t
 
 from libs.common.schema import Array, Field, Map, Struct, Type
 
-Leaf = Callable[[pa.DataType], str | None]
+Leaf = Callable[[pa.Field], str | None]
 """What a scalar is to us; None: it has no value ever. Called for the leaves of a schema in their order."""
 
 _SCALARS: Final[tuple[tuple[Callable[[pa.DataType], bool], str], ...]] = (
@@ -53,19 +53,20 @@ def scalar(found: pa.DataType) -> str | None:
     return next((ours for is_one, ours in _SCALARS if is_one(found)), str(found))
 
 
-def struct(fields: Iterator[pa.Field] | pa.Schema, leaf: Leaf = scalar) -> Struct:
+def struct(fields: Iterable[pa.Field], leaf: Leaf) -> Struct:
     """The fields, without those that have no value ever."""
-    found = [(f.name, _type(f.type, leaf)) for f in fields]
+    found = [(f.name, _type(f, leaf)) for f in fields]
     return Struct(tuple(Field(name, type_) for name, type_ in found if type_ is not None))
 
 
-def _type(found: pa.DataType, leaf: Leaf) -> Type | None:
+def _type(field: pa.Field, leaf: Leaf) -> Type | None:
+    found = field.type
     if t.is_struct(found):
-        return struct(iter(found), leaf)
+        return struct(found, leaf)
     if t.is_list(found) or t.is_large_list(found) or t.is_fixed_size_list(found):
-        inner = _type(found.value_type, leaf)
+        inner = _type(found.value_field, leaf)
         return None if inner is None else Array(inner)
     if t.is_map(found):
-        key, value = _type(found.key_type, leaf), _type(found.item_type, leaf)
+        key, value = _type(found.key_field, leaf), _type(found.item_field, leaf)
         return None if key is None or value is None else Map(key, value)
-    return leaf(found)
+    return leaf(field)

@@ -5,7 +5,7 @@ from collections.abc import Mapping, Sequence
 
 from libs.common.contracts.definition import Format
 from libs.common.ledger.model.files import FileVersion
-from services.executor.adapters.describing import avro, by_content, csv, parquet
+from services.executor.adapters.describing import avro, by_content, csv, orc, parquet
 from services.executor.adapters.describing.description import Describe, Description, Parts, described
 
 
@@ -50,6 +50,8 @@ def knowledge_of(format_: Format, parts: Parts) -> Knowledge:
             return Knowledge(parts, describe=avro.describe)
         case "csv":
             return Knowledge(parts, describe=csv.describe(format_.options))
+        case "orc":
+            return Knowledge(parts, describe=orc.describe)
         case "parquet":
             return Knowledge(parts, describe=parquet.describe)
         case "json" | "text" if format_.options.compression is None:

@@ -56,10 +56,10 @@ def _columns_of_first_group(footer: Any) -> list[dict[str, Any]]:
 def _schema(found: Any) -> Struct:
     leaves: Iterator[Any] = (found.column(i) for i in range(len(found)))
 
-    def leaf(type_: pa.DataType) -> str | None:
+    def leaf(field: pa.Field) -> str | None:
         column = next(leaves)
         if column.physical_type == "INT96":
             return "timestamp"
-        return _BY_LOGICAL_TYPE.get(column.logical_type.type) or scalar(type_)
+        return _BY_LOGICAL_TYPE.get(column.logical_type.type) or scalar(field.type)
 
     return struct(found.to_arrow_schema(), leaf)

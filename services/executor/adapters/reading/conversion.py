@@ -1,7 +1,7 @@
 """SQL that turns a value of a file that brings its own types into the value of a column.
 
-A file's times of day, UUIDs and nanoseconds come out of Spark as the numbers and bytes that they are stored as
-(``read_as``). The session's time zone is UTC.
+A file's times of day, UUIDs and nanoseconds come out of Spark as the numbers and bytes that they are stored as, and the
+times of ORC as texts (``read_as``): as times, Spark would cut them. The session's time zone is UTC.
 """
 
 from collections.abc import Mapping
@@ -13,6 +13,7 @@ from services.executor.domain.fitting import pairs
 _READ_AS: Final[Mapping[str, str]] = {
     "timestamp_ns": "bigint",
     "timestamp_ntz_ns": "bigint",
+    "timestamp_ntz_text": "string",
     "time_ms": "int",
     "time_us": "bigint",
     "time_ns": "bigint",
@@ -23,11 +24,15 @@ _TIME_OF_DAY = "date_format(timestamp_micros({0}), 'HH:mm:ss.SSSSSS')"
 _MADE_OF: Final[Mapping[str, str]] = {
     "timestamp_ns": _INSTANT_OF_NS,
     "timestamp_ntz_ns": f"CAST({_INSTANT_OF_NS} AS timestamp_ntz)",
+    "timestamp_ntz_text": "try_cast({0} AS timestamp_ntz)",
     "time_ms": _TIME_OF_DAY.format("CAST({0} AS bigint) * 1000"),
     "time_us": _TIME_OF_DAY,
     "time_ns": _TIME_OF_DAY.format("{0} div 1000"),
     "uuid": "regexp_replace(lower(hex({0})), '(.{{8}})(.{{4}})(.{{4}})(.{{4}})(.{{12}})', '$1-$2-$3-$4-$5')",
 }
+
+_FINER = "[.][0-9]{6}0*[1-9]"
+"""More digits than a microsecond has."""
 
 
 def read_as(found: Type) -> Type:
@@ -84,6 +89,9 @@ def loses(of: str, file: Type, table: Type, depth: int = 0) -> str | None:
             return f"coalesce(exists(map_values({of}), {each} -> {inner}), false)" if inner else None
         case _, "timestamp_ns" | "timestamp_ntz_ns" | "time_ns":
             return f"coalesce(pmod({of}, 1000) <> 0, false)"
+        case _, "timestamp_ntz_text":
+            is_no_time = f"try_cast({of} AS timestamp_ntz) IS NULL"
+            return f"coalesce({of} RLIKE '{_FINER}' OR ({of} IS NOT NULL AND {is_no_time}), false)"
         case "double", "bigint":
             # The largest becomes a double that is larger still, and comes back as the largest.
             return f"({of} <=> {2**63 - 1} OR NOT (try_cast(CAST({of} AS double) AS bigint) <=> {of}))"

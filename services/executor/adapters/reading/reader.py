@@ -30,6 +30,7 @@ from libs.common.schema import Struct
 from services.executor.adapters.reading.csv import CsvFiles
 from services.executor.adapters.reading.documents import JsonDocuments
 from services.executor.adapters.reading.json_lines import JsonLines
+from services.executor.adapters.reading.orc import OrcFiles
 from services.executor.adapters.reading.origin import Origin
 from services.executor.adapters.reading.plain_text import PlainText
 from services.executor.adapters.reading.typed import TypedFiles
@@ -66,6 +67,7 @@ _READERS: Final[dict[str, Callable[[Format], Reader]]] = {
     "avro": lambda _: TypedFiles("avro", {"ignoreExtension": "true"}),
     "csv": lambda format_: CsvFiles(format_.options),
     "json": lambda format_: JsonDocuments() if format_.options.multiline else JsonLines(),
+    "orc": lambda _: OrcFiles(),
     "parquet": lambda _: TypedFiles("parquet"),
     "text": lambda format_: PlainText(format_.options),
 }

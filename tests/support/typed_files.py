@@ -6,6 +6,7 @@ from typing import Any, Final, NamedTuple
 
 import pyarrow as pa
 import pyarrow.parquet as pq
+from pyarrow import orc as pa_orc
 from pyarrow import types as t
 
 from libs.common.contracts.definition import Format
@@ -26,10 +27,18 @@ def parquet(table: pa.Table, **options: Any) -> bytes:
     return written.getvalue()
 
 
-def _avro(table: pa.Table) -> bytes:
+def orc(table: pa.Table, **options: Any) -> bytes:
+    """``options`` are pyarrow's."""
+    written = io.BytesIO()
+    pa_orc.write_table(table, written, **options)
+    return written.getvalue()
+
+
+def avro_of(table: pa.Table, codec: str = "null") -> bytes:
+    """Every field may be null."""
     types = {f.name: _optional(f.type, f.name) for f in table.schema}
     rows = table.cast(pa.schema([(f.name, _plain(f.type)) for f in table.schema])).to_pylist()
-    return avro(record(**types), rows)
+    return avro(record(**types), rows, codec)
 
 
 _AVRO_TYPES: Final[Mapping[pa.DataType, str]] = {
@@ -69,5 +78,6 @@ def _plain(found: pa.DataType) -> pa.DataType:
 
 TYPED: Final[Mapping[str, Typed]] = {
     "parquet": Typed(Format(type="parquet"), parquet),
-    "avro": Typed(Format(type="avro"), _avro),
+    "avro": Typed(Format(type="avro"), avro_of),
+    "orc": Typed(Format(type="orc"), orc),
 }
