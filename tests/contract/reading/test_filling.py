@@ -13,8 +13,8 @@ from services.executor.domain.provenance import with_provenance
 from services.executor.domain.schema_change import Addition
 from tests.contract.reading.columns import table_of
 from tests.contract.reading.place import Place
-from tests.contract.reading.typed import parquet
 from tests.contract.table.worlds import a_wap_id, stage
+from tests.support.typed_files import avro_of, orc, parquet
 
 pytestmark = [pytest.mark.contract, pytest.mark.requires_spark, pytest.mark.requires_minio]
 
@@ -23,10 +23,13 @@ RECORDS: list[dict[str, Any]] = [
     {"id": "2", "n": -1, "f": 1e-9, "t": "", "l": [{"x": 1}, {"y": "z"}], "o": {"c": {"d": 1}}},
 ]
 CSV = 'id,n,price,day,odd\n1, 7 ,1.10,2025-01-07,"a,""b"""\n2,-8,NA,2025-01-08,\n'
+SOME = ("id", "int64", "double", "decimal of 5", "binary", "date", "timestamp of us", "struct")
 BODIES: dict[str, tuple[dict[str, Any], bytes]] = {
     "json": ({"type": "json"}, "".join(json.dumps(r) + "\n" for r in RECORDS).encode()),
     "csv": ({"type": "csv", "options": {"null_value": "NA"}}, CSV.encode()),
     "parquet": ({"type": "parquet"}, parquet(table_of(0))),
+    "orc": ({"type": "orc"}, orc(table_of(0, SOME))),
+    "avro": ({"type": "avro"}, avro_of(table_of(0, SOME))),
 }
 
 
