@@ -48,8 +48,8 @@ test: setup ## Run all tests on the real stack (ARGS="..." for pytest); stops on
 property: setup ## The properties over new examples (MINUTES=5, SEED=; ARGS="..." for pytest); the tests take the same ones each time
 	@MINUTES="$(MINUTES)" SEED="$(SEED)" $(PY) -m tests.property $(ARGS)
 
-faults: setup ## The whole fault catalogue on real processes (NEGATIVE=1: prove that it sees duplicates; ARGS="..." for pytest)
-	@$(DEV) run -- $(PY) -m tests.faults $(if $(NEGATIVE),--negative) $(ARGS)
+faults: setup ## The whole fault catalogue on real processes (NEGATIVE=1: prove that it sees duplicates; LARGE=1: 2 GB, 100,000 files; ARGS="..." for pytest)
+	@$(DEV) run -- $(PY) -m tests.faults $(if $(NEGATIVE),--negative) $(if $(LARGE),--large) $(ARGS)
 
 soak: setup ## Random faults of all kinds at once, then the oracle (MINUTES=30, SEED=; NEGATIVE=1: must find duplicates)
 	@MINUTES="$(MINUTES)" SEED="$(SEED)" NEGATIVE="$(NEGATIVE)" $(DEV) run -- $(PY) -m tests.soak

@@ -13,6 +13,7 @@ from libs.common.ledger.model.columns import Column, Decisions, Evidence, Propos
 from libs.common.ledger.model.files import BadRecords, FileVersion, Loaded
 from libs.common.schema import Struct
 from services.executor.domain.audit import Staged
+from services.executor.domain.filling import Fillable, Wanted
 from services.executor.domain.from_keys import KeyValues
 from services.executor.domain.layout import PLAIN, Layout
 from services.executor.domain.replacing import FileRows
@@ -271,6 +272,21 @@ class TablePlace(Protocol):
 
     async def drop(self, name: str) -> None:
         """Drops the table of this name with its files, if there is one."""
+        ...
+
+
+class RescuedRows(Protocol):
+    """What was rescued beside the rows of the destination table, for those who fill columns from it. Raises as
+    ``Table``."""
+
+    async def count(self, wanted: Wanted) -> Fillable:
+        """What the table could be given as it is now."""
+        ...
+
+    async def stage(self, wanted: Wanted, wap_id: str, properties: Mapping[str, str]) -> Copy:
+        """Stages the table with columns filled, where a row has a value rescued that fits whole, and nothing in the
+        column that would be lost. What went into a column is rescued no more. Others may commit meanwhile:
+        ``parent_id`` says on what it was staged."""
         ...
 
 
