@@ -8,7 +8,7 @@ from uuid import UUID
 from pydantic import BaseModel, ConfigDict, Field
 
 from libs.common.contracts.events import Problem
-from libs.common.contracts.reports import AuditReport, RebuildReport
+from libs.common.contracts.reports import AuditReport, FillReport, RebuildReport
 
 FINAL_STATUSES = frozenset({"success", "partial", "failed", "cancelled"})
 
@@ -111,6 +111,14 @@ class Rebuild(_Answer):
     status: str
     problem: Problem | None = None
     report: RebuildReport | None = None
+
+
+class Fill(_Answer):
+    """Columns that were to be filled from what was rescued. As ``Audit``."""
+
+    status: str
+    problem: Problem | None = None
+    report: FillReport | None = None
 
 
 class Progress(_Answer):

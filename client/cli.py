@@ -2,7 +2,7 @@
 
 import typer
 
-from client.commands.audits import audit, rebuild_ledger
+from client.commands.audits import audit, fill_columns, rebuild_ledger
 from client.commands.backfills import backfill
 from client.commands.clusters import app as clusters
 from client.commands.files import explain, files
@@ -37,6 +37,7 @@ app.command()(schema)
 app.command("approve-columns")(approve_columns)
 app.command("reject-columns")(reject_columns)
 app.command("roll-back-schema")(roll_back_schema)
+app.command("fill-columns")(fill_columns)
 app.add_typer(quarantine, name="quarantine")
 app.command()(refresh)
 app.command()(refreshes)

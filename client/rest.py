@@ -20,6 +20,7 @@ from client.answers import (
     ConnectionTest,
     Explanation,
     File,
+    Fill,
     Ingestion,
     Plan,
     Preview,
@@ -318,6 +319,14 @@ class AutoloaderClient:
 
     def rebuild(self, ingestion_id: UUID, rebuild_id: UUID) -> Rebuild:
         return Rebuild.model_validate(self._call("GET", f"/api/v1/ingestions/{ingestion_id}/rebuilds/{rebuild_id}"))
+
+    def request_fill(self, ingestion_id: UUID, columns: list[str] | None) -> UUID:
+        """The id of the fill that will happen, of these columns or (None) of all."""
+        body = {"columns": columns}
+        return UUID(self._call("POST", f"/api/v1/ingestions/{ingestion_id}/schema/fill", json=body)["fill_id"])
+
+    def fill(self, ingestion_id: UUID, fill_id: UUID) -> Fill:
+        return Fill.model_validate(self._call("GET", f"/api/v1/ingestions/{ingestion_id}/schema/fills/{fill_id}"))
 
     def _call(self, method: str, path: str, **request: Any) -> Any:
         response = self._send(method, path, **request)

@@ -43,6 +43,9 @@ class DevSettings(BaseSettings):
     spark_memory: str = Field(
         default="2g", pattern=r"^\d+[mg]$", description="Heap of the Spark server, as Java writes it."
     )
+    spark_peak: bool = Field(
+        default=False, description="Let the Spark server warm up to its full speed, which a benchmark needs."
+    )
     kafka_memory: str = Field(
         default="512m", pattern=r"^\d+[mg]$", description="Heap of the broker, as Java writes it."
     )

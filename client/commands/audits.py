@@ -1,4 +1,4 @@
-"""``autoloader audit`` and ``autoloader rebuild-ledger``: ask, wait, print, and an exit code that scripts can use."""
+"""``autoloader audit``, ``rebuild-ledger`` and ``fill-columns``: ask, wait, print, and an exit code for scripts."""
 
 import sys
 import time
@@ -10,15 +10,15 @@ import typer
 from rich.console import Console
 from rich.table import Table
 
-from client.answers import Audit, Rebuild
+from client.answers import Audit, Fill, Rebuild
 from client.rest import DEFAULT_API_URL
-from client.terminal import BAD_NEWS, Api, Json, Which, connected, found
-from libs.common.contracts.reports import AuditReport, Findings, RebuildReport
+from client.terminal import BAD_NEWS, Api, Json, Which, connected, found, print_rows, say
+from libs.common.contracts.reports import AuditReport, FillReport, Findings, RebuildReport
 from libs.common.errors import Permanent, Temporary
 
 POLL_S = 0.5
 
-Asked = TypeVar("Asked", Audit, Rebuild)
+Asked = TypeVar("Asked", Audit, Rebuild, Fill)
 Wait = Annotated[float, typer.Option(help="Seconds to wait for the report.")]
 
 
@@ -71,6 +71,34 @@ def rebuild_ledger(
             sys.stdout.write(report.model_dump_json(indent=2) + "\n")
         else:
             print_rebuild(report, Console())
+
+
+def fill_columns(
+    ingestion: Which,
+    columns: Annotated[
+        list[str] | None, typer.Argument(help="Columns of the table; without any, all.", metavar="[COLUMN]...")
+    ] = None,
+    api: Api = DEFAULT_API_URL,
+    as_json: Json = False,
+    wait_s: Wait = 600,
+) -> None:
+    """Put into columns what was rescued beside them before they came. May be repeated. Exit code 2: it was refused."""
+    with connected(api) as client:
+        ingestion_id = found(client, ingestion)
+        fill_id = client.request_fill(ingestion_id, columns or None)
+        report = _awaited(lambda: client.fill(ingestion_id, fill_id), wait_s).report
+        assert report is not None
+        if as_json:
+            sys.stdout.write(report.model_dump_json(indent=2) + "\n")
+        else:
+            print_fill(report)
+
+
+def print_fill(report: FillReport) -> None:
+    """For people: what went into each column, and what stays rescued."""
+    rows = [(c.column, f"{c.filled:,}", f"{c.unfit:,}") for c in report.columns]
+    print_rows(("column", "rows filled", "rows whose value does not fit"), rows, nothing="nothing of them was rescued")
+    say(f"{report.rows_changed:,} rows changed")
 
 
 def print_audit(report: AuditReport, console: Console) -> None:

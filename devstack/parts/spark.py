@@ -37,7 +37,8 @@ def spark(settings: DevSettings) -> Part:
         scratch = settings.folder("spark/scratch")
         confs = [item for key, value in overrides(settings, work).items() for item in ("--conf", f"{key}={value}")]
         command: tuple[str | Path, ...] = (
-            java, *java_flags(settings.spark_memory, scratch), "-cp", f"{home}/jars/*:{jars}/*",
+            java, *java_flags(settings.spark_memory, scratch, peak=settings.spark_peak),
+            "-cp", f"{home}/jars/*:{jars}/*",
             "org.apache.spark.deploy.SparkSubmit", "--master", "local[*]",
             "--properties-file", DEPLOY / "spark-defaults.conf", *confs,
             "--class", "org.apache.spark.sql.connect.service.SparkConnectServer", "spark-internal",
@@ -59,11 +60,13 @@ def spark(settings: DevSettings) -> Part:
     )
 
 
-def java_flags(heap: str, scratch: Path) -> list[str]:
-    """The JVM's own flags."""
+def java_flags(heap: str, scratch: Path, *, peak: bool) -> list[str]:
+    """The JVM's own flags; ``peak``: for the speed of a server that has run for long."""
     opens = [f"--add-opens=java.base/{package}=ALL-UNNAMED" for package in OPENED_PACKAGES]
     return [
         f"-Xmx{heap}",
+        # Each plan is compiled anew, and runs for a second: not long enough to be worth the second compiler.
+        *([] if peak else ["-XX:TieredStopAtLevel=1"]),
         "-XX:+UseParallelGC",  # throughput on few cores; nobody waits for this server's pauses
         "-XX:+ExitOnOutOfMemoryError",  # a server that lost its memory must not look alive
         f"-Djava.io.tmpdir={scratch}",

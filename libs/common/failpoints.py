@@ -43,6 +43,8 @@ NAMES: dict[str, str] = {
     "swap.before_publish": "the snapshot with all rows is staged and found good, the table was not asked yet",
     "swap.after_publish": "readers see the reloaded rows, the ledger does not know",
     "swap.after_drop": "the built table is gone, the swap has not ended",
+    "fill.before_publish": "the snapshot with filled columns is staged and found good, the table was not asked yet",
+    "fill.after_publish": "readers see the filled columns, the ledger does not know",
     "undo.after_way_cleared": "the kept table stands under neither name",
     "undo.after_name_held": "its old name is held, the destination has no table",
     "refresh.before_active": "everything of the refresh is done but the last update",

@@ -20,6 +20,7 @@ from services.executor.adapters.spark_sessions import SparkSessions
 from services.executor.adapters.spark_tables import SparkTables
 from services.executor.cluster_checks import Checks
 from services.executor.commit import CommitProtocol
+from services.executor.fill import Fills
 from services.executor.handlers import Batches, Patience
 from services.executor.rebuild import Rebuilds
 from services.executor.reconciler import Reconciler
@@ -52,7 +53,8 @@ def build_service(settings: ExecutorSettings) -> Service:
         call_timeout_s=settings.spark_call_timeout_s,
     )
     tables = SparkTables(sessions, settings.clusters, objects)
-    protocol = CommitProtocol(ledger, objects, TableLanes())
+    lanes = TableLanes()
+    protocol = CommitProtocol(ledger, objects, lanes)
     batches = Batches(
         ledger,
         definitions,
@@ -72,6 +74,7 @@ def build_service(settings: ExecutorSettings) -> Service:
         tables,
         objects,
         Rebuilds(requests, LedgerRebuild(backbone.database, requests)),
+        Fills(requests, tables, lanes),
         heartbeat=lease / 3,
     )
     cluster_checks = ClusterChecks(backbone.database, owner=settings.instance_id)

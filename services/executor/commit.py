@@ -74,6 +74,9 @@ class CommitProtocol:
         match audit(attempt.files, batch.staged, await self._versions(attempt), batch.refusals, tolerance):
             case Clean(rows_by_file=rows):
                 found = await publication.publish(self._ledger, self._lanes, attempt, batch, rows)
+                if found is None:
+                    await self._burn(claim, table, BurnVerdict())
+                    return
                 failpoint("exec.after_publish")
                 # Crash here: visible in the table, unfinished in the ledger. The next claim reads back and finalises.
                 await self._finish(claim, table, found, BurnVerdict(), batch)

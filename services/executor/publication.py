@@ -24,8 +24,10 @@ REPLACES_MAX = 6
 
 async def publish(
     ledger: Ledger, lanes: TableLanes, attempt: Attempt, batch: StagedBatch, rows_by_file: Mapping[bytes, int]
-) -> Published:
+) -> Published | None:
     """Makes an audited batch visible; returns what the table holds of it, which may be somebody else's copy, or burn.
+    None: it must be burned: an earlier attempt that counted something else may be published yet, and what the ledger
+    says of a batch has to be true of the rows that are there (I7).
 
     Raises:
         Fenced: the claim is lost; nothing was published from here.
@@ -49,9 +51,10 @@ async def send(table: Table, snapshot_id: int, wap_id: str) -> tuple[Published |
 
 async def _publish_rows(
     ledger: Ledger, lanes: TableLanes, attempt: Attempt, batch: StagedBatch, rows_by_file: Mapping[bytes, int]
-) -> Published:
+) -> Published | None:
     claim, table = attempt.claim, attempt.table
-    await ledger.staged(claim, rows_by_file, batch.bad)
+    if not await ledger.staged(claim, rows_by_file, batch.bad):
+        return None
     failpoint("exec.after_audit")
     failpoint("exec.before_publish")
     async with lanes.of(attempt.destination):
@@ -72,7 +75,7 @@ async def _publish_rows(
 
 async def _publish_copy(
     ledger: Ledger, lanes: TableLanes, attempt: Attempt, batch: StagedBatch, rows_by_file: Mapping[bytes, int]
-) -> Published:
+) -> Published | None:
     """The copy is staged anew whenever somebody else commits."""
     claim, table = attempt.claim, attempt.table
     async with lanes.of(attempt.destination):
@@ -86,7 +89,8 @@ async def _publish_copy(
             # Crash here: the copy is invisible. So it stays: the guard below comes after it, and whoever takes the
             # batch over ends it with a commit of its own, after which no copy from before can be published.
             if copy is not None and await _agreed(ledger, attempt) == copy.parent_id:
-                await ledger.staged(claim, rows_by_file, batch.bad)
+                if not await ledger.staged(claim, rows_by_file, batch.bad):
+                    return None
                 failpoint("exec.after_audit")
                 await ledger.publishing(claim, copy.parent_id)
                 failpoint("exec.during_publish")

@@ -1,4 +1,6 @@
-"""Audits and rebuilds: bucket, ledger and table are read side by side, and the report goes into the ledger.
+"""Audits, rebuilds and fills: what somebody asks of an ingestion's table, and gets a report of.
+
+An audit and a rebuild read bucket, ledger and table side by side; a fill (``fill``) is about the table alone.
 
 A request that stops half-way is begun again by whoever takes it next; every step may be repeated.
 """
@@ -9,7 +11,7 @@ from typing import Any, Protocol
 from uuid import UUID
 
 from libs.common.contracts.codec import Envelope
-from libs.common.contracts.events import AuditIngestion, Problem, RebuildLedger
+from libs.common.contracts.events import AuditIngestion, FillColumns, Problem, RebuildLedger
 from libs.common.contracts.scope import ANY_AGE
 from libs.common.errors import AutoloaderError, Fenced, Permanent, Temporary
 from libs.common.heartbeat import holding
@@ -21,6 +23,7 @@ from libs.common.selection.wanted import Wanted, left_for_its_age
 from libs.common.storage.definitions import RunDefinition, RunDefinitions
 from services.executor.domain.reconcile import Comparison, LedgerSide, settled
 from services.executor.domain.story import TableStory
+from services.executor.fill import Fills
 from services.executor.rebuild import Rebuilds
 
 ATTEMPTS_MAX = 5
@@ -37,7 +40,7 @@ class Tables(Protocol):
 
 
 class Reconciler:
-    """Handles audits and rebuilds. One instance per process."""
+    """Handles audits, rebuilds and fills. One instance per process."""
 
     def __init__(
         self,
@@ -46,6 +49,7 @@ class Reconciler:
         tables: Tables,
         objects: ObjectStore,
         rebuilds: Rebuilds,
+        fills: Fills,
         *,
         heartbeat: timedelta,
     ) -> None:
@@ -54,11 +58,12 @@ class Reconciler:
         self._tables = tables
         self._objects = objects
         self._rebuilds = rebuilds
+        self._fills = fills
         self._heartbeat = heartbeat
 
     async def on_command(self, envelope: Envelope) -> None:
         command = envelope.message
-        assert isinstance(command, AuditIngestion | RebuildLedger)
+        assert isinstance(command, AuditIngestion | RebuildLedger | FillColumns)
         await self.work_on(command.request_id)
 
     async def work_on(self, request_id: UUID) -> None:
@@ -102,6 +107,8 @@ class Reconciler:
         order = await self._definitions.of_reconciliation(claim.id)
         if claim.kind == "audit":
             await self._requests.done(claim, await self._audit(claim, order))
+        elif claim.kind == "fill":
+            await self._requests.done(claim, await self._fills.fill(claim, order))
         else:
             await self._rebuilds.rebuild(
                 claim,

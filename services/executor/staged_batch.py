@@ -6,7 +6,7 @@ stage ── does the pass show fields or types that the table lacks, could have
 """
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from uuid import uuid4
 
 from libs.common.contracts.schema_rules import EvolutionMode
@@ -18,10 +18,20 @@ from libs.common.schema import Struct
 from services.executor.attempt import Attempt
 from services.executor.domain import evidence
 from services.executor.domain.audit import Refusal, Staged
-from services.executor.domain.evolution import allowed, growth, overruled, proposal, refusals, suspects
+from services.executor.domain.evolution import (
+    Rules,
+    allowed,
+    asked_for,
+    growth,
+    hidden,
+    overruled,
+    proposal,
+    refusals,
+    suspects,
+)
 from services.executor.domain.from_keys import from_keys
 from services.executor.domain.quarantine import ATTEMPT
-from services.executor.domain.schema_change import Addition, SchemaChange, with_additions
+from services.executor.domain.schema_change import Addition, SchemaChange, with_additions, with_widenings
 from services.executor.ports import Ledger
 from services.executor.preparation import grown, rules_of
 from services.executor.table_lanes import TableLanes
@@ -74,9 +84,7 @@ async def stage(ledger: Ledger, lanes: TableLanes, attempt: Attempt, schema: Str
         failpoint("exec.during_stage")
         staged = await table.stage(files, rules.reading(schema), wap_id, properties, keys.values)
         looked_into = [f for f in files if f.digest in suspects(rules, staged)]
-        wanted = SchemaChange()
-        if looked_into:
-            wanted = growth(rules, schema, await table.infer(looked_into), staged)
+        wanted = await _wanted(rules, attempt, looked_into, schema, staged)
         change = allowed(rules, wanted)
         if not change.grows:
             await _propose(ledger, attempt, looked_into, schema, wanted.additions)
@@ -93,6 +101,22 @@ async def stage(ledger: Ledger, lanes: TableLanes, attempt: Attempt, schema: Str
         shown = await table.examples(looked_into, schema, change.paths)
         cause = Cause(looked_into[0].key, (*cause.evidence, *shown.values()), rules.mode)
     raise Temporary("the table's schema keeps changing under the batch", code="schema_unsettled")
+
+
+async def _wanted(
+    rules: Rules, attempt: Attempt, carriers: Sequence[FileVersion], schema: Struct, staged: Staged
+) -> SchemaChange:
+    """The change that would let the table hold more of what the carriers have."""
+    if not carriers:
+        return SchemaChange()
+    table = attempt.table
+    change = growth(rules, schema, await table.infer(carriers), staged)
+    tried = hidden(rules, schema, change, staged)
+    if not tried:
+        return change
+    now = await table.misfits(carriers, rules.reading(schema))
+    then = await table.misfits(carriers, rules.reading(with_widenings(schema, tried)))
+    return replace(change, widenings=(*change.widenings, *asked_for(tried, now, then)))
 
 
 async def _propose(

@@ -1,7 +1,14 @@
 """What happens when a message arrives: topic, message, handler. Nothing is registered anywhere else."""
 
 from libs.common.backbone import Subscriptions
-from libs.common.contracts.events import AuditIngestion, CheckCluster, FileBatchPlanned, RebuildLedger, RefreshTable
+from libs.common.contracts.events import (
+    AuditIngestion,
+    CheckCluster,
+    FileBatchPlanned,
+    FillColumns,
+    RebuildLedger,
+    RefreshTable,
+)
 from libs.common.contracts.topics import BACKFILL_BATCHES, CLUSTER_COMMANDS, FILE_BATCHES, TABLE_COMMANDS
 from services.executor.cluster_checks import Checks
 from services.executor.handlers import Batches
@@ -18,6 +25,7 @@ def subscriptions(batches: Batches, refreshes: Refreshes, reconciler: Reconciler
             RefreshTable: refreshes.on_refresh_table,
             AuditIngestion: reconciler.on_command,
             RebuildLedger: reconciler.on_command,
+            FillColumns: reconciler.on_command,
         },
         CLUSTER_COMMANDS: {CheckCluster: checks.on_check_cluster},
     }

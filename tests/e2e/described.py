@@ -28,6 +28,7 @@ _BODIES: dict[tuple[str, str], dict[str, Any]] = {
     ("POST", "approve"): {},
     ("POST", "reject"): {},
     ("POST", "rollback"): {"version": 1},
+    ("POST", "fill"): {},
     ("POST", "replay"): {},
 }
 _QUERY = {"key": "data/a.json", "confirm": "true"}

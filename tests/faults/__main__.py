@@ -1,4 +1,4 @@
-"""``python -m tests.faults [--negative] [pytest's options]``: the whole catalogue, one line per case, the sum last.
+"""``python -m tests.faults [--negative | --large] [pytest's options]``: the catalogue, one line per case, the sum last.
 
 Exit code 0 only if every case passed; with ``--negative`` only if every case of the control showed duplicates.
 """
@@ -11,7 +11,7 @@ from typing import Any
 import pytest
 
 from libs.common.storage.engine import TRANSACTION_S
-from tests.faults.catalogue import not_run
+from tests.faults.catalogue import APART, not_run
 from tests.faults.mode import VARIABLE, Mode
 from tests.faults.tally import Outcome, Promise, control_line, last_line, recovery_line
 from tests.support.installation import LEASE_S, SWEEP_S
@@ -43,8 +43,9 @@ class Report:
 
 def main(arguments: list[str]) -> int:
     negative = "--negative" in arguments
-    options = [a for a in arguments if a != "--negative"]
-    os.environ[VARIABLE] = Mode.NEGATIVE if negative else Mode.ALL
+    large = "--large" in arguments
+    options = [a for a in arguments if a not in ("--negative", "--large")]
+    os.environ[VARIABLE] = Mode.NEGATIVE if negative else Mode.LARGE if large else Mode.ALL
     report = Report()
     # In the control a failed case is what we want to see: its trace would only frighten.
     quiet = ["--tb=no", "-r", "N"] if negative else []
@@ -55,8 +56,8 @@ def main(arguments: list[str]) -> int:
         line, seen = control_line(report.outcomes)
         print(line, flush=True)
         return 0 if seen else 1
-    if not options:  # whoever selects knows what was left out
-        print("\n".join(not_run({outcome.number for outcome in report.outcomes})))
+    if not options and not large:  # whoever selects knows what was left out
+        print("\n".join([*not_run({outcome.number for outcome in report.outcomes}), APART]))
     for promise in PROMISES:
         print(recovery_line(report.outcomes, promise))
     print(last_line(report.outcomes), flush=True)

@@ -34,7 +34,8 @@ def bucket() -> Any:
 @dataclass
 class Case:
     """``ids`` are the rows that its files hold, by key: each of them should be in the table once, but for those of the
-    keys ``left_out``, which should not be there. ``overwrites``: what its runs do with overwritten files."""
+    keys ``left_out``, which should not be there. ``overwrites``: what its runs do with overwritten files; ``schema``:
+    what is said of the columns."""
 
     autoloader: Installation
     s3: Any
@@ -44,6 +45,7 @@ class Case:
     ids: dict[str, range] = field(default_factory=dict)
     left_out: set[str] = field(default_factory=set)
     overwrites: OverwritePolicy = "skip"
+    schema: dict[str, Any] = field(default_factory=dict)
     ingestion_id: str = ""
     run_id: str = ""
 
@@ -93,6 +95,7 @@ class Case:
                 "max_files_per_trigger": files_per_batch,
                 "allow_overwrites": self.overwrites,
             },
+            format={"schema": self.schema},
             destination={
                 "catalog": "test_catalog",
                 "database": "faults",

@@ -12,6 +12,10 @@ WHY_NOT: dict[str, str] = {
 which the product has not got yet."""
 
 
+APART = "apart: F46, a file of 2 GB and 100,000 tiny ones – make faults LARGE=1"
+"""Cases that take too long to be among the others."""
+
+
 def not_run(numbers: set[str]) -> list[str]:
     """One line per fault that none of ``numbers`` covers."""
     reasons = WHY_NOT | ({"F50": why} if (why := why_no_small_disk()) else {})

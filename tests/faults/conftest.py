@@ -38,7 +38,9 @@ def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item
 def _is_taken(item: pytest.Item, marker: pytest.Mark | None) -> bool:
     match mode():
         case Mode.ALL:
-            return True
+            return marker is None or not marker.kwargs.get("large")
+        case Mode.LARGE:
+            return marker is not None and bool(marker.kwargs.get("large"))
         case Mode.QUICK:
             return marker is None or bool(marker.kwargs.get("quick"))
         case Mode.NEGATIVE:

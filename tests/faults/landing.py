@@ -4,7 +4,8 @@ import asyncio
 import json
 import os
 from collections import Counter
-from collections.abc import AsyncIterator, Iterable
+from collections.abc import AsyncIterator, Iterable, Mapping
+from concurrent.futures import ThreadPoolExecutor
 from contextlib import asynccontextmanager, suppress
 from dataclasses import dataclass, field
 from typing import Any
@@ -53,6 +54,20 @@ class Landing:
         self.ids.update(ids)
         self.bad.update((f"s3://{BUCKET}/{key}", line) for line in bad)
         return f"s3://{BUCKET}/{key}"
+
+    async def put_many(self, bodies: Mapping[str, bytes]) -> None:
+        """Lands files, many at once."""
+        keys = {f"{self.name}/{name}": body for name, body in bodies.items()}
+
+        def put(key: str) -> None:
+            self.s3.put_object(Bucket=BUCKET, Key=key, Body=keys[key])
+
+        def work() -> None:
+            with ThreadPoolExecutor(8) as pool:
+                list(pool.map(put, keys))
+
+        await asyncio.to_thread(work)
+        self.keys.update(keys)
 
     async def put_rows(self, name: str, first: int, count: int, filler: str = "") -> str:
         """Lands a good file with so many rows, numbered from ``first``."""

@@ -7,10 +7,11 @@ VARIABLE = "AUTOLOADER_FAULTS"
 
 
 class Mode(StrEnum):
-    """``quick`` is what ``make test`` takes; ``python -m tests.faults`` sets the others."""
+    """``make test`` takes ``quick``; ``python -m tests.faults`` sets the others. ``all`` leaves ``large`` out."""
 
     QUICK = "quick"
     ALL = "all"
+    LARGE = "large"
     NEGATIVE = "negative"
 
 

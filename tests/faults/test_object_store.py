@@ -4,7 +4,6 @@ revoked. A short read is never committed, and no key is lost for good."""
 import asyncio
 import os
 from collections.abc import AsyncIterator
-from concurrent.futures import ThreadPoolExecutor
 from typing import Any
 from urllib.parse import urlsplit
 
@@ -101,7 +100,7 @@ async def test_a_listing_of_many_pages_fails_in_the_middle(files: Landing, store
 
     Only the keys that the pattern wants are rows: the others are there to be listed.
     """
-    await asyncio.to_thread(put_many, files, [f"fill/{i:06d}.txt" for i in range(KEYS)])
+    await files.put_many({f"fill/{i:06d}.txt": b"-" for i in range(KEYS)})
     for name in ("a.json", "fill/001500.json", "z.json"):
         await files.put_rows(name, len(files.ids), 5)
     store.faults = [FailPage(page=3, times=10), EmptyLastPage()]
@@ -118,7 +117,7 @@ async def test_a_listing_of_many_pages_fails_in_the_middle(files: Landing, store
 @pytest.mark.fault("F39", "keys come and go behind the cursor")
 async def test_keys_come_and_go_behind_the_cursor(files: Landing, store: S3Proxy) -> None:
     """While a later page is asked for: what came is loaded by the next run, what went is not missed (F39)."""
-    await asyncio.to_thread(put_many, files, [f"m/{i:06d}.txt" for i in range(1_500)])
+    await files.put_many({f"m/{i:06d}.txt": b"-" for i in range(1_500)})
     await files.put_rows("z.json", 0, 5)
     gone = await files.put("b.txt", b"not wanted\n")
     store.faults = [Trickle(bytes_per_s=400_000, on="list-type=2")]
@@ -205,15 +204,3 @@ async def test_a_wrong_region_fails_at_once_with_the_reason(
     await files.mend_access(store.url)
     await files.run("success")
     await files.check()
-
-
-def put_many(files: Landing, names: list[str]) -> None:
-    """Small objects, many at once."""
-
-    def put(name: str) -> str:
-        key = f"{files.name}/{name}"
-        files.s3.put_object(Bucket=BUCKET, Key=key, Body=b"-")
-        return key
-
-    with ThreadPoolExecutor(8) as pool:
-        files.keys.update(pool.map(put, names))

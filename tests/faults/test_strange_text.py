@@ -108,9 +108,18 @@ async def test_csv_of_odd_bytes(files: Landing) -> None:
 
 @pytest.mark.fault("F46", "documents: nesting, width, length")
 async def test_documents_of_odd_sizes(files: Landing) -> None:
-    """A text of 10 MB, 200 columns, an array in 20 arrays (F46)."""
+    """A text of 10 MB, 2,000 columns, an array in 20 arrays (F46)."""
     await files.put("good.json", b'[{"id": 1, "text": "a"}]', [1])
     await files.put("long.json", json.dumps({"id": 2, "text": "x" * 10_000_000}).encode(), [2])
-    await files.put("wide.json", json.dumps([{"id": 3, **{f"c{i}": i for i in range(200)}}], indent=1).encode(), [3])
+    await files.put("wide.json", json.dumps([{"id": 3, **{f"c{i}": i for i in range(2_000)}}], indent=1).encode(), [3])
     await files.put("deep.json", b'{"id": 4, "deep": ' + b"[" * 20 + b"1" + b"]" * 20 + b"}", [4])
     await load(files, DOCUMENTS, [])
+
+
+@pytest.mark.fault("F46", "CSV of 2,000 columns")
+async def test_csv_of_many_columns(files: Landing) -> None:
+    """Numbers, so that each of them is converted (F46)."""
+    names = [f"c{i}" for i in range(2_000)]
+    rows = [",".join(map(str, (i, *range(2_000)))) for i in range(3)]
+    await files.put("wide.csv", "\n".join([",".join(["id", *names]), *rows, ""]).encode(), range(3))
+    await load(files, CSV, [])

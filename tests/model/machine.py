@@ -58,9 +58,9 @@ FAILPOINTS = (
 )
 """Where processes of this world can be made to die. The API's two stand in the model's own API; all others in the
 services' code."""
-ELSEWHERE = frozenset(name for name in failpoints.NAMES if name.startswith("swap."))
-"""Where nobody of this world passes: its refreshes drop. ``tests/property/test_swap_interleavings.py`` stops at each
-call of a swap."""
+ELSEWHERE = frozenset(name for name in failpoints.NAMES if name.startswith(("swap.", "fill.")))
+"""Where nobody of this world passes: its refreshes drop, and it fills no columns. ``tests/property`` stops at each call
+of a swap, ``tests/integration/executor/test_filling.py`` at each of a fill."""
 ON_THE_WAY_BACK = [name for name in FAILPOINTS if name.startswith("undo.")]
 _PASSES = {
     RUN_REQUESTS.name(): ("scan.",),

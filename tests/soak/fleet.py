@@ -10,17 +10,16 @@ import time
 from collections.abc import Callable, Mapping
 from contextlib import suppress
 from dataclasses import dataclass, field
-from pathlib import Path
 from random import Random
 
 from tests.faults.cases import is_stopped
 from tests.support.installation import LEASE_S, Installation, ServiceProcess
+from tests.support.memory import resident_bytes
 
 FROZEN_S = LEASE_S + 3
 _LOOK_EVERY_S = 0.5
 _PAUSE_S = 0.5
 _MB = 1024 * 1024
-_PAGE_BYTES = 4096
 
 Struck = Callable[[str], None]
 
@@ -66,12 +65,8 @@ class Member:
 
     def resident_mb(self) -> float | None:
         """Resident memory; None when it does not run."""
-        if self.process is None:
-            return None
-        with suppress(OSError, IndexError):
-            pages = Path(f"/proc/{self.process.process.pid}/statm").read_text().split()[1]
-            return int(pages) * _PAGE_BYTES / _MB
-        return None
+        held = resident_bytes(self.process.process.pid) if self.process else None
+        return None if held is None else held / _MB
 
 
 @dataclass

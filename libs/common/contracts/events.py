@@ -115,6 +115,15 @@ class RebuildLedger(Message):
     ingestion_id: UUID
 
 
+class FillColumns(Message):
+    """Fill columns of a table from what was rescued beside its rows. As ``AuditIngestion``."""
+
+    wire_type = "columns.fill"
+
+    request_id: UUID
+    ingestion_id: UUID
+
+
 class RefreshTable(Message):
     """The API wants this refresh to happen. Repeated until it has ended."""
 
@@ -280,6 +289,6 @@ RUN_FACTS: tuple[type[RunFact], ...] = (
 )  # fmt: skip
 
 MESSAGES: tuple[type[Message], ...] = (
-    RunRequested, FileBatchPlanned, AuditIngestion, RebuildLedger, CheckCluster, *RUN_FACTS,
+    RunRequested, FileBatchPlanned, AuditIngestion, RebuildLedger, FillColumns, CheckCluster, *RUN_FACTS,
     RefreshTable, TableRefreshed, TableRefreshFailed,
 )  # fmt: skip

@@ -1,5 +1,5 @@
-"""What audits, rebuilds of a ledger and checks of a cluster report. Written by the executor, served by the API, printed
-by the client."""
+"""What audits, rebuilds of a ledger, fills of columns and checks of a cluster report. Written by the executor, served
+by the API, printed by the client."""
 
 from pydantic import BaseModel, ConfigDict, Field
 
@@ -64,6 +64,21 @@ class RebuildReport(_Report):
     files_taken_on_trust: int = Field(description="Files without proof that were declared loaded.")
     files_new: int = Field(description="Files of the bucket that the next run will load.")
     notes: tuple[str, ...] = ()
+
+
+class ColumnFilled(_Report):
+    """One column that was to be filled from what was rescued."""
+
+    column: str
+    filled: int = Field(description="Rows that got their value.")
+    unfit: int = Field(description="Rows whose value does not fit, or has something in it without a place: it stays.")
+
+
+class FillReport(_Report):
+    """What a fill changed."""
+
+    rows_changed: int
+    columns: tuple[ColumnFilled, ...] = Field(description="Those of which something was rescued.")
 
 
 class CatalogSeen(_Report):

@@ -14,6 +14,7 @@ from libs.common.contracts.events import (
     AuditIngestion,
     CheckCluster,
     FileBatchPlanned,
+    FillColumns,
     Message,
     RebuildLedger,
     RefreshTable,
@@ -103,7 +104,7 @@ TABLE_COMMANDS = Topic(
     why_that_key="commands on one table are obeyed in the order in which they were given",
     writers=("api",),
     readers=("executor",),
-    messages=(AuditIngestion, RebuildLedger, RefreshTable),
+    messages=(AuditIngestion, RebuildLedger, FillColumns, RefreshTable),
     partitions=6,
     retention=timedelta(days=7),
 )

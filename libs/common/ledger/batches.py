@@ -94,20 +94,23 @@ class BatchLedger:
 
     async def staged(
         self, claim: BatchClaim, rows_by_file: Mapping[bytes, int], bad: Mapping[bytes, BadRecords] | None = None
-    ) -> None:
+    ) -> bool:
         """The staged snapshot passed its audit. Its counts are kept now: after a crash they cannot be read again.
-        ``bad`` is what was set aside, by file digest."""
+        ``bad`` is what was set aside, by file digest. False: an earlier attempt, which may be published yet, counted
+        something else. Then its counts stay."""
         bad = bad or {}
+        counts = {
+            "row_count": sum(rows_by_file.values()),
+            "records_quarantined": sum(found.count for found in bad.values()),
+        }
         async with self._database.begin() as connection:
-            await self._claims.move(
-                connection,
-                claim,
-                state=BatchState.STAGED,
-                row_count=sum(rows_by_file.values()),
-                records_quarantined=sum(found.count for found in bad.values()),
-            )
+            before = await self._claims.move(connection, claim)
+            if before.publish_base is not None and any(getattr(before, name) != n for name, n in counts.items()):
+                return False
+            await self._claims.move(connection, claim, state=BatchState.STAGED, **counts)
             await quarantine.keep(connection, claim.id, claim.ingestion_id, bad)
             await batch_files.count_rows(connection, claim, rows_by_file)
+        return True
 
     async def doubts(self, claim: BatchClaim, batches: Collection[str], snapshots: Collection[int]) -> Doubts:
         """What contradicts the ledger if the table has the rows of ``batches`` (their ids), and of ``snapshots`` none.

@@ -1,4 +1,4 @@
-"""Audits and rebuilds as an executor does them: claim one, read the ledger's side of it, end it.
+"""Audits, rebuilds and fills as an executor does them: claim one, read the ledger's side of it, end it.
 
 Claims are guarded like a batch's: a lease on the database's clock, and a token that makes an older holder stop.
 """
@@ -15,7 +15,9 @@ from sqlalchemy.ext.asyncio import AsyncConnection
 
 from libs.common.errors import Fenced
 from libs.common.ids import IngestionId
+from libs.common.ledger import column_decisions
 from libs.common.ledger.model.audits import BatchRow, VersionRow
+from libs.common.ledger.model.columns import Decisions
 from libs.common.ledger.quarantine import are_of
 from libs.common.ledger.states import BatchState, FileState
 from libs.common.ledger.tables import audit, batch, file, quarantined
@@ -28,7 +30,8 @@ _UNLEASED = or_(audit.c.lease_until.is_(None), audit.c.lease_until < func.clock_
 
 @dataclass(frozen=True, slots=True)
 class ReconciliationClaim:
-    """The right to work on an audit or a rebuild. ``kind`` says which."""
+    """The right to work on an audit, a rebuild or a fill. ``kind`` says which; ``report`` is what an earlier holder of
+    the claim said right before a publish."""
 
     id: UUID
     ingestion_id: IngestionId
@@ -37,6 +40,12 @@ class ReconciliationClaim:
     options: Mapping[str, Any]
     token: int
     attempt: int
+    report: Mapping[str, Any] | None = None
+
+    @property
+    def wap_id(self) -> str:
+        """The name under which a fill can be published. It is no batch's: no rows come with it."""
+        return f"fill1:{self.ingestion_id}:{self.id}"
 
 
 class Reconciliations:
@@ -79,7 +88,7 @@ class Reconciliations:
                     update(audit)
                     .where(audit.c.id == request_id, audit.c.state == RUNNING, _UNLEASED)
                     .values(token=audit.c.token + 1, attempts=audit.c.attempts + 1, owner=self._owner, **self._fresh())
-                    .returning(audit.c.token, audit.c.attempts)
+                    .returning(audit.c.token, audit.c.attempts, audit.c.report)
                 )
             ).one_or_none()
         if row is None:
@@ -92,12 +101,23 @@ class Reconciliations:
             asked.options,
             row.token,
             row.attempts,
+            row.report,
         )
 
     async def extend(self, claim: ReconciliationClaim) -> None:
         """Heartbeat. Raises ``Fenced`` when the claim is lost."""
         async with self._database.begin() as connection:
             await self.hold(connection, claim)
+
+    async def about_to_publish(self, claim: ReconciliationClaim, report: Mapping[str, Any]) -> None:
+        """What will have been done when the publish that follows arrives. Raises ``Fenced`` when the claim is lost."""
+        async with self._database.begin() as connection:
+            await self.hold(connection, claim, report=dict(report))
+
+    async def decisions(self, claim: ReconciliationClaim) -> Decisions:
+        """What somebody decided about the columns."""
+        async with self._database.read() as connection:
+            return await column_decisions.decisions(connection, claim.ingestion_id)
 
     async def done(self, claim: ReconciliationClaim, report: Mapping[str, Any]) -> None:
         """It ended with this report."""

@@ -307,7 +307,7 @@ audit = Table(
     Column("started_at", DateTime(timezone=True), nullable=False, server_default=func.now()),
     Column("ended_at", DateTime(timezone=True)),
     schema=SCHEMA,
-    comment="Audits and rebuilds of the ledger: who works on them, and what they found.",
+    comment="Audits, rebuilds of the ledger and fills of columns: who works on them, and what they found.",
 )
 
 cluster_check = Table(

@@ -165,13 +165,13 @@ reconciliation = Table(
     Column("id", Uuid, primary_key=True),
     Column("ingestion_id", Uuid, ForeignKey("control.ingestion.id"), nullable=False),
     Column("tenant_id", Text, nullable=False),
-    Column("kind", Text, nullable=False, comment="audit or rebuild"),
+    Column("kind", Text, nullable=False, comment="audit, rebuild or fill"),
     Column("options", JSONB, nullable=False, server_default=text("'{}'::jsonb")),
     Column("generation", Integer, nullable=False),
     Column("definition", JSONB, nullable=False, comment="frozen when it was asked for"),
     Column("created_at", DateTime(timezone=True), nullable=False, server_default=func.now(), index=True),
     schema=SCHEMA,
-    comment="Audits and ledger rebuilds that users asked for; ledger.audit says what became of each.",
+    comment="Audits, ledger rebuilds and fills of columns that users asked for; ledger.audit says what became of each.",
 )
 
 cluster_check = Table(

@@ -7,10 +7,11 @@ from sqlalchemy import select
 from sqlalchemy.ext.asyncio import AsyncConnection
 
 from libs.common.built_aside import definition_of_now
-from libs.common.contracts.events import AuditIngestion, RebuildLedger
+from libs.common.contracts.events import AuditIngestion, FillColumns, RebuildLedger
 from libs.common.contracts.topics import TABLE_COMMANDS
 from libs.common.errors import Conflict, Invalid, NotFound
 from libs.common.failpoints import failpoint
+from libs.common.ledger.reconciliations import DONE
 from libs.common.ledger.tables import audit as done
 from libs.common.storage.control import reconciliation
 from libs.common.storage.engine import Database
@@ -20,13 +21,20 @@ from services.api.caller import Caller
 from services.api.clusters.registry import Clusters
 from services.api.idempotency import Answer, Once, at_most_once
 from services.api.ingestions import repository as ingestions
-from services.api.reconciliations.schemas import AuditOut, RebuildIn, RebuildOut
+from services.api.reconciliations.schemas import AuditOut, FillOut, RebuildIn, RebuildOut
+from services.api.table_schema.decisions import whole_columns
+from services.api.table_schema.schemas import ColumnsIn
 
-Kind = Literal["audit", "rebuild"]
+Kind = Literal["audit", "rebuild", "fill"]
+_COMMANDS: dict[Kind, type[AuditIngestion | RebuildLedger | FillColumns]] = {
+    "audit": AuditIngestion,
+    "rebuild": RebuildLedger,
+    "fill": FillColumns,
+}
 
 
 class Reconciliations:
-    """The audits and rebuilds of all tenants; every call sees those of its caller only."""
+    """The audits, rebuilds and fills of all tenants; every call sees those of its caller only."""
 
     def __init__(self, database: Database, clusters: Clusters, outbox: Outbox) -> None:
         self._database = database
@@ -71,6 +79,23 @@ class Reconciliations:
         """
         return RebuildOut(rebuild_id=rebuild_id, **await self._found(caller, ingestion_id, rebuild_id, "rebuild"))
 
+    async def request_fill(self, caller: Caller, ingestion_id: UUID, wanted: ColumnsIn, once: Once | None) -> Answer:
+        """202 with the fill's id.
+
+        Raises:
+            NotFound: the ingestion. Invalid: codes ``unknown_column``, ``unknown_cluster``,
+                ``idempotency_key_reused``.
+        """
+        columns = None if wanted.columns is None else whole_columns(wanted.columns)
+        return await self._once(caller, ingestion_id, once, "fill", {"columns": columns})
+
+    async def fill(self, caller: Caller, ingestion_id: UUID, fill_id: UUID) -> FillOut:
+        """
+        Raises:
+            NotFound: the ingestion, or the fill.
+        """
+        return FillOut(fill_id=fill_id, **await self._found(caller, ingestion_id, fill_id, "fill"))
+
     async def _once(
         self, caller: Caller, ingestion_id: UUID, once: Once | None, kind: Kind, options: dict[str, Any]
     ) -> Answer:
@@ -105,10 +130,8 @@ class Reconciliations:
                 definition=definition_of_now(wanted.definition, wanted.building),
             )
         )
-        command = AuditIngestion if kind == "audit" else RebuildLedger
-        await self._outbox.enqueue(
-            connection, TABLE_COMMANDS, command(request_id=request_id, ingestion_id=ingestion_id)
-        )
+        command = _COMMANDS[kind](request_id=request_id, ingestion_id=ingestion_id)
+        await self._outbox.enqueue(connection, TABLE_COMMANDS, command)
         await audit.record(
             connection,
             caller,
@@ -144,5 +167,5 @@ class Reconciliations:
             "created_at": row.created_at,
             "ended_at": row.ended_at,
             "problem": row.problem,
-            "report": row.report,
+            "report": row.report if row.state == DONE else None,  # a fill's is written before it is done
         }

@@ -1,4 +1,4 @@
-"""``/ingestions/{id}/audit``, ``/audits``, ``/rebuild-ledger`` and ``/rebuilds``."""
+"""``/ingestions/{id}/audit``, ``/audits``, ``/rebuild-ledger``, ``/rebuilds``, and what fills columns."""
 
 from uuid import UUID
 
@@ -7,7 +7,16 @@ from fastapi import APIRouter, Response
 from services.api.caller import Caller
 from services.api.docs import OnceHeader, errors_for
 from services.api.reconciliations.handlers import Reconciliations
-from services.api.reconciliations.schemas import AuditAccepted, AuditOut, RebuildAccepted, RebuildIn, RebuildOut
+from services.api.reconciliations.schemas import (
+    AuditAccepted,
+    AuditOut,
+    FillAccepted,
+    FillOut,
+    RebuildAccepted,
+    RebuildIn,
+    RebuildOut,
+)
+from services.api.table_schema.schemas import ColumnsIn
 
 
 def router(reconciliations: Reconciliations, caller: Caller) -> APIRouter:
@@ -56,5 +65,30 @@ def router(reconciliations: Reconciliations, caller: Caller) -> APIRouter:
     )
     async def get_rebuild(ingestion_id: UUID, rebuild_id: UUID) -> RebuildOut:
         return await reconciliations.rebuild(caller, ingestion_id, rebuild_id)
+
+    @routes.post(
+        "/schema/fill",
+        status_code=202,
+        response_model=FillAccepted,
+        tags=["schema"],
+        summary="Fill columns from what was rescued",
+        description="In rows that were loaded before a column came, its value stands in the column for rescued data. "
+        "This puts it into the column, in one commit, where it fits whole and the column has no value. Without "
+        "`columns`: all of them. The report is at the address in `Location`.",
+        responses=errors_for(400, 404, 413, 422),
+    )
+    async def request_fill(ingestion_id: UUID, wanted: ColumnsIn, once: OnceHeader) -> Response:
+        answer = await reconciliations.request_fill(caller, ingestion_id, wanted, once)
+        return answer.response({"Location": f"/api/v1/ingestions/{ingestion_id}/schema/fills/{answer.body['fill_id']}"})
+
+    @routes.get(
+        "/schema/fills/{fill_id}",
+        tags=["schema"],
+        summary="One fill and its report",
+        description="`report` is there when it is done, `problem` when it could not be.",
+        responses=errors_for(404, 422),
+    )
+    async def get_fill(ingestion_id: UUID, fill_id: UUID) -> FillOut:
+        return await reconciliations.fill(caller, ingestion_id, fill_id)
 
     return routes

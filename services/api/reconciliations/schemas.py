@@ -1,4 +1,4 @@
-"""What clients send and get about audits and rebuilds."""
+"""What clients send and get about audits, rebuilds and fills."""
 
 from datetime import datetime
 from typing import Any, Literal
@@ -7,7 +7,7 @@ from uuid import UUID
 from pydantic import BaseModel, ConfigDict, Field
 
 from libs.common.contracts.events import Problem
-from libs.common.contracts.reports import AuditReport, RebuildReport
+from libs.common.contracts.reports import AuditReport, FillReport, RebuildReport
 
 _AUDIT_ID = "0d1c9f63-2b0a-4b7e-9a53-6d7f2f1d7c21"
 _INGESTION_ID = "2f1b1c0e-6c56-4b5e-9d7e-0d9f2c1b8a11"
@@ -38,6 +38,16 @@ EXAMPLE_AUDIT: dict[str, Any] = {
         "miscounted": {"count": 0, "examples": []},
         "notes": [],
     },
+}
+
+EXAMPLE_FILL: dict[str, Any] = {
+    "fill_id": _AUDIT_ID,
+    "ingestion_id": _INGESTION_ID,
+    "status": "done",
+    "created_at": "2025-01-07T12:34:56Z",
+    "ended_at": "2025-01-07T12:34:59Z",
+    "problem": None,
+    "report": {"rows_changed": 1200, "columns": [{"column": "discount", "filled": 1200, "unfit": 3}]},
 }
 
 
@@ -89,6 +99,29 @@ class RebuildAccepted(BaseModel):
 
     rebuild_id: UUID
     status: Status
+
+
+class FillAccepted(BaseModel):
+    """The request is stored; the columns are filled."""
+
+    model_config = ConfigDict(json_schema_extra={"examples": [{"fill_id": _AUDIT_ID, "status": "requested"}]})
+
+    fill_id: UUID
+    status: Status
+
+
+class FillOut(BaseModel):
+    """A fill, with its report when it is done."""
+
+    model_config = ConfigDict(json_schema_extra={"examples": [EXAMPLE_FILL]})
+
+    fill_id: UUID
+    ingestion_id: UUID
+    status: Status = Field(description="failed: `problem` says why. To ask again is safe: what was done stays done.")
+    created_at: datetime
+    ended_at: datetime | None = None
+    problem: Problem | None = None
+    report: FillReport | None = None
 
 
 class RebuildOut(BaseModel):

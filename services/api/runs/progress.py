@@ -34,11 +34,16 @@ def waiting_on(
     *,
     unsent_because: str | None,
     is_paused: bool = False,
+    left_because: str | None = None,
 ) -> str | None:
-    """Why a run that was accepted has not begun, in one sentence for the user; None when nothing is in the way.
+    """Why a run that was accepted has not begun, or one that is under way does not go on, in one sentence for the user;
+    None when nothing is in the way.
 
-    ``unsent_because``: what keeps its request from being sent; None once it is on its way.
+    ``unsent_because``: what keeps its request from being sent; None once it is on its way. ``left_because``: why an
+    executor left one of its batches for a later attempt.
     """
+    if status is RunStatus.RUNNING and left_because is not None:
+        return f"a batch was left for a later attempt: {left_because.rstrip('.')}; it is tried again until it ends"
     if status is not RunStatus.ACCEPTED:
         return None
     if dispatched_at is None and is_paused:

@@ -222,7 +222,9 @@ class RunOut(BaseModel):
     ingestion_id: UUID
     status: RunStatus
     queued: bool = Field(description="It waits for the active run of this ingestion.")
-    waiting_on: str | None = Field(description="Why an accepted run has not begun.")
+    waiting_on: str | None = Field(
+        description="Why an accepted run has not begun, or what stopped the latest attempt at a batch that is not done."
+    )
     trigger: str = Field(description="manual, schedule, event, refresh, backfill or retry.")
     retry_of: UUID | None = Field(description="It reads only what failed in that run.")
     scope: Scope | None = Field(description="It reads only this part of the source; null: all that is new.")

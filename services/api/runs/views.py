@@ -12,6 +12,8 @@ from sqlalchemy.ext.asyncio import AsyncConnection
 from libs.common.contracts.events import Totals
 from libs.common.contracts.scope import Scope
 from libs.common.contracts.topics import REQUESTS_OF
+from libs.common.ledger.states import FINAL_BATCH_STATES
+from libs.common.ledger.tables import batch
 from libs.common.lifecycle.run import RunStatus
 from libs.common.storage.control import ingestion, outbox, run, run_error
 from services.api.costs.model import Prices, Speed, Work, priced
@@ -90,6 +92,7 @@ class RunViews:
         errors, counts = await self._errors(ids, errors_max)
         unsent = await self._unsent({row.ingestion_id for row in rows if row.status == RunStatus.ACCEPTED})
         paused = await self._paused({row.ingestion_id for row in rows if row.status == RunStatus.ACCEPTED})
+        left = await self._left({row.id for row in rows if row.status == RunStatus.RUNNING})
         return [
             self._worded(
                 row,
@@ -97,6 +100,7 @@ class RunViews:
                 counts.get(row.id, 0),
                 is_unsent=row.ingestion_id in unsent,
                 is_paused=row.ingestion_id in paused,
+                left_because=left.get(row.id),
             )
             for row in rows
         ]
@@ -143,6 +147,21 @@ class RunViews:
         query = select(ingestion.c.id).where(ingestion.c.id.in_(ingestion_ids), ingestion.c.status == "paused")
         return set(await self._connection.scalars(query))
 
+    async def _left(self, run_ids: set[UUID]) -> dict[UUID, str]:
+        """Of runs with batches that an executor left for a later attempt: the latest reason."""
+        if not run_ids:
+            return {}
+        unfinished = (
+            select(batch.c.run_id, batch.c.last_error)
+            .where(
+                batch.c.run_id.in_(run_ids),
+                batch.c.state.not_in(FINAL_BATCH_STATES),
+                batch.c.last_error.is_not(None),
+            )
+            .order_by(batch.c.updated_at)
+        )
+        return {row.run_id: row.last_error for row in await self._connection.execute(unfinished)}
+
     def _prediction(self, row: Row[Any], totals: Totals) -> Prediction | None:
         if row.predicted is None:
             return None
@@ -162,7 +181,14 @@ class RunViews:
         return Prediction(predicted=Predicted.model_validate(row.predicted), actual=actual)
 
     def _worded(
-        self, row: Row[Any], errors: list[RunErrorOut], error_count: int, *, is_unsent: bool, is_paused: bool
+        self,
+        row: Row[Any],
+        errors: list[RunErrorOut],
+        error_count: int,
+        *,
+        is_unsent: bool,
+        is_paused: bool,
+        left_because: str | None,
     ) -> RunOut:
         totals, status = Totals.model_validate(row.totals), RunStatus(row.status)
         return RunOut(
@@ -176,6 +202,7 @@ class RunViews:
                 self._now,
                 unsent_because=self._problem if is_unsent else None,
                 is_paused=is_paused,
+                left_because=left_because,
             ),
             cancel_requested_at=row.cancel_requested_at,
             trigger=row.trigger,

@@ -41,6 +41,23 @@ def meant(asked: Sequence[str] | None, said: Said, columns: Mapping[str, str]) -
     return [known[name] for name in dict.fromkeys(names)]
 
 
+def whole_columns(asked: Sequence[str]) -> list[str]:
+    """The names of columns, as a table has them, from what people write.
+
+    Raises:
+        Invalid: code ``unknown_column``: not a name, or one of a field inside of a column.
+    """
+    paths = [parse_path(_written(name)) for name in dict.fromkeys(asked)]
+    inner = [path for path in paths if len(path) > 1]
+    if inner:
+        raise Invalid(
+            f"{written_path(inner[0])} is a field inside of a column",
+            code="unknown_column",
+            hint=f"name the whole column: {written_path(inner[0][:1])}",
+        )
+    return [name for (name,) in paths]
+
+
 @dataclass(frozen=True, slots=True)
 class Rollback:
     """``rejected`` came after the version, ``approved`` are in it and were rejected since; ``kept`` cannot be taken

@@ -55,6 +55,14 @@ class BatchFiles:
 
         return await self.reading(files, work)
 
+    async def misfits(self, files: Sequence[FileVersion], schema: Struct) -> Mapping[str, int]:
+        def work() -> Mapping[str, int]:
+            records = self.reader.records(self.origin, files, schema)
+            counted = records.select(F.explode("misfits").alias("column")).groupBy("column").count().collect()
+            return {row["column"]: row["count"] for row in counted}
+
+        return await self.reading(files, work)
+
     async def first_bad_line(self, file: FileVersion, schema: Struct) -> int | None:
         def work() -> int | None:
             with self.origin.whole_files():

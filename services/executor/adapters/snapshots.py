@@ -3,7 +3,7 @@
 All of it is called in the session's thread.
 """
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass
 from uuid import uuid4
@@ -59,11 +59,19 @@ def stage_instead(on: TableSession, rows: DataFrame, wap_id: str, properties: Ma
 
 
 def stage_statement(on: TableSession, statement: str, wap_id: str, properties: Mapping[str, str]) -> StagedSnapshot:
-    """Stages what a statement changes: its snapshot takes its properties from the session. Raises as ``stage_rows``."""
+    """Stages what a statement changes. Raises as ``stage_rows``."""
+    return stage_change(on, lambda: on.sql(statement), wap_id, properties)
+
+
+def stage_change(
+    on: TableSession, change: Callable[[], object], wap_id: str, properties: Mapping[str, str]
+) -> StagedSnapshot:
+    """Stages what ``change`` does to rows: its snapshot takes its properties from the session. Raises as
+    ``stage_rows``."""
     stage_id = str(uuid4())
     told = marked(properties, wap_id, stage_id)
     with _set(on.spark, {_WAP_ID: wap_id, **{f"{_SNAPSHOT_PROPERTY}{name}": value for name, value in told.items()}}):
-        on.sql(statement)
+        change()
     return _staged_by(on, stage_id)
 
 

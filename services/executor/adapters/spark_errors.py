@@ -15,6 +15,8 @@ _ACCESS_DENIED = ("AccessDeniedException", "Status Code: 403")
 # An answer to HEAD has no body, so of what the store has against the request only the number comes through.
 _REQUEST_REFUSED = ("AWSBadRequestException", "AWSRedirectException", "Status Code: 400", "Status Code: 301")
 _DISK_FULL = ("No space left on device", "Disk quota exceeded")
+# What gRPC says of an answer with more levels than protobuf's limit (100 messages): the plan of a deep schema.
+_TOO_DEEP = "Exception deserializing response"
 _CHANGE_REFUSED = (
     "ForbiddenException",
     "NotAuthorizedException",
@@ -85,6 +87,21 @@ def translate(error: BaseException, *, url: str, table: str) -> AutoloaderError:
         )
     if condition == "PATH_NOT_FOUND" or any(word in text for word in _SOURCE_CHANGED):
         return SourceChanged()
+    if (known := _of_storage(text, url, table) or _of_files(text, url, table)) is not None:
+        return known
+    if _is_unreachable(error):
+        return unreachable(url)
+    if isinstance(error, AnalysisException):
+        return Permanent(
+            f"Spark refused the work on {table}: {first_line(text)}",
+            code="spark_refused",
+            hint="check that the table's columns fit the files",
+        )
+    return Temporary(f"Spark at {url} failed on {table}: {first_line(text)}", code="spark_failed",
+                     hint="see the log of the Spark server")  # fmt: skip
+
+
+def _of_storage(text: str, url: str, table: str) -> AutoloaderError | None:
     if any(word in text for word in _ACCESS_DENIED):
         return Permanent(
             f"Spark at {url} may not read the source or write {table}",
@@ -103,22 +120,23 @@ def translate(error: BaseException, *, url: str, table: str) -> AutoloaderError:
             code="storage_refused",
             hint="check source.credentials.region and endpoint_url, and whether the keys have expired",
         )
-    if _is_unreachable(error):
-        return unreachable(url)
+    return None
+
+
+def _of_files(text: str, url: str, table: str) -> AutoloaderError | None:
+    if _TOO_DEEP in text:
+        return Permanent(
+            f"the objects for {table} are nested more deeply than Spark Connect can describe, about 30 levels",
+            code="nested_too_deep",
+            hint="have the producer write the inner part as text, and upload the file again under the same key",
+        )
     if (source := _NO_SUCH_SOURCE.search(text)) is not None:
         return Permanent(
             f"Spark at {url} has no reader for {source[1]} files",
             code="unreadable_format",
             hint=f"add Spark's own package org.apache.spark:spark-{source[1]}, of the cluster's version, to its jars",
         )
-    if isinstance(error, AnalysisException):
-        return Permanent(
-            f"Spark refused the work on {table}: {first_line(text)}",
-            code="spark_refused",
-            hint="check that the table's columns fit the files",
-        )
-    return Temporary(f"Spark at {url} failed on {table}: {first_line(text)}", code="spark_failed",
-                     hint="see the log of the Spark server")  # fmt: skip
+    return None
 
 
 def unreachable(url: str) -> Temporary:

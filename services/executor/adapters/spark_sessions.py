@@ -47,6 +47,9 @@ _CONF = {
     # In a partitioned table, rows go to the task of their partition first. Not by ranges, as Iceberg does it for sorted
     # tables: to find them, Spark reads the files once more, and what the pass counts is twice what it wrote.
     "spark.sql.iceberg.distribution-mode": "hash",
+    # The plan of a pass names every column many times. What Spark infers from that (which are not null) grows with the
+    # square of their number, and is of no use to us: with 2,000 columns it takes minutes.
+    "spark.sql.constraintPropagation.enabled": "false",
     # What is no text of its encoding is a bad record (a replacement character shows it), and not the end of a batch.
     "spark.sql.legacy.codingErrorAction": "true",
     # A cluster that is used to shrugging at broken files must not do so for us: what is half read is lost for good.

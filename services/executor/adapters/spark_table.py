@@ -77,6 +77,9 @@ class SparkTable:
     ) -> Mapping[tuple[str, ...], Evidence]:
         return await self._files.examples(files, schema, paths)
 
+    async def misfits(self, files: Sequence[FileVersion], schema: Struct) -> Mapping[str, int]:
+        return await self._files.misfits(files, schema)
+
     async def first_bad_line(self, file: FileVersion, schema: Struct) -> int | None:
         return await self._files.first_bad_line(file, schema)
 

@@ -9,13 +9,15 @@ from services.executor.adapters.clusters import url_of
 from services.executor.adapters.describing.description import Parts
 from services.executor.adapters.describing.formats import knowledge_of
 from services.executor.adapters.reading.reader import reader_of
+from services.executor.adapters.spark_rescued import SparkRescued
 from services.executor.adapters.spark_sessions import SessionKey, SparkSessions
 from services.executor.adapters.spark_table import SparkTable
 from services.executor.adapters.spark_table_place import SparkTablePlace
 from services.executor.adapters.spark_whole_table import SparkWholeTable
 from services.executor.adapters.table_session import TableSession
 from services.executor.domain.story import TableStory
-from services.executor.ports import Table, TablePlace, WholeTable
+from services.executor.ports import Table
+from services.executor.whole_table_ports import RescuedRows, TablePlace, WholeTable
 
 
 class SparkTables:
@@ -49,6 +51,12 @@ class SparkTables:
         """All of its rows. Raises as ``open``."""
         async with self._borrow(order) as on:
             yield SparkWholeTable(on)
+
+    @asynccontextmanager
+    async def open_rescued(self, order: RunDefinition) -> AsyncIterator[RescuedRows]:
+        """What was rescued beside its rows. Raises as ``open``."""
+        async with self._borrow(order) as on:
+            yield SparkRescued(on, order.definition.format)
 
     async def story(self, order: RunDefinition) -> TableStory | None:
         """What the destination table's snapshots tell; None if there is no table. Raises as ``open``."""

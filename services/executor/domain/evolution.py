@@ -4,7 +4,7 @@
 others let the columns grow: by new ones, and with type widening by what Iceberg can change in place.
 """
 
-from collections.abc import Sequence, Set
+from collections.abc import Mapping, Sequence, Set
 from dataclasses import dataclass, field, replace
 from typing import Self
 
@@ -18,7 +18,7 @@ from libs.common.schema_hints import Hint, at, hinted, parse_hints
 from services.executor.domain.audit import Refusal, Staged
 from services.executor.domain.from_keys import marked
 from services.executor.domain.provenance import is_ours, is_rescuing
-from services.executor.domain.schema_change import Addition, SchemaChange, Widening, compare, widened
+from services.executor.domain.schema_change import Addition, SchemaChange, Widening, compare, widened, widest
 
 
 @dataclass(frozen=True, slots=True)
@@ -114,6 +114,21 @@ def growth(rules: Rules, table: Struct, found: Struct, staged: Staged) -> Schema
     additions = tuple(a for a in change.additions if not rules.rejects(a.path))
     widenings = tuple(w for w in change.widenings if rules.widens and w.path[0] in misfits)
     return SchemaChange(additions, widenings, change.clashes)
+
+
+def hidden(rules: Rules, table: Struct, change: SchemaChange, staged: Staged) -> tuple[Widening, ...]:
+    """What could be widened in columns that have values that did not fit, and that ``change`` does not widen: a number
+    and a text look like text together, whatever each of them asks for. Whether one of them does is to be tried."""
+    if not rules.widens:
+        return ()
+    columns = frozenset().union(*staged.misfits.values()) - {w.path[0] for w in change.widenings}
+    return tuple(w for f in table.fields if f.name in columns for w in widest(f.type, (f.name,)))
+
+
+def asked_for(tried: Sequence[Widening], now: Mapping[str, int], then: Mapping[str, int]) -> tuple[Widening, ...]:
+    """Those of ``tried`` that values ask for: with them fewer records have a value that their column cannot hold.
+    ``now`` and ``then`` say how many, by column, without and with all of ``tried``."""
+    return tuple(w for w in tried if then.get(w.path[0], 0) < now.get(w.path[0], 0))
 
 
 def allowed(rules: Rules, change: SchemaChange) -> SchemaChange:

@@ -13,7 +13,7 @@ from libs.common.ledger.states import FileState
 LEDGER_BEHIND = "ledger_behind_table"
 ROLLED_BACK = "table_rolled_back"
 _NAMED_MAX = 3
-_BLAMES_FILES = frozenset({"spark_failed", "spark_refused", "too_many_attempts", "internal_error"})
+_BLAMES_FILES = frozenset({"spark_failed", "spark_refused", "nested_too_deep", "too_many_attempts", "internal_error"})
 """Failures that one file of the batch may have caused, without a word of which."""
 
 

@@ -4,7 +4,7 @@ Fields can be added, and a few types can be widened in place. Any other differen
 is bad, and what was found here goes into its explanation. Which of these changes are made is for ``evolution.py``.
 """
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, replace
 
 from libs.common.schema import Array, Field, Map, Struct, Type, distinct, sql
@@ -106,6 +106,22 @@ def widened(table: Type, found: Type) -> str | None:
             if is_number and wanted[1] <= scale and digits < min(more, _DECIMAL_DIGITS_MAX):
                 return f"decimal({min(more, _DECIMAL_DIGITS_MAX)},{scale})"
     return None
+
+
+def widest(found: Type, path: tuple[str, ...]) -> Iterator[Widening]:
+    """Everything at and below ``path`` that can be widened, as far as that goes."""
+    match found:
+        case Struct(fields=fields):
+            for f in fields:
+                yield from widest(f.type, (*path, f.name))
+        case Array(element=inner):
+            yield from widest(inner, (*path, "element"))
+        case Map(value=inner):
+            yield from widest(inner, (*path, "value"))
+        case str():
+            wider = widened(found, "bigint") or widened(found, "double")
+            if wider is not None:
+                yield Widening(path, found, wider)
 
 
 def _digits(decimal: str) -> tuple[int, int]:

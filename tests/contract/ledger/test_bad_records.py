@@ -75,6 +75,21 @@ async def test_the_latest_attempt_says_what_was_bad(world: World) -> None:
     assert "success" == completed.outcome
 
 
+async def test_what_may_be_published_yet_keeps_its_counts(world: World) -> None:
+    """A second attempt that counts the same goes on; one that does not is told."""
+    order = new_order()
+    (batch_id,) = await scanned(world, order, versions("a"))
+    claim, a = await taken(world, batch_id), version("a").digest
+    assert await world.executor().staged(claim, {a: 5}, {a: BadRecords(2, (FIRST,))})
+    await world.executor().publishing(claim, 7)
+    assert not await world.executor().staged(claim, {a: 7})
+    assert await world.executor().staged(claim, {a: 5}, {a: BadRecords(2, (FIRST,))})
+    await world.executor().published(claim, PublishedBatch(7, 500, ()))
+    *_, committed, _ = await facts(world, order)
+    assert isinstance(committed, FileBatchCommitted)
+    assert (5, 2) == (committed.records, committed.records_quarantined)
+
+
 async def under_way_of_an_aborted(world: World) -> BatchClaim:
     """A run whose first batch met a bad record; the claim of its second, which was under way."""
     order = new_order()

@@ -19,6 +19,7 @@ from services.executor.adapters.describing.description import Parts
 from services.executor.adapters.describing.formats import knowledge_of
 from services.executor.adapters.reading.origin import Origin
 from services.executor.adapters.reading.reader import reader_of
+from services.executor.adapters.spark_rescued import SparkRescued
 from services.executor.adapters.spark_table import SparkTable
 from services.executor.domain.audit import FileRead, Staged
 from services.executor.domain.evolution import Rules
@@ -104,6 +105,14 @@ class Place:
         to = Destination(catalog="test_catalog", database="contract", table=f"{self._name}_{len(self._tables)}")
         self._tables.append(to)
         return self._spark.hold(to, format_=format_, knowledge=knowledge_of(format_, self._parts))
+
+    def rescued(self, format_: Format) -> SparkRescued:
+        """What is rescued beside the rows of the latest table."""
+        return self._spark.rescued(self._tables[-1], format_)
+
+    async def rows(self, table: SparkTable, by: str) -> list[dict[str, Any]]:
+        """All of them, in the order of a column."""
+        return _sorted(await asyncio.to_thread(self._spark.sessions[0].table(table.name).toArrow), [by])
 
     async def load(self, format_: Format, *batches: Sequence[FileVersion]) -> Loaded:
         """Batches, one after the other, into a new table that grows with what they have. ``reads`` are the last's."""

@@ -10,7 +10,7 @@ import pytest
 
 from libs.common.contracts.definition import Format
 from tests.contract.reading.place import Place
-from tests.support.typed_files import parquet
+from tests.support.typed_files import avro_of, orc, parquet
 
 pytestmark = [pytest.mark.contract, pytest.mark.requires_spark, pytest.mark.requires_minio]
 
@@ -50,6 +50,8 @@ BODIES = {
     "text": ({"type": "text"}, b"x1\n"),
     "text of wide characters": ({"type": "text", "options": {"encoding": "utf-16"}}, "x1\n".encode("utf-16")),
     "parquet": ({"type": "parquet"}, parquet(TABLE)),
+    "orc": ({"type": "orc"}, orc(TABLE)),
+    "avro": ({"type": "avro"}, avro_of(TABLE)),
 }
 
 

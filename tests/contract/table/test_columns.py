@@ -1,6 +1,7 @@
 """What a table does with values and fields that its columns have no place for, and how its types are widened."""
 
 import json
+from collections import Counter
 from typing import Any
 
 import pytest
@@ -85,31 +86,34 @@ MISFITS: dict[str, tuple[dict[str, Any], set[str]]] = {
 }
 
 
-@pytest.mark.parametrize("name", MISFITS)
-async def test_columns_that_a_value_does_not_fit_are_named(world: World, name: str) -> None:
+async def test_columns_that_a_value_does_not_fit_are_named(world: World) -> None:
     """With the file; a table without a place for such values takes no row of it."""
-    record, columns = MISFITS[name]
     await world.one.create(COLUMNS)
-    good, bad = world.put("good.json", lines({"id": 1, "n": None})), world.put("bad.json", lines(record))
-    staged = await stage(world.one, [good, bad], COLUMNS)
-    assert {bad.digest: frozenset(columns)} == staged.misfits
-    assert (FileRead(1, 1), FileRead(1, 0, 1)) == (read_of(staged, good), read_of(staged, bad))
+    good = world.put("good.json", lines({"id": 1, "n": None}))
+    bad = {name: world.put(f"{name}.json", lines(record)) for name, (record, _) in MISFITS.items()}
+    staged = await stage(world.one, [good, *bad.values()], COLUMNS)
+    assert {bad[name].digest: frozenset(columns) for name, (_, columns) in MISFITS.items()} == staged.misfits
+    assert FileRead(1, 1) == read_of(staged, good)
+    assert dict.fromkeys(bad, FileRead(1, 0, 1)) == {name: read_of(staged, file) for name, file in bad.items()}
+    counted = Counter(column for _, columns in MISFITS.values() for column in columns)
+    assert counted == await world.one.misfits([good, *bad.values()], COLUMNS)
 
 
-@pytest.mark.parametrize("name", MISFITS)
-async def test_a_table_that_rescues_keeps_such_values_and_the_rest_of_the_row(world: World, name: str) -> None:
+async def test_a_table_that_rescues_keeps_such_values_and_the_rest_of_the_row(world: World) -> None:
     """As JSON, with the file; the column is null, and every other one is filled."""
-    record, columns = MISFITS[name]
     schema = await world.one.create(RESCUING)
     assert is_rescuing(schema)
-    file = world.put("bad.json", lines(record))
-    staged = await stage(world.one, [file], schema)
-    assert ({file.digest: frozenset(columns)}, FileRead(1, 1)) == (staged.misfits, read_of(staged, file))
+    files = {name: world.put(f"{name}.json", lines(record)) for name, (record, _) in MISFITS.items()}
+    staged = await stage(world.one, list(files.values()), schema)
+    assert {files[name].digest: frozenset(columns) for name, (_, columns) in MISFITS.items()} == staged.misfits
+    assert {FileRead(1, 1)} == {read_of(staged, file) for file in files.values()}
     await world.one.publish(staged.snapshot_id)
-    [row] = await world.records("id", "n", "price", "ok", "_rescued_data")
-    assert {**{c: record[c] for c in record if c in columns}, "_file_path": file.uri} == json.loads(row[-1])
-    kept = dict(zip(("id", "n", "price", "ok"), row, strict=False))
-    assert all(kept[c] == (None if c in columns else record.get(c)) for c in kept)
+    names = ("id", "n", "price", "ok")
+    rescued = {json.loads(row[-1])["_file_path"]: row for row in await world.records(*names, "_rescued_data")}
+    for name, (record, columns) in MISFITS.items():
+        *kept, rest = rescued[files[name].uri]
+        assert {**{c: record[c] for c in record if c in columns}, "_file_path": files[name].uri} == json.loads(rest)
+        assert [None if c in columns else record.get(c) for c in names] == kept, name
 
 
 async def test_fields_without_a_column_are_rescued_whole(world: World) -> None:

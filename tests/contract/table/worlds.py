@@ -14,6 +14,7 @@ from libs.common.ledger.model.files import BadRecords, FileVersion
 from libs.common.schema import Field, Struct
 from services.executor.adapters.describing.formats import Knowledge
 from services.executor.adapters.reading.reader import reader_of
+from services.executor.adapters.spark_rescued import SparkRescued
 from services.executor.adapters.spark_sessions import BatchSession, SessionKey, open_session
 from services.executor.adapters.spark_table import SparkTable
 from services.executor.adapters.spark_table_place import SparkTablePlace
@@ -21,8 +22,10 @@ from services.executor.adapters.spark_whole_table import SparkWholeTable
 from services.executor.adapters.table_session import TableSession
 from services.executor.domain.audit import FileRead, Staged
 from services.executor.domain.from_keys import KeyValues
-from services.executor.ports import Table, TablePlace, WholeTable
+from services.executor.ports import Table
+from services.executor.whole_table_ports import RescuedRows, TablePlace, WholeTable
 from tests.support.memory_objects import MemoryObjects
+from tests.support.memory_rescued import MemoryRescued
 from tests.support.memory_table import MemoryTable, MemoryTablePlace
 from tests.support.memory_warehouse import Warehouse
 from tests.support.memory_whole_table import MemoryWholeTable
@@ -31,6 +34,10 @@ BUCKET = "autoloader-contract"
 ID = Struct((Field("id", "bigint"),))
 RUN = "7a0e"
 NDJSON = Format()
+
+
+def _in_order(rows: Iterable[tuple[Any, ...]]) -> list[tuple[Any, ...]]:
+    return sorted(rows, key=lambda row: [(value is not None, value) for value in row])
 
 
 class World(Protocol):
@@ -43,6 +50,7 @@ class World(Protocol):
     other_place: TablePlace
     whole: WholeTable
     other_whole: WholeTable
+    rescued: RescuedRows
 
     def put(self, key: str, body: bytes) -> FileVersion: ...
     def delete(self, file: FileVersion) -> None: ...
@@ -55,11 +63,15 @@ class World(Protocol):
         ...
 
     async def records(self, *columns: str) -> list[tuple[Any, ...]]:
-        """The rows' values in these columns, sorted; None where a row has none."""
+        """The rows' values in these columns, in order; None, where a row has none, comes first."""
         ...
 
     async def quarantined(self) -> list[tuple[str, int, str]]:
         """What a reader sees in the quarantine, sorted: the key as it was put, the line, and its text."""
+        ...
+
+    async def set(self, column: str, value: int) -> None:
+        """Somebody writes a number into a column, in all rows."""
         ...
 
     async def expire(self) -> None:
@@ -84,6 +96,7 @@ class MemoryWorld:
         self.other_place: TablePlace = MemoryTablePlace(self.warehouse, self.to)
         self.whole: WholeTable = MemoryWholeTable(self.warehouse, self.to)
         self.other_whole: WholeTable = MemoryWholeTable(self.warehouse, self.to)
+        self.rescued: RescuedRows = MemoryRescued(self.warehouse, self.to)
 
     def put(self, key: str, body: bytes) -> FileVersion:
         return self.objects.put(BUCKET, key, body)
@@ -100,11 +113,16 @@ class MemoryWorld:
 
     async def records(self, *columns: str) -> list[tuple[Any, ...]]:
         rows = [json.loads(row) for row in self.warehouse.rows(self.to)]
-        return sorted(tuple(row.get(column) for column in columns) for row in rows)
+        return _in_order(tuple(row.get(column) for column in columns) for row in rows)
 
     async def quarantined(self) -> list[tuple[str, int, str]]:
         rows = [json.loads(row) for row in self.warehouse.rows(self.to.quarantine)]
         return sorted((row["file"].removeprefix(f"s3://{BUCKET}/"), row["line"], row["raw"]) for row in rows)
+
+    async def set(self, column: str, value: int) -> None:
+        table = self.warehouse.tables[self.to.identifier]
+        rows = [json.dumps({**json.loads(row), column: value}) for row in table.rows()]
+        table.ancestry.append(table.write(None, rows, takes_out_all=True).id)
 
     async def expire(self) -> None:
         self.warehouse.tables[self.to.identifier].expire()
@@ -133,6 +151,9 @@ class Spark:
     def whole(self, to: Destination, session: int = 0) -> SparkWholeTable:
         return SparkWholeTable(self._on(to, session))
 
+    def rescued(self, to: Destination, format_: Format = NDJSON) -> SparkRescued:
+        return SparkRescued(self._on(to, 0), format_)
+
     def sql(self, statement: str, session: int = 0) -> list[Any]:
         return list(self.sessions[session].sql(statement).collect())
 
@@ -160,6 +181,7 @@ class SparkWorld:
         self.other_place: TablePlace = spark.place(self.to, 1)
         self.whole: WholeTable = spark.whole(self.to, 0)
         self.other_whole: WholeTable = spark.whole(self.to, 1)
+        self.rescued: RescuedRows = spark.rescued(self.to)
         self._s3 = s3
         self._prefix = f"{name}/"
         self._put: list[str] = []
@@ -184,12 +206,15 @@ class SparkWorld:
 
     async def records(self, *columns: str) -> list[tuple[Any, ...]]:
         names = ", ".join(columns)
-        return sorted(tuple(row) for row in await self.sql(f"SELECT {names} FROM {self.to.identifier}", session=1))
+        return _in_order(map(tuple, await self.sql(f"SELECT {names} FROM {self.to.identifier}", session=1)))
 
     async def quarantined(self) -> list[tuple[str, int, str]]:
         rows = await self.sql(f"SELECT file, line, raw FROM {self.to.quarantine.identifier}", session=1)
         prefix = f"s3://{BUCKET}/{self._prefix}"
         return sorted((row["file"].removeprefix(prefix), row["line"], row["raw"]) for row in rows)
+
+    async def set(self, column: str, value: int) -> None:
+        await self.sql(f"UPDATE {self.to.identifier} SET {column} = {value}", session=1)
 
     async def expire(self) -> None:
         name, later = f"{self.to.database}.{self.to.table}", datetime.now(UTC) + timedelta(days=2)

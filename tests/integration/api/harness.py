@@ -135,11 +135,14 @@ class ApiUnderTest:
         return open_credentials(self.box, UUID(ingestion_id), rows[0].sealed if rows else None)
 
     async def requested(self, ingestion_id: str) -> list[RunRequested]:
+        """The runs that wait in the outbox for this ingestion, in order."""
+        return [message for message in await self.commands(ingestion_id) if isinstance(message, RunRequested)]
+
+    async def commands(self, ingestion_id: str) -> list[Message]:
         """What waits in the outbox for this ingestion, in order."""
         query = select(outbox.c.value).where(outbox.c.key == ingestion_id).order_by(outbox.c.id)
         async with self.database.read() as connection:
-            messages = [decode(value).message for value in await connection.scalars(query)]
-        return [message for message in messages if isinstance(message, RunRequested)]
+            return [decode(value).message for value in await connection.scalars(query)]
 
     async def ledger_has(self, ingestion_id: str, f: FileVersion, state: FileState, run_id: str) -> None:
         """A file version, as the run left it."""

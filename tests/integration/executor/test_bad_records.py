@@ -12,7 +12,9 @@ from libs.common.contracts.events import FileBatchCommitted, FileBatchFailed, Pr
 from libs.common.errors import Temporary
 from libs.common.ids import BatchId
 from libs.common.ledger.states import FINAL_BATCH_STATES, BatchState, FileState
+from libs.common.schema import Field, Struct
 from services.executor.commit import CommitProtocol
+from services.executor.domain.schema_change import Widening
 from services.executor.table_lanes import TableLanes
 from tests.integration.executor.world import LEASE, TO, World, lines
 from tests.support.crash import Crash, CrashPoint
@@ -63,8 +65,15 @@ async def too_many(world: World) -> tuple[BatchId, list[int], list[str]]:
     return batch_id, [0, 1], [BAD]
 
 
+async def too_large(world: World) -> tuple[BatchId, list[int], list[str]]:
+    """A number for which the table's column is too narrow."""
+    await world.table().create(Struct((Field("id", "bigint"), Field("n", "int"))))
+    large = lines(1, n=2**40)
+    return await world.plan(a=lines(0, n=1) + large), [0], [large.decode().strip()]
+
+
 Situation = Callable[[World], Awaitable[tuple[BatchId, list[int], list[str]]]]
-SITUATIONS = [one_bad, many_bad, busy, too_many]
+SITUATIONS = [one_bad, many_bad, busy, too_many, too_large]
 
 
 async def calls_of(situation: Situation) -> list[str]:
@@ -158,6 +167,28 @@ async def test_what_a_frozen_executor_published_is_paired_with_its_own_bad_recor
     published = world.warehouse.tables[TO.identifier].current()[-1].properties["autoloader.attempt"]
     [set_aside] = world.warehouse.tables[TO.quarantine.identifier].current()
     assert published == set_aside.properties["autoloader.attempt"]
+
+
+@pytest.mark.parametrize("is_late", [False, True])
+async def test_counts_are_those_of_the_attempt_that_was_published(is_late: bool) -> None:
+    """The second attempt sees no bad record: somebody has widened the column meanwhile. If the publish of the first one
+    can still arrive, what it counted has to stay."""
+    world, publish = World(), (await calls_of(too_large)).index("publish")
+    batch_id, good, bad = await too_large(world)
+    with pytest.raises(Crash):
+        await world.attempt(await world.claim(batch_id), CrashPoint(publish))
+    frozen = max(world.warehouse.tables[TO.identifier].snapshots)
+
+    class Late(MemoryTable):
+        async def publish(self, snapshot_id: int) -> None:
+            if is_late and frozen not in self._table.ancestry:
+                await super().publish(frozen)
+            await super().publish(snapshot_id)
+
+    world.table_type = Late
+    await world.table().widen([Widening(("n",), "int", "bigint")])
+    await world.settle()
+    world.check(*((good, bad) if is_late else ([0, 1], [])))
 
 
 @pytest.mark.parametrize("bad_again", [False, True])

@@ -135,7 +135,7 @@ async def test_what_no_executor_comes_back_from_is_given_up(lost: Lost) -> None:
             update(audit).where(audit.c.id == claim.id).values(attempts=ATTEMPTS_MAX, lease_until=None)
         )
     nobody = cast("Any", None)
-    reconciler = Reconciler(lost.requests, nobody, nobody, nobody, lost.rebuilds, heartbeat=LEASE)
+    reconciler = Reconciler(lost.requests, nobody, nobody, nobody, lost.rebuilds, nobody, heartbeat=LEASE)
     await reconciler.work_on(claim.id)
     async with lost.database.read() as connection:
         row = (await connection.execute(select(audit).where(audit.c.id == claim.id))).one()

@@ -58,6 +58,20 @@ async def test_a_type_is_widened_when_a_value_does_not_fit(world: World) -> None
     assert "field 'b' is double here and bigint in the table" in problem.message
 
 
+async def test_a_type_is_widened_whatever_else_the_field_has(world: World) -> None:
+    """Text in the same field, in another file or in the same, hides no number that asks for a wider type."""
+    world.tolerate("continue")
+    world.follow(inference="manual", schema_json="id int, n int, m int, k int",
+                 schema_evolution_mode="add_new_columns_with_type_widening")  # fmt: skip
+    await world.load(
+        a=body({"id": 1, "n": "one"}, {"id": 2, "k": "x"}),
+        b=body({"id": 3, "n": BIG}),
+        c=body({"id": 4, "m": "one"}, {"id": 5, "m": BIG}),
+    )
+    assert {"id": "int", "n": "bigint", "m": "bigint", "k": "int"} == world.columns()
+    assert [3, 5] == sorted(record["id"] for record in world.records())
+
+
 async def test_without_widening_a_value_that_does_not_fit_fails_its_file(world: World) -> None:
     """The others are loaded."""
     world.follow(inference="manual", schema_json="id int")

@@ -108,14 +108,19 @@ class MemoryBatchLedger:
 
     async def staged(
         self, claim: BatchClaim, rows_by_file: Mapping[bytes, int], bad: Mapping[bytes, BadRecords] | None = None
-    ) -> None:
+    ) -> bool:
         async with self._tables.transaction():
+            before = self._move(claim)
+            counts = sum(rows_by_file.values()), sum(found.count for found in (bad or {}).values())
+            if before.publish_base is not None and (before.row_count, before.records_quarantined) != counts:
+                return False
             by_file = {(digest, ""): found for digest, found in (bad or {}).items()}
             self._move(claim, state=BatchState.STAGED, row_count=sum(rows_by_file.values()), bad=by_file)
             replacements.count_rows(self._tables, claim, rows_by_file)
             for at in self._batched(claim):
                 if (rows := rows_by_file.get(at[2])) is not None:
                     self._tables.files[at] = replace(self._tables.files[at], row_count=rows)
+        return True
 
     async def doubts(self, claim: BatchClaim, batches: Collection[str], snapshots: Collection[int]) -> Doubts:
         async with self._tables.transaction():

@@ -7,7 +7,7 @@ import pytest
 from libs.common.errors import Conflict, Invalid
 from libs.common.ledger.model.columns import Proposal
 from libs.common.schema_diff import Difference
-from services.api.table_schema.decisions import meant, rollback
+from services.api.table_schema.decisions import meant, rollback, whole_columns
 
 
 def said(column: str, state: str) -> dict[str, Any]:
@@ -55,3 +55,12 @@ def test_a_rollback_to_what_is_there_changes_nothing() -> None:
     """Unless something was rejected since."""
     found = rollback(COLUMNS, COLUMNS, SAID)
     assert ((), (), ()) == (found.rejected, found.approved, found.kept)
+
+
+def test_whole_columns_are_named_as_the_table_has_them() -> None:
+    """However they are quoted, each once; a field inside of one is none."""
+    assert ["a.b", "x"] == whole_columns(["`a.b`", "x", "x"])
+    for name in ("meta.ts", "a..b", "a\0"):
+        with pytest.raises(Invalid) as refused:
+            whole_columns([name])
+        assert "unknown_column" == refused.value.code

@@ -61,6 +61,8 @@ def test_it_is_openapi_3_1_with_the_paths_of_the_contract(described: dict[str, A
         f"POST {one}/schema/approve",
         f"POST {one}/schema/reject",
         f"POST {one}/schema/rollback",
+        f"POST {one}/schema/fill",
+        f"GET {one}/schema/fills/{{fill_id}}",
         f"GET {one}/schema/versions/{{version}}",
         f"GET {one}/files/explain",
         f"POST {one}/files/reload",

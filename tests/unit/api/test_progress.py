@@ -74,3 +74,11 @@ def test_a_waiting_run_says_what_it_waits_for(
     """And a run that is under way, or over, waits for nothing."""
     text = waiting_on(status, dispatched_at, now, unsent_because=unsent_because)
     assert (text is None) if expected is None else (text is not None and text.startswith(expected))
+
+
+@pytest.mark.parametrize(("status", "says_so"), [(RunStatus.RUNNING, True), (RunStatus.PARTIAL, False)])
+def test_a_run_says_why_a_batch_of_it_was_left(status: RunStatus, says_so: bool) -> None:
+    """As long as it is under way."""
+    text = waiting_on(status, START, SOON, unsent_because=None, left_because="Spark is away.")
+    assert says_so == (text is not None)
+    assert text is None or text.startswith("a batch was left for a later attempt: Spark is away; it is tried again")

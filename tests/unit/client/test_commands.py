@@ -411,6 +411,25 @@ def test_a_refresh_may_leave_the_old_rows_until_all_is_loaded(api: MadeUpApi, ca
     assert "swap" == json.loads(api.asked[-1].content)["strategy"]
 
 
+def test_columns_are_filled_and_the_counts_told(api: MadeUpApi, call: Call) -> None:
+    """Those that are named, or all; a refusal ends as any other."""
+    done = {
+        "status": "done",
+        "report": {"rows_changed": 1200, "columns": [{"column": "discount", "filled": 1200, "unfit": 3}]},
+    }
+    api.on(f"POST /{ID}/schema/fill", {"fill_id": RUN_ID, "status": "requested"}, status=202)
+    api.on(f"GET /{ID}/schema/fills/{RUN_ID}", done)
+    told = call("fill-columns", ID, "discount")
+    assert (0, ["discount"]) == (told.exit_code, json.loads(api.asked[0].content)["columns"]), told.output
+    assert "1,200 rows changed" in told.stdout
+    assert 3 == json.loads(call("fill-columns", ID, "--json").stdout)["columns"][0]["unfit"]
+    assert None is json.loads(api.asked[-2].content)["columns"]
+    problem = {"error_type": "cannot_fill", "message": "no such column", "hint": "look"}
+    api.on(f"GET /{ID}/schema/fills/{RUN_ID}", {"status": "failed", "problem": problem})
+    refused = call("fill-columns", ID, "nope")
+    assert (2, "no such column. look\n") == (refused.exit_code, refused.stderr)
+
+
 def test_a_dry_run_needs_no_leave(api: MadeUpApi, call: Call) -> None:
     """It says what would be done."""
     told = {

@@ -9,7 +9,17 @@ from libs.common.ddl import parse_columns
 from libs.common.errors import Permanent
 from libs.common.ledger.model.columns import Decisions
 from services.executor.domain.audit import Staged
-from services.executor.domain.evolution import Rules, allowed, asked_of, growth, overruled, refusals, suspects
+from services.executor.domain.evolution import (
+    Rules,
+    allowed,
+    asked_for,
+    asked_of,
+    growth,
+    hidden,
+    overruled,
+    refusals,
+    suspects,
+)
 from services.executor.domain.provenance import is_from_key
 from services.executor.domain.schema_change import SchemaChange, Widening, compare, widened, with_widenings
 
@@ -48,6 +58,29 @@ def test_only_a_column_whose_value_did_not_fit_is_widened() -> None:
     change = growth(rules("add_new_columns_with_type_widening"), TABLE, found, STAGED)
     assert SchemaChange(widenings=(Widening(("n",), "int", "bigint"),)) == change
     assert not growth(rules("add_new_columns"), TABLE, found, STAGED).grows
+
+
+def test_a_column_whose_values_look_like_text_together_is_tried_wider() -> None:
+    """In all that it has; what inference widens already, and what nothing did not fit into, is not tried."""
+    table = parse_columns("id int, n int, s struct<a: int, b: array<float>, c: map<string, decimal(4,2)>, d: bigint>")
+    staged = Staged(1, 0, {}, {}, misfits={A: frozenset({"n", "s"})})
+    wide = rules("add_new_columns_with_type_widening")
+    inside = (
+        Widening(("s", "a"), "int", "bigint"),
+        Widening(("s", "b", "element"), "float", "double"),
+        Widening(("s", "c", "value"), "decimal(4,2)", "decimal(38,2)"),
+    )
+    n = Widening(("n",), "int", "bigint")
+    assert (n, *inside) == hidden(wide, table, SchemaChange(), staged)
+    assert inside == hidden(wide, table, SchemaChange(widenings=(n,)), staged)
+    assert () == hidden(rules("add_new_columns"), table, SchemaChange(), staged)
+
+
+def test_what_was_tried_is_widened_where_it_helps() -> None:
+    """One record more that fits is enough."""
+    n, m = Widening(("n",), "int", "bigint"), Widening(("m",), "int", "bigint")
+    assert (n,) == asked_for((n, m), {"n": 2, "m": 2}, {"n": 1, "m": 2})
+    assert () == asked_for((n,), {}, {})
 
 
 def test_a_column_may_outgrow_its_hint() -> None:

@@ -59,6 +59,7 @@ class Unavailable(grpc.RpcError):  # type: ignore[misc]
         (condition("_LEGACY", "Failed to find data source: avro. Avro is built-in"), Permanent, "unreadable_format"),
         (condition("INCOMPATIBLE_DATA_FOR_TABLE"), Permanent, "spark_refused"),
         (UnknownException("(…CommitFailedException) somebody was faster\nat x.java"), Temporary, "spark_failed"),
+        (UnknownException("Exception deserializing response!"), Permanent, "nested_too_deep"),
         (Unavailable(), Temporary, "spark_unreachable"),
         (ConnectionRefusedError(), Temporary, "spark_unreachable"),
         (TimeoutError(), Temporary, "spark_unreachable"),

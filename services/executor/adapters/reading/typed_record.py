@@ -11,6 +11,9 @@ from services.executor.domain.fitting import Fit, fit
 from services.executor.domain.provenance import data_of, is_rescuing
 
 _NO_TEXT = "CAST(NULL AS string)"
+# Left to itself, Spark writes no more than milliseconds.
+_MICROSECONDS = "yyyy-MM-dd'T'HH:mm:ss.SSSSSS"
+_TIMES = f"map('timestampFormat', {literal(f'{_MICROSECONDS}XXX')}, 'timestampNTZFormat', {literal(_MICROSECONDS)})"
 
 
 @dataclass(frozen=True, slots=True)
@@ -36,7 +39,7 @@ class TypedRecord:
         bad = " OR ".join(faults) or "false"
         reason = " ".join(f"WHEN {condition} THEN {literal(words)}" for condition, words in faults.items())
         told = [
-            f"CASE WHEN {bad} THEN to_json({_as_stored(self.needed)}) END AS raw",
+            f"CASE WHEN {bad} THEN to_json({_as_stored(self.needed)}, {_TIMES}) END AS raw",
             f"{LINE} AS line",
             f"CASE {reason} END AS reason" if reason else f"{_NO_TEXT} AS reason",
         ]
@@ -89,7 +92,7 @@ class TypedRecord:
         if not kept:
             return _NO_TEXT
         values = ", ".join(f"IF({c}, {_stored(f)}, NULL) AS {quoted(f.name)}" for f, c in kept)
-        return f"nullif(to_json(struct({values})), '{{}}')"
+        return f"nullif(to_json(struct({values}), {_TIMES}), '{{}}')"
 
     def _has_unknown_inside(self, *names: str) -> bool:
         return any(unknown == name or unknown.startswith(f"{name}.") for unknown in self.fit.unknown for name in names)
