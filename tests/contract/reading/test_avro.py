@@ -201,6 +201,9 @@ async def test_files_that_are_spoilt_inside_are_named(place: Place) -> None:
         await place.stage(table, [good, *bad], schema)
     named = {name: told.value.reasons.get(f.digest, "") for name, f in zip(SPOILT, bad, strict=True)}
     assert all(named.values()), named
+    with pytest.raises(FilesUnreadable) as alone:
+        await place.stage(table, [good, bad[-1]], schema)
+    assert {bad[-1].digest: "its bytes cannot be decoded"} == dict(alone.value.reasons)
 
 
 async def test_files_without_rows_are_known_to_be_empty(place: Place) -> None:
