@@ -41,9 +41,9 @@ demo: services ## Load a year of real flights into an Iceberg table, and leave e
 	@eval "$$($(DEV) env)" && $(PY) -m client.demo
 	@echo "Everything is still running; stop it with: make down"
 
-# In the order of their folders: what is long begins first, and unit tests fill what is left at the end.
+# Stories and other tests side by side (tests/conftest.py); what is long begins first, unit tests fill what is left.
 test: setup ## Run all tests on the real stack (ARGS="..." for pytest); stops only what it started
-	@$(DEV) run --services -- $(PY) -m pytest -n 2 --dist loadfile --no-loadscope-reorder $(ARGS)
+	@$(DEV) run --services -- $(PY) -m pytest -n 3 --dist loadfile --no-loadscope-reorder $(ARGS)
 
 property: setup ## The properties over new examples (MINUTES=5, SEED=; ARGS="..." for pytest); the tests take the same ones each time
 	@MINUTES="$(MINUTES)" SEED="$(SEED)" $(PY) -m tests.property $(ARGS)

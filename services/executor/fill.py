@@ -23,9 +23,10 @@ from libs.common.ledger.reconciliations import ReconciliationClaim
 from libs.common.storage.definitions import RunDefinition
 from services.executor.domain.evolution import Rules
 from services.executor.domain.filling import Wanted, report, wanted
-from services.executor.ports import RescuedRows, RowsOf, Table, WholeTable
+from services.executor.ports import Table
 from services.executor.publication import send
 from services.executor.table_lanes import TableLanes
+from services.executor.whole_table_ports import RescuedRows, RowsOf, WholeTable
 
 TRIES_MAX = 6
 """How often the copy is staged before the table is left to those who keep changing it."""

@@ -3,7 +3,7 @@
 from libs.common.contracts.definition import Definition
 from services.executor.domain.layout import of_next_table
 from services.executor.domain.places import next_location
-from services.executor.ports import TableFound, TablePlace
+from services.executor.whole_table_ports import TableFound, TablePlace
 
 
 def check_next(definition: Definition, old: TableFound) -> None:

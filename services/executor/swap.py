@@ -23,9 +23,10 @@ from libs.common.ledger.model.refreshes import BuiltAside, RefreshClaim, Replace
 from libs.common.storage.definitions import RunDefinition
 from services.executor.domain.places import next_location
 from services.executor.domain.swapping import cannot_swap, check_columns, check_rows, lacks, properties
-from services.executor.ports import Published, RowsOf, Table, TablePlace, WholeTable
+from services.executor.ports import Published, Table
 from services.executor.preparation import grown
 from services.executor.publication import send
+from services.executor.whole_table_ports import RowsOf, TablePlace, WholeTable
 
 TRIES_MAX = 6
 """How often all rows are staged before the table is left to those who keep changing it."""

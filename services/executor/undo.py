@@ -13,7 +13,7 @@ from libs.common.failpoints import failpoint
 from libs.common.ledger.model.refreshes import KeptTable, RefreshClaim
 from services.executor.domain.layout import PLAIN
 from services.executor.domain.places import HOLDS_A_NAME, Step, between_name, is_a_table, stray_name, way_back
-from services.executor.ports import TablePlace
+from services.executor.whole_table_ports import TablePlace
 
 
 async def refuse_if_gone(place: TablePlace, to: Destination, kept: KeptTable) -> None:

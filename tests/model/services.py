@@ -16,10 +16,11 @@ from libs.common.storage.definitions import RunDefinition, RunDefinitions
 from libs.common.storage.plans import PlannedFiles
 from services.executor.commit import CommitProtocol
 from services.executor.handlers import Batches, Patience
-from services.executor.ports import Table, TablePlace, WholeTable
+from services.executor.ports import Table
 from services.executor.refresh import Refreshes
 from services.executor.swap import Swaps
 from services.executor.table_lanes import TableLanes
+from services.executor.whole_table_ports import TablePlace, WholeTable
 from services.scanner.candidates import Candidates
 from services.scanner.handlers import Scans
 from tests.model.api import Api

@@ -24,10 +24,11 @@ from libs.common.ledger.refreshes import RefreshLedger
 from libs.common.ledger.states import BatchState
 from libs.common.storage.definitions import RunDefinition, RunDefinitions
 from services.executor.commit import CommitProtocol
-from services.executor.ports import Table, TablePlace, WholeTable
+from services.executor.ports import Table
 from services.executor.refresh import Refreshes
 from services.executor.swap import Swaps
 from services.executor.table_lanes import TableLanes
+from services.executor.whole_table_ports import TablePlace, WholeTable
 from tests.integration.executor.world import LEASE, TO, World, lines
 from tests.property.test_commit_interleavings import Executor
 from tests.support.memory_table import MemoryTable, MemoryTablePlace

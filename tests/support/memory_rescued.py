@@ -16,7 +16,7 @@ from tests.support.memory_warehouse import Iceberg, Warehouse
 
 
 class MemoryRescued:
-    """A ``services.executor.ports.RescuedRows``."""
+    """A ``services.executor.whole_table_ports.RescuedRows``."""
 
     def __init__(self, warehouse: Warehouse, destination: Destination) -> None:
         self._warehouse = warehouse

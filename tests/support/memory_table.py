@@ -35,7 +35,8 @@ from services.executor.domain.schema_change import (
     with_additions,
     with_widenings,
 )
-from services.executor.ports import Copy, FilesUnreadable, History, Published, SourceChanged, TableFound
+from services.executor.ports import Copy, FilesUnreadable, History, Published, SourceChanged
+from services.executor.whole_table_ports import TableFound
 from tests.support import memory_rows
 from tests.support.memory_objects import MemoryObjects
 from tests.support.memory_warehouse import Iceberg, Warehouse, file_of
@@ -288,7 +289,7 @@ def _provenance(schema: Struct, file: FileVersion, properties: Mapping[str, str]
 
 
 class MemoryTablePlace:
-    """A ``services.executor.ports.TablePlace``."""
+    """A ``services.executor.whole_table_ports.TablePlace``."""
 
     def __init__(self, warehouse: Warehouse, destination: Destination) -> None:
         self._warehouse = warehouse

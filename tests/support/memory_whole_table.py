@@ -6,12 +6,13 @@ from collections.abc import Mapping
 
 from libs.common.contracts.definition import Destination
 from libs.common.ledger.model.batches import NO_SNAPSHOT
-from services.executor.ports import Copy, RowsOf
+from services.executor.ports import Copy
+from services.executor.whole_table_ports import RowsOf
 from tests.support.memory_warehouse import Iceberg, Warehouse
 
 
 class MemoryWholeTable:
-    """A ``services.executor.ports.WholeTable``."""
+    """A ``services.executor.whole_table_ports.WholeTable``."""
 
     def __init__(self, warehouse: Warehouse, destination: Destination) -> None:
         self._warehouse = warehouse

@@ -31,35 +31,20 @@ class BatchClaims:
         """None while somebody else holds the batch, or when it is finished."""
         found = (
             await connection.execute(
-                select(batch).where(batch.c.id == batch_id, _UNFINISHED, _UNLEASED).with_for_update(skip_locked=True)
+                select(batch.c.state)
+                .where(batch.c.id == batch_id, _UNFINISHED, _UNLEASED)
+                .with_for_update(skip_locked=True)
             )
         ).one_or_none()
         if found is None:
             return None
-        row = (
-            await connection.execute(
-                update(batch)
-                .where(batch.c.id == batch_id, batch.c.token == found.token)
-                .values(
-                    token=batch.c.token + 1,
-                    attempts=batch.c.attempts + 1,
-                    state=BatchState.BURNING if found.state == BatchState.BURNING else BatchState.LEASED,
-                    owner=self._owner,
-                    **self._fresh(),
-                )
-                .returning(batch.c.token, batch.c.attempts)
-            )
-        ).one()
-        await connection.execute(batch_attempt.insert().values(batch_id=batch_id, token=row.token, owner=self._owner))
-        return BatchClaim(
-            id=batch_id,
-            run_id=RunId(found.run_id),
-            ingestion_id=IngestionId(found.ingestion_id),
-            generation=found.generation,
-            token=row.token,
-            attempt=row.attempts,
-            replaces_rows=found.replaces_rows,
-        )
+        # A burn that was begun stays one.
+        is_burning = found.state == BatchState.BURNING
+        return await self._grant(connection, batch_id, BatchState.BURNING if is_burning else BatchState.LEASED)
+
+    async def seize(self, connection: AsyncConnection, batch_id: BatchId) -> BatchClaim:
+        """Takes the batch, which the caller has locked, away from whoever holds it, to burn it."""
+        return await self._grant(connection, batch_id, BatchState.BURNING)
 
     async def move(self, connection: AsyncConnection, claim: BatchClaim, **values: Any) -> Any:
         """The guarded UPDATE: the claim's token, an unfinished state, and a fresh lease. Returns the batch's row.
@@ -97,6 +82,32 @@ class BatchClaims:
             token = await connection.scalar(select(batch.c.token).where(batch.c.id == claim.id))
             if token != claim.token:
                 raise
+
+    async def _grant(self, connection: AsyncConnection, batch_id: BatchId, state: BatchState) -> BatchClaim:
+        row = (
+            await connection.execute(
+                update(batch)
+                .where(batch.c.id == batch_id)
+                .values(
+                    token=batch.c.token + 1,
+                    attempts=batch.c.attempts + 1,
+                    state=state,
+                    owner=self._owner,
+                    **self._fresh(),
+                )
+                .returning(batch)
+            )
+        ).one()
+        await connection.execute(batch_attempt.insert().values(batch_id=batch_id, token=row.token, owner=self._owner))
+        return BatchClaim(
+            id=batch_id,
+            run_id=RunId(row.run_id),
+            ingestion_id=IngestionId(row.ingestion_id),
+            generation=row.generation,
+            token=row.token,
+            attempt=row.attempts,
+            replaces_rows=row.replaces_rows,
+        )
 
     def _fresh(self) -> dict[str, Any]:
         return {"lease_until": func.clock_timestamp() + self._lease, "updated_at": func.clock_timestamp()}

@@ -22,14 +22,15 @@ from libs.common.contracts.events import (
 from libs.common.contracts.topics import TABLE_STATUS
 from libs.common.errors import Fenced
 from libs.common.ids import BatchId, IngestionId, RefreshId, RunId
+from libs.common.ledger.batch_claims import BatchClaims
 from libs.common.ledger.histories import FILES_AT_ONCE, Position, carry, count_loaded
 from libs.common.ledger.ingestions import begin_generation, lift_halt
 from libs.common.ledger.model.batches import BatchClaim
 from libs.common.ledger.model.refreshes import RefreshClaim
 from libs.common.ledger.run_log import RunLog
-from libs.common.ledger.states import FINAL_BATCH_STATES, BatchState, ScanState
+from libs.common.ledger.states import FINAL_BATCH_STATES, ScanState
 from libs.common.ledger.swaps import begin_whole, end_whole, kept_for
-from libs.common.ledger.tables import batch, batch_attempt, refresh, scan, storable
+from libs.common.ledger.tables import batch, refresh, scan, storable
 from libs.common.storage.engine import Database
 from libs.common.storage.outbox import Outbox
 
@@ -49,6 +50,7 @@ class RefreshLedger:
         self._database = database
         self._outbox = outbox
         self._log = RunLog(outbox)
+        self._batches = BatchClaims(owner, lease)
         self._owner = owner
         self._lease = lease
         self._files_at_once = files_at_once
@@ -188,30 +190,7 @@ class RefreshLedger:
             ).one_or_none()
             if found is None:
                 return None
-            row = (
-                await connection.execute(
-                    update(batch)
-                    .where(batch.c.id == found.id)
-                    .values(
-                        token=batch.c.token + 1,
-                        attempts=batch.c.attempts + 1,
-                        state=BatchState.BURNING,
-                        owner=self._owner,
-                        **self._fresh(),
-                    )
-                    .returning(batch)
-                )
-            ).one()
-            await connection.execute(batch_attempt.insert().values(batch_id=row.id, token=row.token, owner=self._owner))
-        return BatchClaim(
-            id=BatchId(row.id),
-            run_id=RunId(row.run_id),
-            ingestion_id=claim.ingestion_id,
-            generation=row.generation,
-            token=row.token,
-            attempt=row.attempts,
-            replaces_rows=row.replaces_rows,
-        )
+            return await self._batches.seize(connection, BatchId(found.id))
 
     async def reached(self, claim: RefreshClaim, phase: RefreshPhase, **found: Any) -> None:
         """The phase's work is done. ``found`` goes into the columns of ``ledger.refresh`` of these names."""

@@ -18,8 +18,8 @@ _LOOKS_MAX = 5
 
 
 class SparkRescued:
-    """See ``ports.RescuedRows``. ``format_`` is that of the files: of CSV, values were rescued as the texts that they
-    are there."""
+    """See ``whole_table_ports.RescuedRows``. ``format_`` is that of the files: of CSV, values were rescued as the texts
+    that they are there."""
 
     def __init__(self, on: TableSession, format_: Format) -> None:
         self._on = on

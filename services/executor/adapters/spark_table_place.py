@@ -6,11 +6,11 @@ from services.executor.adapters.described import layout_of, location_of
 from services.executor.adapters.spark_errors import is_table_missing
 from services.executor.adapters.table_session import TableSession
 from services.executor.domain.layout import Layout
-from services.executor.ports import TableFound
+from services.executor.whole_table_ports import TableFound
 
 
 class SparkTablePlace:
-    """See ``ports.TablePlace``."""
+    """See ``whole_table_ports.TablePlace``."""
 
     def __init__(self, on: TableSession) -> None:
         self._on = on

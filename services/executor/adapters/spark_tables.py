@@ -16,7 +16,8 @@ from services.executor.adapters.spark_table_place import SparkTablePlace
 from services.executor.adapters.spark_whole_table import SparkWholeTable
 from services.executor.adapters.table_session import TableSession
 from services.executor.domain.story import TableStory
-from services.executor.ports import RescuedRows, Table, TablePlace, WholeTable
+from services.executor.ports import Table
+from services.executor.whole_table_ports import RescuedRows, TablePlace, WholeTable
 
 
 class SparkTables:

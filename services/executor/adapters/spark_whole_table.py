@@ -10,11 +10,12 @@ from libs.common.schema import Array, Map, Struct, Type, sql, struct_from_json
 from services.executor.adapters import iceberg_sql
 from services.executor.adapters.snapshots import parent_of, stage_instead
 from services.executor.adapters.table_session import TableSession
-from services.executor.ports import Copy, RowsOf
+from services.executor.ports import Copy
+from services.executor.whole_table_ports import RowsOf
 
 
 class SparkWholeTable:
-    """See ``ports.WholeTable``. Errors name the destination, whichever table they are of."""
+    """See ``whole_table_ports.WholeTable``. Errors name the destination, whichever table they are of."""
 
     def __init__(self, on: TableSession) -> None:
         self._on = on

@@ -12,7 +12,7 @@ from typing import Final
 from libs.common.contracts.events import RefreshMode
 from libs.common.ledger.model.refreshes import KeptTable, RefreshClaim
 from libs.common.schema import Field, Struct
-from services.executor.ports import TableFound
+from services.executor.whole_table_ports import TableFound
 
 BEGINS_ANEW: Final[frozenset[RefreshMode]] = frozenset({"full", "new_only"})
 """An empty table takes the place of the one that was there."""

@@ -10,7 +10,7 @@ from services.executor.domain.evolution import Rules
 from services.executor.domain.filling import Fillable, Wanted, wanted
 from services.executor.domain.provenance import with_provenance
 from services.executor.domain.schema_change import Addition
-from services.executor.ports import RowsOf
+from services.executor.whole_table_ports import RowsOf
 from tests.contract.table.worlds import ID, World, a_wap_id, lines, load, stage
 
 pytestmark = pytest.mark.contract

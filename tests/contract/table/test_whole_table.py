@@ -9,7 +9,8 @@ from libs.common.ledger.model.batches import NO_SNAPSHOT
 from libs.common.schema import Array, Field, Struct
 from services.executor.domain.places import next_location
 from services.executor.domain.schema_change import Addition
-from services.executor.ports import Copy, RowsOf, WholeTable
+from services.executor.ports import Copy
+from services.executor.whole_table_ports import RowsOf, WholeTable
 from tests.contract.table.worlds import ID, World, a_wap_id, again, aside, lines, load, stage
 
 pytestmark = pytest.mark.contract

@@ -22,7 +22,8 @@ from services.executor.adapters.spark_whole_table import SparkWholeTable
 from services.executor.adapters.table_session import TableSession
 from services.executor.domain.audit import FileRead, Staged
 from services.executor.domain.from_keys import KeyValues
-from services.executor.ports import RescuedRows, Table, TablePlace, WholeTable
+from services.executor.ports import Table
+from services.executor.whole_table_ports import RescuedRows, TablePlace, WholeTable
 from tests.support.memory_objects import MemoryObjects
 from tests.support.memory_rescued import MemoryRescued
 from tests.support.memory_table import MemoryTable, MemoryTablePlace

@@ -15,8 +15,9 @@ from libs.common.ledger.model.columns import Decisions
 from libs.common.ledger.reconciliations import ReconciliationClaim
 from libs.common.storage.definitions import RunDefinition
 from services.executor.fill import TRIES_MAX, Fills
-from services.executor.ports import RescuedRows, Table, WholeTable
+from services.executor.ports import Table
 from services.executor.table_lanes import TableLanes
+from services.executor.whole_table_ports import RescuedRows, WholeTable
 from tests.integration.executor.world import TO, World, lines
 from tests.support.crash import Crash, CrashPoint
 from tests.support.memory_rescued import MemoryRescued

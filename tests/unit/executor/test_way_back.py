@@ -6,7 +6,7 @@ import pytest
 
 from libs.common.schema import Field, Struct
 from services.executor.domain.places import HOLDS_A_NAME, Step, is_a_table, way_back
-from services.executor.ports import TableFound
+from services.executor.whole_table_ports import TableFound
 
 OLD = TableFound(Struct((Field("id", "bigint"),)), "s3://lake/t", None)
 STRAY = TableFound(Struct((Field("other", "string"),)), "s3://lake/stray", None)
