@@ -32,6 +32,8 @@ _TAKES = {
 _SPARKS_OWN = "_metadata"
 _DECIMAL = re.compile(r"decimal\((\d+), ?(\d+)\)")
 _DECIMAL_DIGITS_MAX = 38
+_WEIGHT_MAX = 90
+"""Of the 100 messages that protobuf takes; the others are those around a column."""
 _DIGITS = {"int": 10, "bigint": 19}
 """Of the longest whole number."""
 
@@ -69,6 +71,8 @@ def unstorable(file: Struct) -> str | None:
     for f in file.fields:
         if f.name == _SPARKS_OWN:
             return f"its column {f.name!r} has a name that Spark keeps for itself"
+        if _weight(f.type) > _WEIGHT_MAX:
+            return f"its column {f.name!r} is nested deeper than Spark Connect takes: 30 structs, 45 lists or 22 maps"
         try:
             stored(f.type)
         except Unstorable as e:
@@ -108,6 +112,20 @@ def merged(first: Type, second: Type) -> Type:
             return _wider_decimal(first, second) or first
         case _:
             return first
+
+
+def _weight(found: Type) -> int:
+    """Of structs and lists, in how many messages, one inside the other, Spark Connect tells of them. A map weighs more:
+    what Spark makes of maps in maps grows faster."""
+    match found:
+        case Struct(fields=fields):
+            return 3 + max((_weight(f.type) for f in fields), default=0)
+        case Array(element=inner):
+            return 2 + _weight(inner)
+        case Map(key=key, value=inner):
+            return 4 + max(_weight(key), _weight(inner))
+        case str():
+            return 0
 
 
 def _wider_decimal(first: str, second: str) -> str | None:

@@ -1,6 +1,6 @@
 """Files that bring their own types: the column for each, and what goes into which."""
 
-from collections.abc import Set
+from collections.abc import Callable, Set
 
 import pytest
 
@@ -39,6 +39,20 @@ def test_what_no_column_holds_is_said(found: Type) -> None:
     with pytest.raises(Unstorable):
         stored(found)
     assert "its column 'c' is of type" in str(unstorable(struct(c=found)))
+
+
+def deep(levels: int, around: Callable[[Type], Type]) -> Type:
+    return around(deep(levels - 1, around)) if levels else "int"
+
+
+@pytest.mark.parametrize(
+    ("around", "levels_max"),
+    [(lambda of: struct(x=of), 30), (Array, 45), (lambda of: Map("string", of), 22)],
+)
+def test_what_is_nested_too_deeply_is_said(around: Callable[[Type], Type], levels_max: int) -> None:
+    """Before Spark is asked, which has no words for it."""
+    assert unstorable(struct(c=deep(levels_max, around))) is None
+    assert "'c' is nested deeper" in str(unstorable(struct(c=deep(levels_max + 1, around))))
 
 
 def test_names_that_cannot_be_read_are_said() -> None:

@@ -51,7 +51,7 @@ def schema_of(text: bytes) -> Struct:
         if not isinstance(found, dict) or found.get("type") not in ("record", "error"):
             raise NoSchema("its schema is no record, so its values have no columns")
         return _Types().of_record(found, "") or Struct()
-    except (ValueError, KeyError, TypeError, AttributeError, RecursionError) as e:
+    except (ValueError, KeyError, TypeError, AttributeError) as e:
         if isinstance(e, NoSchema):
             raise
         raise NoSchema(f"its schema cannot be read: {type(e).__name__} {e}"[:300]) from e

@@ -80,6 +80,8 @@ async def described(describe: Describe, parts: Parts, files: Sequence[FileVersio
                 found[file.digest] = await describe(parts, file)
             except NotAsDescribed as e:
                 reasons[file.digest] = str(e)
+            except RecursionError:
+                reasons[file.digest] = "its columns are nested too deeply to be read"
 
     try:
         async with asyncio.TaskGroup() as group:

@@ -50,6 +50,8 @@ def read_as(found: Type) -> Type:
 
 def value(of: str, file: Type, table: Type, depth: int = 0) -> str:
     """What a column holds of ``of``; the two fit (``domain.fitting``)."""
+    if file == table:
+        return of
     each, name = f"e{depth}", f"k{depth}"
     match table, file:
         case Struct(), Struct():
@@ -64,7 +66,7 @@ def value(of: str, file: Type, table: Type, depth: int = 0) -> str:
             return f"transform_keys({values}, ({name}, {each}) -> {value(name, their_key, key, depth + 1)})"
         case str(), str():
             made = _MADE_OF[file].format(of) if file in _MADE_OF else of
-            return made if file == table else f"try_cast({made} AS {table})"
+            return f"try_cast({made} AS {table})"
         case _:
             raise TypeError(f"{sql(file)} does not fit into {sql(table)}")
 
