@@ -42,7 +42,8 @@ async def rules_of(ledger: Ledger, attempt: Attempt) -> Rules:
     """How the table's columns may change: by the definition, and by what somebody has decided since."""
     definition = attempt.order.definition
     decided = await ledger.decisions(attempt.claim)
-    return Rules.of(definition.format.schema_rules, decided, definition.source.partition_columns)
+    keyed, is_json = definition.source.partition_columns, definition.format.type == "json"
+    return Rules.of(definition.format.schema_rules, decided, keyed, finds_maps=is_json)
 
 
 async def grown(table: Table, schema: Struct, change: SchemaChange) -> Struct:

@@ -13,6 +13,7 @@ from libs.common.contracts.schema_rules import SchemaRules
 from libs.common.key_columns import KeyUnfit, values_of, with_key_columns
 from libs.common.schema import Struct, distinct
 from libs.common.schema_hints import hinted, parse_hints
+from libs.common.schema_maps import with_maps
 from services.api.preview.inference import Place, is_blank, line_of
 from services.api.preview.lines import Head, is_compressed
 
@@ -117,7 +118,9 @@ class Sample:
     def schema(self) -> Struct:
         """The columns that a new table gets: the given ones, and from these lines those that the rules let in."""
         hints = parse_hints(self.rules.hints)
-        records = Struct(tuple(f for f in self.places.struct.fields if not self.is_keyed(f.name)))
+        shown = with_maps(self.places.struct, hints)
+        assert isinstance(shown, Struct)
+        records = Struct(tuple(f for f in shown.fields if not self.is_keyed(f.name)))
         found = distinct(hinted(with_key_columns(records, self.keyed), hints))
         assert isinstance(found, Struct)
         given = self.rules.columns and with_key_columns(self.rules.columns, self.keyed, hints)

@@ -20,6 +20,7 @@ from services.executor.adapters import iceberg_sql
 from services.executor.adapters.table_session import TableSession
 
 _WAP_ID = "spark.wap.id"
+_CONSTRAINTS = "spark.sql.constraintPropagation.enabled"
 _SNAPSHOT_PROPERTY = "spark.sql.iceberg.snapshot-property."
 
 
@@ -70,7 +71,8 @@ def stage_change(
     ``stage_rows``."""
     stage_id = str(uuid4())
     told = marked(properties, wap_id, stage_id)
-    with _set(on.spark, {_WAP_ID: wap_id, **{f"{_SNAPSHOT_PROPERTY}{name}": value for name, value in told.items()}}):
+    conf = {_WAP_ID: wap_id, **{f"{_SNAPSHOT_PROPERTY}{name}": value for name, value in told.items()}}
+    with _set(on.spark, conf), _constraints(on.spark):
         change()
     return _staged_by(on, stage_id)
 
@@ -117,6 +119,18 @@ def _set(spark: SparkSession, conf: Mapping[str, str]) -> Iterator[None]:
         # A session that still has a wap id would stage whatever comes next, maintenance included.
         for name in conf:
             spark.conf.unset(name)
+
+
+@contextmanager
+def _constraints(spark: SparkSession) -> Iterator[None]:
+    """What our sessions leave out (see ``spark_sessions``), and without which Spark finds no plan for a MERGE whose
+    source reads the table itself."""
+    before = str(spark.conf.get(_CONSTRAINTS, "true"))
+    spark.conf.set(_CONSTRAINTS, "true")
+    try:
+        yield
+    finally:
+        spark.conf.set(_CONSTRAINTS, before)
 
 
 def _staged_by(on: TableSession, stage_id: str) -> StagedSnapshot:

@@ -13,8 +13,9 @@ from libs.common.ddl import parse_path, written_path
 from libs.common.errors import Permanent
 from libs.common.key_columns import with_key_columns
 from libs.common.ledger.model.columns import Decisions, Evidence, Proposal
-from libs.common.schema import Field, Struct, distinct, sql
+from libs.common.schema import Field, Struct, Type, distinct, sql
 from libs.common.schema_hints import Hint, at, hinted, parse_hints
+from libs.common.schema_maps import with_maps
 from services.executor.domain.audit import Refusal, Staged
 from services.executor.domain.from_keys import marked
 from services.executor.domain.provenance import is_ours, is_rescuing
@@ -26,7 +27,8 @@ class Rules:
     """What the definition says about the columns, ready to be asked. ``given``: the columns of a new table; None: they
     are inferred. ``rescued``: the name of the column for what no other holds; None: there is none. ``holds``: new
     columns need somebody's word, and ``decided`` is what was said of which. ``keyed``: the columns that are filled from
-    keys; what a record has under such a name counts for nothing."""
+    keys; what a record has under such a name counts for nothing. ``finds_maps``: new columns may be maps where objects
+    were found whose names are data; so it is with JSON, which does not say which they are."""
 
     mode: EvolutionMode = "add_new_columns"
     hints: tuple[Hint, ...] = ()
@@ -35,12 +37,14 @@ class Rules:
     holds: bool = False
     decided: Decisions = field(default_factory=Decisions)
     keyed: tuple[str, ...] = ()
+    finds_maps: bool = False
 
     @classmethod
-    def of(cls, rules: SchemaRules, decided: Decisions, keyed: Sequence[str] = ()) -> Self:
+    def of(cls, rules: SchemaRules, decided: Decisions, keyed: Sequence[str] = (), *, finds_maps: bool = False) -> Self:
         hints = parse_hints(rules.hints)
         given = rules.columns and with_key_columns(rules.columns, keyed, hints)
-        return cls(rules.mode, hints, given, rules.rescued_column, rules.hold_new_columns, decided, tuple(keyed))
+        holds, rescued = rules.hold_new_columns, rules.rescued_column
+        return cls(rules.mode, hints, given, rescued, holds, decided, tuple(keyed), finds_maps)
 
     @property
     def adds(self) -> bool:
@@ -52,7 +56,8 @@ class Rules:
 
     def first(self, found: Struct) -> Struct:
         """The columns of a new table whose first files show ``found``."""
-        records = Struct(tuple(f for f in found.fields if not self.is_keyed(f.name)))
+        records = self.with_maps(Struct(tuple(f for f in found.fields if not self.is_keyed(f.name))))
+        assert isinstance(records, Struct)
         columns = distinct(hinted(with_key_columns(records, self.keyed), self.hints))
         assert isinstance(columns, Struct)
         return Struct(tuple(f for f in columns.fields if not self.rejects((f.name,))))
@@ -71,6 +76,10 @@ class Rules:
         """The columns that keys are to fill, and that the table has to be given for it."""
         missing = with_key_columns(table, self.keyed, self.hints).fields[len(table.fields) :]
         return tuple(f for f in missing if not self.rejects((f.name,)))
+
+    def with_maps(self, found: Type, path: tuple[str, ...] = ()) -> Type:
+        """What was found at ``path``, as new columns hold it."""
+        return with_maps(found, self.hints, path) if self.finds_maps else found
 
     def is_keyed(self, name: str) -> bool:
         return name.lower() in self._keyed_lower
@@ -111,7 +120,8 @@ def growth(rules: Rules, table: Struct, found: Struct, staged: Staged) -> Schema
     records = Struct(tuple(f for f in found.fields if not rules.is_keyed(f.name)))
     change = compare(table, hinted(records, (h for h in rules.hints if at(table, h.path) is None)))
     misfits = frozenset().union(*staged.misfits.values())
-    additions = tuple(a for a in change.additions if not rules.rejects(a.path))
+    new = (a for a in change.additions if not rules.rejects(a.path))
+    additions = tuple(replace(a, type=rules.with_maps(a.type, a.path)) for a in new)
     widenings = tuple(w for w in change.widenings if rules.widens and w.path[0] in misfits)
     return SchemaChange(additions, widenings, change.clashes)
 

@@ -156,3 +156,22 @@ async def test_a_column_that_is_rejected_afterwards_is_not_filled_any_more(world
     assert {"id": 1, "junk": "x"} == first
     assert {"junk": "y", "_file_path": "s3://landing/data/b.json"} == json.loads(second.pop("rest"))
     assert {"id": 2} == second
+
+
+async def test_an_object_whose_names_are_data_is_a_map_from_its_first_file_on(world: World) -> None:
+    """Other names make no other column; a value of another type does not fit."""
+    pages = {f"page-{n}": n for n in range(101)}
+    await world.load(a=body({"id": 1, "clicks": pages}))
+    await world.load(b=body({"id": 2, "clicks": {"another": 5}, "seen": {"x": pages}}))
+    columns = {"id": "bigint", "clicks": "map<string, bigint>", "seen": "struct<`x`: map<string, bigint>>"}
+    assert columns == world.columns()
+    await world.load(c=body({"id": 3, "clicks": {"another": "often"}}))
+    assert columns == world.columns()
+    assert {"a": FileState.COMMITTED, "b": FileState.COMMITTED, "c": FileState.FAILED} == world.states()
+
+
+async def test_an_object_that_is_a_struct_already_stays_one(world: World) -> None:
+    """Its new names are columns, as before."""
+    await world.load(a=body({"id": 1, "o": {"x": 1}}))
+    await world.load(b=body({"id": 2, "o": {f"n{n}": n for n in range(101)}}))
+    assert 102 == world.columns()["o"].count("bigint")

@@ -259,3 +259,11 @@ def test_columns_are_filled_from_keys() -> None:
     ] == preview.sample_rows
     assert ["key_does_not_fit", "field_overruled"] == codes(preview)
     assert "year=old is no int" in preview.warnings[0].message
+
+
+def test_an_object_whose_names_are_data_is_a_map() -> None:
+    """As in the table that a run would make."""
+    record = {"id": 1, "clicks": {f"page-{n}": n for n in range(101)}}
+    assert "map<string, bigint>" == column(previewed({"in/a.json": [record]}), "clicks")["type"]
+    hinted = previewed({"in/a.json": [record]}, hints={"clicks.page-7": "int"})
+    assert column(hinted, "clicks")["type"].startswith("struct<")

@@ -8,6 +8,8 @@ from libs.common.contracts.schema_rules import EvolutionMode, SchemaRules
 from libs.common.ddl import parse_columns
 from libs.common.errors import Permanent
 from libs.common.ledger.model.columns import Decisions
+from libs.common.schema import Field, Map, Struct
+from libs.common.schema_maps import NAMES_MAX
 from services.executor.domain.audit import Staged
 from services.executor.domain.evolution import (
     Rules,
@@ -221,3 +223,17 @@ def test_a_field_that_a_key_overrules_is_told_and_stands_in_nobodys_way(mode: Ev
     one, other = overruled(rules, table, staged)
     assert "'Year'" in one
     assert "left out" in other
+
+
+def test_new_columns_of_json_may_be_maps() -> None:
+    """The first ones and later ones; an object that the table has as a struct goes on as one."""
+    wide = Struct(tuple(Field(f"n{n}", "bigint") for n in range(NAMES_MAX + 1)))
+    found = Struct((Field("id", "int"), Field("o", wide)))
+    finds = Rules.of(SchemaRules(), Decisions(), finds_maps=True)
+    assert parse_columns("id int, o map<string, bigint>") == finds.first(found)
+    assert found == Rules.of(SchemaRules(), Decisions()).first(found)
+    [added] = growth(finds, TABLE, found, STAGED).additions
+    assert (("o",), Map("string", "bigint")) == (added.path, added.type)
+    more = growth(finds, parse_columns("id int, o struct<n0: bigint>"), found, STAGED)
+    assert NAMES_MAX == len(more.additions)
+    assert not growth(finds, parse_columns("id int, o map<string, bigint>"), found, STAGED).grows
