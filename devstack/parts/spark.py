@@ -67,6 +67,7 @@ def java_flags(heap: str, scratch: Path, *, peak: bool) -> list[str]:
         f"-Xmx{heap}",
         # Each plan is compiled anew, and runs for a second: not long enough to be worth the second compiler.
         *([] if peak else ["-XX:TieredStopAtLevel=1"]),
+        "-XX:ReservedCodeCacheSize=512m",  # the first compiler alone gets 48, fills them, and compiles all over again
         "-XX:+UseParallelGC",  # throughput on few cores; nobody waits for this server's pauses
         "-XX:+ExitOnOutOfMemoryError",  # a server that lost its memory must not look alive
         f"-Djava.io.tmpdir={scratch}",
