@@ -9,6 +9,7 @@ import pytest
 
 from libs.common.compression import found, named, unpacked
 from libs.common.contracts.definition import Compression
+from tests.support.hadoop_snappy import hadoop_snappy
 
 BODY = b"a,b\n" * 50_000
 PACKED: dict[Compression, bytes] = {
@@ -18,15 +19,6 @@ PACKED: dict[Compression, bytes] = {
     "zstd": pa.compress(BODY, codec="zstd", asbytes=True),
     "deflate": zlib.compress(BODY),
 }
-
-
-def hadoop_snappy(body: bytes, chunk: int = 60_000) -> bytes:
-    """Blocks of one or more chunks, as Hadoop's codec writes them."""
-    out = len(body).to_bytes(4)
-    for at in range(0, len(body), chunk):
-        packed = pa.compress(body[at : at + chunk], codec="snappy", asbytes=True)
-        out += len(packed).to_bytes(4) + packed
-    return out
 
 
 @pytest.mark.parametrize(
