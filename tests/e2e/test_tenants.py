@@ -41,6 +41,7 @@ async def one_of_everything(landing: Landing) -> dict[str, str]:
     plan = await autoloader.post(f"{path}/plan", kind="run")
     audit = await landing.ask_audit()
     rebuild = await landing.ask_rebuild()
+    fill = await landing.ask_fill()
     test = await autoloader.client.post("/api/v1/clusters/local/test-connection")
     return {
         "ingestion_id": landing.ingestion_id,
@@ -49,6 +50,7 @@ async def one_of_everything(landing: Landing) -> dict[str, str]:
         "plan_id": plan["id"],
         "audit_id": audit["audit_id"],
         "rebuild_id": rebuild["rebuild_id"],
+        "fill_id": fill["fill_id"],
         "refresh_id": refresh["refresh_id"],
         "cluster_id": "local",
         "test_id": test.json()["test_id"],

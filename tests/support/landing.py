@@ -110,6 +110,11 @@ class Landing:
         asked = await self.autoloader.post(f"/{self.ingestion_id}/rebuild-ledger", **{"confirm": True, **options})
         return await self._done(f"/{self.ingestion_id}/rebuilds/{asked['rebuild_id']}")
 
+    async def ask_fill(self) -> dict[str, Any]:
+        """A new fill of columns from what was rescued, when it is done or failed."""
+        asked = await self.autoloader.post(f"/{self.ingestion_id}/schema/fill", columns=None)
+        return await self._done(f"/{self.ingestion_id}/schema/fills/{asked['fill_id']}")
+
     async def sql(self, statement: str) -> list[Any]:
         return await asyncio.to_thread(lambda: list(self.spark.sql(statement).collect()))
 
