@@ -68,6 +68,7 @@ def java_flags(heap: str, scratch: Path, *, peak: bool) -> list[str]:
         # Each plan is compiled anew, and runs for a second: not long enough to be worth the second compiler.
         *([] if peak else ["-XX:TieredStopAtLevel=1"]),
         "-XX:ReservedCodeCacheSize=512m",  # the first compiler alone gets 48, fills them, and compiles all over again
+        "-Xss8m",  # JSON 500 objects deep, and the server is gone: Spark gives up at an overflow of a task's stack
         "-XX:+UseParallelGC",  # throughput on few cores; nobody waits for this server's pauses
         "-XX:+ExitOnOutOfMemoryError",  # a server that lost its memory must not look alive
         f"-Djava.io.tmpdir={scratch}",
