@@ -50,6 +50,8 @@ _CONF = {
     # The plan of a pass names every column many times. What Spark infers from that (which are not null) grows with the
     # square of their number, and is of no use to us: with 2,000 columns it takes minutes.
     "spark.sql.constraintPropagation.enabled": "false",
+    # Of a key twice in one object the last value counts, in what is kept beside the columns as in the columns.
+    "spark.sql.variant.allowDuplicateKeys": "true",
     # What is no text of its encoding is a bad record (a replacement character shows it), and not the end of a batch.
     "spark.sql.legacy.codingErrorAction": "true",
     # A cluster that is used to shrugging at broken files must not do so for us: what is half read is lost for good.

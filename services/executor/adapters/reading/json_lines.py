@@ -12,11 +12,11 @@ from pyspark.sql.connect import functions as F
 from pyspark.sql.types import StringType, StructType
 
 from libs.common.ledger.model.files import FileVersion
-from libs.common.schema import Array, Field, Map, Struct, Type, quoted, struct_from_json, structs_in, to_json
+from libs.common.schema import Array, Field, Map, Struct, Type, quoted, structs_in, to_json
+from services.executor.adapters.reading import json_schema
 from services.executor.adapters.reading.json_misfits import misfits, outside, without
 from services.executor.adapters.reading.json_reasons import reason
 from services.executor.adapters.reading.json_schema import CORRUPT as _CORRUPT
-from services.executor.adapters.reading.json_schema import without_corrupt
 from services.executor.adapters.reading.origin import Origin
 from services.executor.domain.provenance import data_of, is_rescuing
 
@@ -38,8 +38,8 @@ class JsonLines:
     """See ``reader.Reader``."""
 
     def infer(self, origin: Origin, files: Sequence[FileVersion]) -> Struct:
-        reader = origin.reading(files).option("columnNameOfCorruptRecord", _CORRUPT)
-        return without_corrupt(struct_from_json(reader.json(origin.paths(files)).schema.jsonValue()))
+        # Not reader.json(paths): that refuses all files as soon as one object of them has a key twice.
+        return json_schema.inferred(origin.spark, _lines(origin, files).select("raw"))
 
     def records(self, origin: Origin, files: Sequence[FileVersion], schema: Struct) -> DataFrame:
         return parse(origin.with_files(_lines(origin, files), files), schema)
