@@ -34,6 +34,12 @@ OUTBOX_LAG_SECONDS = Gauge(
 )
 OUTBOX_PROBLEM = Gauge("autoloader_outbox_problem", "1 while the relay cannot send, else 0.")
 
+QUEUE_PROBLEM = Gauge(
+    "autoloader_queue_problem",
+    "1 while the notifications of a queue cannot be taken in, else 0. queue: its name, as the settings have it.",
+    ("queue",),
+)
+
 RUNS = Counter("autoloader_runs", "Runs that ended, by their final status.", ("status",))
 BATCHES = Counter("autoloader_batches", "Batches that this process lost to another one. outcome: fenced.", ("outcome",))
 
