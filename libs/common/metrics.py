@@ -34,6 +34,11 @@ OUTBOX_LAG_SECONDS = Gauge(
 )
 OUTBOX_PROBLEM = Gauge("autoloader_outbox_problem", "1 while the relay cannot send, else 0.")
 
+WEBHOOK_DELIVERIES = Counter(
+    "autoloader_webhook_deliveries",
+    "Notifications that came over HTTP. outcome: accepted, unreadable, forged (without the secret, or a wrong one).",
+    ("outcome",),
+)
 QUEUE_PROBLEM = Gauge(
     "autoloader_queue_problem",
     "1 while the notifications of a queue cannot be taken in, else 0. queue: its name, as the settings have it.",

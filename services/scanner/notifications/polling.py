@@ -33,8 +33,7 @@ _log = get_logger(__name__)
 class QueuePoller:
     """Of one queue. ``receivers`` ask it side by side; each has what came in one answer in work at a time.
 
-    ``topic`` is the one whose messages these could be as well: its dead letters are theirs. ``problem`` says in one
-    line why nothing is taken in at the moment, or is None.
+    ``topic`` is the one whose messages these could be as well: its dead letters are theirs.
     """
 
     def __init__(
@@ -48,7 +47,6 @@ class QueuePoller:
         hold: timedelta = HOLD,
         random: Random | None = None,
     ) -> None:
-        self.problem: str | None = None
         self._queue = queue
         self._attempts = attempts
         self._topic = topic
@@ -57,6 +55,12 @@ class QueuePoller:
         self._hold = hold
         self._random = random or Random()
         self._stop = asyncio.Event()
+        self._troubles: dict[int, str] = {}
+
+    @property
+    def problem(self) -> str | None:
+        """Of the receiver that has met one, if any has."""
+        return next(iter(self._troubles.values()), None)
 
     def request_stop(self) -> None:
         """Ends ``run`` soon: nothing is received any more, what was received is seen through. May be called twice."""
@@ -66,29 +70,29 @@ class QueuePoller:
         """Polls until ``request_stop``, whatever the queue says."""
         async with asyncio.TaskGroup() as group:
             for number in range(self._receivers):
-                group.create_task(self._receive_on(), name=f"{self._queue.name}:{number}")
+                group.create_task(self._receive_on(number), name=f"{self._queue.name}:{number}")
 
-    async def _receive_on(self) -> None:
+    async def _receive_on(self, number: int) -> None:
         failures = 0
         while not self._stop.is_set():
             try:
                 deliveries = await self._unless_stopped(self._queue.receive(wait=self._wait, hold=self._hold)) or ()
-                pause = await self._see_through(deliveries) if deliveries else timedelta()
+                pause = await self._see_through(number, deliveries) if deliveries else timedelta()
             except AutoloaderError as error:
                 failures += 1
-                self._troubled(error)
+                self._troubled(number, error)
                 pause = jittered(backoff(failures), self._random)
             else:
                 failures = 0
                 if not pause:
-                    self._well()
+                    self._well(number)
             if pause:
                 await self._unless_stopped(asyncio.sleep(pause.total_seconds()))
 
-    async def _see_through(self, deliveries: Sequence[Delivery]) -> timedelta:
+    async def _see_through(self, number: int, deliveries: Sequence[Delivery]) -> timedelta:
         """Handles them side by side. For how long to leave the queue alone: as long as a message has to wait."""
         async with holding(lambda: self._queue.hold(deliveries, self._hold), every=self._hold / 3):
-            outcomes = await asyncio.gather(*map(self._attempt, deliveries))
+            outcomes = await asyncio.gather(*(self._attempt(number, each) for each in deliveries))
         done = [delivery for delivery, outcome in zip(deliveries, outcomes, strict=True) if isinstance(outcome, Done)]
         if done:
             failpoint("queue.after_take")
@@ -98,12 +102,12 @@ class QueuePoller:
             await self._queue.hold([delivery], after)
         return max((after for _, after in waits), default=timedelta())
 
-    async def _attempt(self, delivery: Delivery) -> Done | RetryLater:
+    async def _attempt(self, number: int, delivery: Delivery) -> Done | RetryLater:
         message = Incoming(self._topic, NO_PARTITION, 0, delivery.message_id.encode(), delivery.body)
         try:
             return await self._attempts.attempt(message, delivery.times)
         except Permanent as error:  # the dead letters' limit: what comes stays in the queue, and is asked for slowly
-            self._troubled(error)
+            self._troubled(number, error)
             return RetryLater(BACKOFF_MAX)
 
     async def _unless_stopped(self, work: Awaitable[T]) -> T | None:
@@ -119,14 +123,13 @@ class QueuePoller:
             with suppress(asyncio.CancelledError):
                 await asyncio.gather(working, stopped, return_exceptions=True)
 
-    def _troubled(self, error: AutoloaderError) -> None:
-        if self.problem != error.message:
+    def _troubled(self, number: int, error: AutoloaderError) -> None:
+        if error.message not in self._troubles.values():
             _log.warning("queue.stuck", queue=self._queue.name, code=error.code, problem=error.message, hint=error.hint)
-        self.problem = error.message
+        self._troubles[number] = error.message
         metrics.QUEUE_PROBLEM.labels(queue=self._queue.name).set(1)
 
-    def _well(self) -> None:
-        if self.problem is not None:
+    def _well(self, number: int) -> None:
+        if self._troubles.pop(number, None) is not None and not self._troubles:
             _log.info("queue.recovered", queue=self._queue.name)
-        self.problem = None
-        metrics.QUEUE_PROBLEM.labels(queue=self._queue.name).set(0)
+        metrics.QUEUE_PROBLEM.labels(queue=self._queue.name).set(bool(self._troubles))

@@ -33,6 +33,8 @@ from services.api.files.handlers import Files
 from services.api.health.checks import Check
 from services.api.http import build_http
 from services.api.ingestions.handlers import Ingestions
+from services.api.notifications.handlers import Deliveries
+from services.api.notifications.secrets import SharedSecrets
 from services.api.plans.handlers import Plans
 from services.api.preview.bounds import Bounds
 from services.api.preview.handlers import Previews
@@ -53,6 +55,7 @@ from services.api.table_schema.handlers import Schemas
 from tests.support.memory_objects import MemoryObjects
 
 INGESTIONS = "/api/v1/ingestions"
+NOTIFICATION_SECRETS = ("the-one-that-is-new", "the-one-that-was-before")
 KEPT_FOR = timedelta(days=7)
 START = datetime(2025, 1, 7, 12, 34, 56, tzinfo=UTC)
 CREDENTIALS = {"aws_access_key_id": "AKIA-id", "aws_secret_access_key": "topsecret", "region": "eu-central-1"}
@@ -236,6 +239,8 @@ async def api_under_test(
         previews=Previews(database, clusters, lambda: objects, Bounds()),
         clusters=clusters,
         connection_tests=ConnectionTests(database, clusters, messages, wait=timedelta(seconds=0.5)),
+        deliveries=Deliveries(database, messages),
+        notification_secrets=SharedSecrets(NOTIFICATION_SECRETS),
         checks=checks or {},
         caller=Caller(TenantId(tenant_id), actor="tester"),
     )
