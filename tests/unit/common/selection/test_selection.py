@@ -101,7 +101,7 @@ RELOADED = Selection(reloaded=(A,))
         ([known(FileState.BASELINE)], None, RELOADED),
         ([known(FileState.FAILED), known(FileState.COMMITTED, "v0")], None, RELOADED),
         # once at a time, and once in a run
-        ([known(FileState.COMMITTED)], Reload(ANOTHER_RUN, FileState.BATCHED), SKIPPED),
+        ([known(FileState.COMMITTED)], Reload(ANOTHER_RUN, FileState.BATCHED), OTHER_VERSION_IN_WORK),
         ([known(FileState.COMMITTED)], Reload(THIS_RUN, FileState.BATCHED), NOTHING),
         ([known(FileState.COMMITTED, run=THIS_RUN)], Reload(THIS_RUN, FileState.COMMITTED), NOTHING),
         ([known(FileState.COMMITTED)], Reload(THIS_RUN, FileState.FAILED), NOTHING),
