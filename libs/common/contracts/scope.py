@@ -32,6 +32,15 @@ class Scope(BaseModel):
     again: bool = Field(default=False, description="What is loaded is loaded again, in the place of its rows.")
     failed: bool = Field(default=False, description="Only files that could not be loaded.")
     plan_id: UUID | None = Field(default=None, description="Only the file versions of this plan: all, or none.")
+    hinted: bool = Field(
+        default=False,
+        description="Only what notifications told of, and files that an earlier run has found and not loaded; they are "
+        "looked up, not listed.",
+    )
+    noticed_since: AwareDatetime | None = Field(
+        default=None,
+        description="Notifications should have told of what was written since then; the run says how much they missed.",
+    )
     is_backfill: bool = Field(
         default=False,
         description="What the definition leaves out for its age is wanted too.",
@@ -46,5 +55,6 @@ class Scope(BaseModel):
 
 
 EVERYTHING = Scope()
+HINTED = Scope(hinted=True)
 ANY_AGE = Scope(is_backfill=True)
 """Everything that the definition wants by name."""
