@@ -1,8 +1,8 @@
-"""The table of ingestions that follow notifications. The API writes it (``services/api/triggers``)."""
+"""Ingestions that follow notifications, and what the API knows of each (``services/api/triggers`` writes it)."""
 
-from sqlalchemy import Column, DateTime, ForeignKey, Integer, Table, Uuid
+from sqlalchemy import Column, ColumnElement, DateTime, ForeignKey, Integer, Table, Uuid, and_
 
-from libs.common.storage.control import SCHEMA
+from libs.common.storage.control import SCHEMA, ingestion
 from libs.common.storage.metadata import metadata
 
 following = Table(
@@ -28,3 +28,12 @@ following = Table(
     schema=SCHEMA,
     comment="Ingestions that follow notifications: when their source is listed, and how their runs went.",
 )
+
+
+def follows_notifications() -> ColumnElement[bool]:
+    """Of ``control.ingestion``: whether its files are to be loaded as notifications tell of them."""
+    return and_(
+        ingestion.c.status == "active",
+        ingestion.c.deleted_at.is_(None),
+        ingestion.c.definition["schedule"]["trigger"].astext == "event",
+    )
