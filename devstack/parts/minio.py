@@ -12,7 +12,6 @@ from devstack.part import Launch, Part, Port
 from devstack.pins import pins
 from devstack.settings import BUCKETS, MINIO_PASSWORD, MINIO_USER, NOTIFICATION_TOPIC, PREFIX, REGION, DevSettings
 
-
 NOTIFICATION_TARGET = f"arn:minio:sqs:{REGION}:AUTOLOADER:kafka"
 OF_ALL_OBJECTS = {"QueueArn": NOTIFICATION_TARGET, "Events": ["s3:ObjectCreated:*"]}
 

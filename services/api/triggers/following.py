@@ -58,7 +58,7 @@ async def to_list(connection: AsyncConnection, *, again_after: timedelta, limit:
 
 async def hold_for_listing(
     connection: AsyncConnection, ingestion_id: UUID, *, again_after: timedelta
-) -> Row[Any] | None:
+) -> Row[Any, Any] | None:
     """The row with the ingestion's definition, held; None if another process has it, or has been faster."""
     query = (
         select(following.c.since, ingestion.c.definition)
