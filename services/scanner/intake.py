@@ -71,8 +71,8 @@ class Intake:
 
 
 def understood(notices: Sequence[Notice], index: Index) -> tuple[list[Hint], Counter[str]]:
-    """What they mean to ingestions, and how many came to what (``metrics.NOTIFICATIONS``). Of an object that was removed
-    nobody needs to know: a scan that looks for it finds it gone."""
+    """What they mean to ingestions, and how many came to what (``metrics.NOTIFICATIONS``). Of an object that was
+    removed nobody needs to know: a scan that looks for it finds it gone."""
     hints: list[Hint] = []
     outcomes: Counter[str] = Counter()
     for n in notices:
