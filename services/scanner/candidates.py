@@ -67,16 +67,16 @@ class Candidates:
     async def _hinted(
         self, claim: ScanClaim, order: RunDefinition, through: int
     ) -> AsyncIterator[Sequence[FileVersion]]:
-        """What notifications named, as it is now: what they say of it does not count. Then what earlier runs left
-        waiting: nobody will notice it again."""
-        after = 0
-        while hints := await self._ledger.hinted_keys(claim, after=after, through=through, limit=_KEYS_AT_ONCE):
-            yield await self._there(order, [h.key for h in hints])
-            after = hints[-1].seq
+        """What notifications named, as it is now: what they say of it does not count. Before that, what earlier runs
+        left waiting, since nobody will notice it again; after it, this run's own would be looked up twice."""
         last: str | None = None
         while keys := await self._ledger.waiting_keys(claim, after=last, limit=_KEYS_AT_ONCE):
             yield await self._there(order, keys)
             last = keys[-1]
+        after = 0
+        while hints := await self._ledger.hinted_keys(claim, after=after, through=through, limit=_KEYS_AT_ONCE):
+            yield await self._there(order, [h.key for h in hints])
+            after = hints[-1].seq
 
     async def _there(self, order: RunDefinition, keys: Sequence[str]) -> Sequence[FileVersion]:
         """Those of the keys that are there, in their order."""
