@@ -130,6 +130,7 @@ class Scans:
             found = limited(select(files, known, claim.run_id, terms, reloads), cap)
             seen.skipped += found.skipped
             seen.unnoticed += await self._unnoticed(claim, order, found.taken)
+            seen.passed_over += found.passed_over
             page = Page(
                 taken=found.taken,
                 superseded=found.superseded,
@@ -149,9 +150,9 @@ class Scans:
         last = Page(
             batches=(*planner.rest(), *replacing.rest()), files_skipped=seen.skipped, hints_through=hints_through
         )
-        await self._ledger.complete(
-            claim, last, (*warnings(order.definition.source, order.scope, seen), *cap.warnings())
-        )
+        told = (*warnings(order.definition.source, order.scope, seen), *cap.warnings())
+        is_whole = order.scope.is_whole and order.retry_of is None and seen.passed_over == 0
+        await self._ledger.complete(claim, last, told, is_whole=is_whole)
         metrics.FILES_UNNOTICED.inc(seen.unnoticed)
         return seen
 

@@ -20,6 +20,7 @@ class Seen:
     named: int = 0
     of_age: int = 0
     skipped: int = 0
+    passed_over: int = 0
     unnoticed: int = 0
 
 

@@ -170,6 +170,7 @@ class Tables:
         self.decisions: dict[IngestionId, dict[str, str]] = {}
         self.hints: dict[tuple[IngestionId, bytes], tuple[int, Hint]] = {}
         self.last_hints: dict[IngestionId, int] = {}
+        self.listed_from: dict[tuple[IngestionId, int], datetime] = {}
         self.events: list[Message] = []
 
     def facts(self, run_id: RunId) -> list[RunFact]:
@@ -188,6 +189,7 @@ class Tables:
         generations, halts = self.generations.copy(), self.halts.copy()
         replacements, decisions = self.replacements.copy(), self.decisions.copy()
         hints, last_hints = self.hints.copy(), self.last_hints.copy()
+        listed_from = self.listed_from.copy()
         try:
             yield
         except BaseException:
@@ -197,6 +199,7 @@ class Tables:
             self.generations, self.halts = generations, halts
             self.replacements, self.decisions = replacements, decisions
             self.hints, self.last_hints = hints, last_hints
+            self.listed_from = listed_from
             raise
 
     # --- what the parts share: the SQL of ingestions.py, planned.py and run_log.py, by other means ------------
