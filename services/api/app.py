@@ -6,6 +6,7 @@ from functools import partial
 from fastapi import FastAPI
 
 from libs.common.backbone import Backbone, default_access
+from libs.common.contracts.asyncapi import asyncapi
 from libs.common.ids import TenantId
 from libs.common.messaging.kafka import ping
 from libs.common.objects.ports import ObjectStore
@@ -18,7 +19,7 @@ from services.api.clusters.registry import Clusters
 from services.api.costs.handlers import Costs
 from services.api.files.handlers import Files
 from services.api.health.checks import database_check
-from services.api.http import HttpServer, build_http
+from services.api.http import VERSION, HttpServer, build_http
 from services.api.ingestions.handlers import Ingestions
 from services.api.late_objects import LateObjects
 from services.api.plans.handlers import Plans
@@ -94,6 +95,12 @@ def build_rest(settings: ApiSettings, backbone: Backbone, objects: ObjectStore, 
             "kafka": partial(ping, settings.kafka_bootstrap),
         },
         caller=Caller(TenantId(settings.tenant_id)),
+        public_events=asyncapi(
+            settings.kafka_public_bootstrap or settings.kafka_bootstrap,
+            settings.topic_prefix,
+            version=VERSION,
+            replication_factor=settings.kafka_replication_factor,
+        ),
     )
 
 

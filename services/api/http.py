@@ -4,10 +4,11 @@ import asyncio
 import contextlib
 import socket
 from collections.abc import Iterator, Mapping
+from typing import Any
 
 import uvicorn
 from fastapi import APIRouter, FastAPI
-from fastapi.responses import RedirectResponse
+from fastapi.responses import JSONResponse, RedirectResponse
 from fastapi_offline import FastAPIOffline
 
 from libs.common.errors import Permanent
@@ -50,7 +51,7 @@ _DESCRIPTION = """Keeps Apache Iceberg tables up to date with the files that lan
 
 Lists are arrays, newest first, with `limit` and `offset`; `Link` and `X-Total-Count` tell the rest. Errors are
 `{"detail", "code", "hint", "request_id"}`. Every answer carries `X-Request-ID`; send your own to find it in the log.
-A POST with an `Idempotency-Key` may be repeated safely.
+A POST with an `Idempotency-Key` may be repeated safely. What is told on Kafka is described at `/asyncapi.json`.
 """
 
 
@@ -73,8 +74,9 @@ def build_http(
     connection_tests: ConnectionTests,
     checks: Mapping[str, Check],
     caller: Caller,
+    public_events: dict[str, Any],
 ) -> FastAPI:
-    """The ASGI application."""
+    """The ASGI application. ``public_events`` is the AsyncAPI document of the topics."""
     app = FastAPIOffline(
         title="Autoloader",
         version=VERSION,
@@ -101,6 +103,7 @@ def build_http(
     app.include_router(versioned)
     app.include_router(health, include_in_schema=False)
     app.add_api_route("/", _to_the_docs, include_in_schema=False)
+    app.add_api_route("/asyncapi.json", lambda: JSONResponse(public_events), include_in_schema=False)
     errors.install(app)
     app.add_middleware(RequestScope)
     return app

@@ -15,6 +15,10 @@ class ApiSettings(CommonSettings):
     tenant_id: str = Field(
         default="default", min_length=1, description="Whose ingestions these are, as long as nobody has to log in."
     )
+    kafka_public_bootstrap: str | None = Field(
+        default=None,
+        description="Kafka brokers as outsiders reach them, for /asyncapi.json. Unset: AUTOLOADER_KAFKA_BOOTSTRAP.",
+    )
     refresh_wait_s: float = Field(
         default=20, ge=0, description="Seconds that the answer to a refresh waits for the executor's word, at most."
     )

@@ -77,6 +77,7 @@ run = Table(
     Column("lane", Text, nullable=False, server_default="fresh", comment="fresh or backfill"),
     Column("scope", JSONB, comment="contracts.scope.Scope: what of the source is read; null: all that is new"),
     Column("predicted", JSONB, comment="what its plan said of it"),
+    Column("revision", Integer, nullable=False, server_default="0", comment="of its state, as told on run-state"),
     # The two rules of the queue, where no race can break them: in each lane one active run, one waiting.
     Index(
         "uq_run_active",

@@ -23,6 +23,7 @@ from services.api.runs import repository
 from services.api.runs.live import Mark, Sight
 from services.api.runs.projector import fold
 from services.api.runs.schemas import RunCancelled, RunOut
+from services.api.runs.states import tell_state
 from services.api.runs.upkeep import completion_of
 from services.api.runs.views import RunViews
 
@@ -93,6 +94,7 @@ class Runs:
         if ended is not None:
             await fold(connection, self._outbox, completion_of(ended))
             await repository.add_details(connection, run_id, (), (CANCELLED,), ended["ended_at"])
+        await tell_state(connection, self._outbox, run_id)
         status = (await repository.get(connection, ingestion_id, run_id)).status
         shown = RunCancelled(run_id=run_id, status=status, cancel_requested_at=at)
         return Answer(202, shown.model_dump(mode="json"))

@@ -31,6 +31,7 @@ from services.api.runs import repository
 from services.api.runs.places import placed_in
 from services.api.runs.repository import NewRun
 from services.api.runs.schemas import RunAccepted
+from services.api.runs.states import tell_state
 
 
 class RunRequests:
@@ -182,6 +183,7 @@ class RunRequests:
     ) -> Answer:
         run_id = new_run_id()
         await repository.insert_run(connection, run_id=run_id, of=of, new=new, dispatch=is_first)
+        await tell_state(connection, self._outbox, run_id)
         if is_first:
             await repository.announce(connection, self._outbox, run_id)
         details = {"run_id": str(run_id), "trigger": new.trigger}

@@ -25,6 +25,7 @@ from services.api.clusters import repository as cluster_checks
 from services.api.plans import repository as plans
 from services.api.runs import repository
 from services.api.runs.projector import fold
+from services.api.runs.states import tell_state
 from services.api.runs.upkeep import Reminders, completion_of, problem_of
 
 KEPT = timedelta(days=7)
@@ -132,6 +133,7 @@ class Sweeper:
         snapshots = (await connection.scalars(published)).all()
         files = (await connection.execute(failed.limit(_PROBLEMS_MAX))).mappings().all()
         await repository.add_details(connection, run_id, snapshots, [problem_of(dict(each)) for each in files], at)
+        await tell_state(connection, self._outbox, run_id)
 
     async def start_queued(self) -> list[UUID]:
         """Queued runs with no active one before them in their lane. Returns their ids."""

@@ -12,6 +12,7 @@ import httpx
 from fastapi import FastAPI
 from sqlalchemy import select
 
+from libs.common.contracts.asyncapi import asyncapi
 from libs.common.contracts.codec import Envelope, decode
 from libs.common.contracts.definition import Credentials
 from libs.common.contracts.events import Message, RunCompleted, RunFact, RunRequested, ScanStarted, Totals
@@ -238,6 +239,7 @@ async def api_under_test(
         connection_tests=ConnectionTests(database, clusters, messages, wait=timedelta(seconds=0.5)),
         checks=checks or {},
         caller=Caller(TenantId(tenant_id), actor="tester"),
+        public_events=asyncapi("kafka:9092", version="1"),
     )
     looking = asyncio.create_task(live_runs.run())
     async with httpx.AsyncClient(transport=httpx.ASGITransport(app), base_url="http://api") as client:
