@@ -11,6 +11,7 @@ from pydantic import AwareDatetime, ConfigDict, Field, field_validator, model_va
 
 from libs.common.contracts.part import Part
 from libs.common.contracts.partitioning import SHAPES, Transform, parse_all
+from libs.common.contracts.schedule import Schedule
 from libs.common.contracts.schema_rules import SchemaRules
 from libs.common.ddl import keys_that_are_no_text
 
@@ -289,25 +290,6 @@ class Destination(Part):
         """Where the records stand that do not fit the table. One that is built aside has that of the table whose place
         its rows will take."""
         return self.model_copy(update={"table": f"{_BUILT_ASIDE.sub('', self.table)}__quarantine"})
-
-
-class Backfill(Part):
-    enabled: bool = False
-    start_date: str | None = None
-
-
-class Schedule(Part):
-    frequency: Literal["hourly", "daily", "weekly", "custom"] | None = None
-    time: str | None = None
-    timezone: str = "UTC"
-    cron_expression: str | None = None
-    backfill: Backfill = Backfill()
-
-    @model_validator(mode="after")
-    def _runs_by_hand_today(self) -> "Schedule":
-        if self.frequency is not None or self.cron_expression is not None or self.backfill.enabled:
-            raise ValueError("schedules are not supported yet; leave frequency null and start runs with POST …/run")
-        return self
 
 
 class Quality(Part):

@@ -72,6 +72,19 @@ async def lock(connection: AsyncConnection, tenant_id: TenantId, ingestion_id: U
     return row
 
 
+async def tenant_of(connection: AsyncConnection, ingestion_id: UUID) -> TenantId:
+    """Whose ingestion it is, for work that no caller asked for.
+
+    Raises:
+        NotFound: unknown or deleted.
+    """
+    query = select(ingestion.c.tenant_id).where(ingestion.c.id == ingestion_id, ingestion.c.deleted_at.is_(None))
+    tenant_id = await connection.scalar(query)
+    if tenant_id is None:
+        raise unknown(ingestion_id)
+    return TenantId(tenant_id)
+
+
 async def set_status(connection: AsyncConnection, ingestion_id: UUID, status: str) -> None:
     """The caller holds the lock."""
     await connection.execute(

@@ -155,6 +155,12 @@ async def unfinished(connection: AsyncConnection, ingestion_id: UUID, lane: Lane
     return active, queued
 
 
+async def reads_all_that_is_new(connection: AsyncConnection, ingestion_id: UUID, run_id: UUID) -> bool:
+    """Whether the run is no retry, and reads no part of the source alone: whatever another one would find, it finds."""
+    row = await get(connection, ingestion_id, run_id)
+    return row.retry_of is None and row.scope is None
+
+
 async def announce(connection: AsyncConnection, outbox: Outbox, run_id: UUID) -> None:
     """Wakes a scanner for the run, once this transaction commits."""
     query = select(run.c.ingestion_id, run.c.generation, run.c.tenant_id, run.c.trigger, run.c.lane).where(

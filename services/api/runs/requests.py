@@ -4,14 +4,15 @@ In each lane one run of an ingestion is active, and one waits at most.
 """
 
 from collections.abc import Awaitable, Callable
-from typing import Any
+from dataclasses import dataclass
+from typing import Any, Literal
 from uuid import UUID
 
 from sqlalchemy import Row
 from sqlalchemy.ext.asyncio import AsyncConnection
 
 from libs.common.contracts.definition import FILE_PATH, Definition
-from libs.common.contracts.scope import ANY_AGE, KEYS_MAX, Scope
+from libs.common.contracts.scope import KEYS_MAX, Scope
 from libs.common.errors import Conflict
 from libs.common.failpoints import failpoint
 from libs.common.ids import new_run_id
@@ -29,9 +30,23 @@ from services.api.quarantine import repository as quarantine
 from services.api.refresh import repository as refreshes
 from services.api.runs import repository
 from services.api.runs.places import placed_in
+from services.api.runs.refusals import file_column_missing, refuse_retry, retry_scope, run_queued
 from services.api.runs.repository import NewRun
 from services.api.runs.schemas import RunAccepted
 from services.api.runs.states import tell_state
+
+IfBusy = Literal["join", "wait", "leave"]
+"""What becomes of a run that no caller asked for while others of its lane are unfinished. join: it waits behind the
+active one, or is the one that waits already and reads all that is new. wait: the same, but it joins nobody. leave: it
+is not stored at all."""
+
+
+@dataclass(frozen=True, slots=True)
+class Triggered:
+    """A run that no caller asked for; ``is_new`` unless it had been waiting before."""
+
+    run_id: UUID
+    is_new: bool
 
 
 class RunRequests:
@@ -63,11 +78,31 @@ class RunRequests:
         wanted = await self._ready(connection, caller, ingestion_id)
         active, queued = await repository.unfinished(connection, ingestion_id, "fresh")
         if queued is not None:
-            waiting = await repository.get(connection, ingestion_id, queued)
-            if waiting.retry_of is not None or waiting.scope is not None:
-                raise _run_queued(ingestion_id, queued, "reads something of its own, and waits for its turn")
+            if not await repository.reads_all_that_is_new(connection, ingestion_id, queued):
+                raise run_queued(ingestion_id, queued, "reads something of its own, and waits for its turn")
             return _accepted(queued, queued=True)
         return await self._store(connection, caller, wanted, NewRun("manual"), is_first=active is None)
+
+    async def trigger(
+        self, connection: AsyncConnection, ingestion_id: UUID, new: NewRun, *, actor: str, if_busy: IfBusy
+    ) -> Triggered | None:
+        """A run that no caller asked for: ``new.trigger`` says why, ``actor`` who the audit trail names. It is part of
+        the transaction of ``connection``, and announced when that commits. None: its lane is busy, nothing was stored.
+
+        Raises:
+            NotFound: the ingestion. Conflict: codes ``ingestion_halted``, ``ingestion_paused``, ``refresh_active``.
+                Invalid: code ``unknown_cluster``.
+        """
+        caller = Caller(await ingestions.tenant_of(connection, ingestion_id), actor)
+        wanted = await self._ready(connection, caller, ingestion_id)
+        active, queued = await repository.unfinished(connection, ingestion_id, new.lane)
+        if queued is not None and if_busy == "join":
+            is_shared = await repository.reads_all_that_is_new(connection, ingestion_id, queued)
+            return Triggered(queued, is_new=False) if is_shared else None
+        if queued is not None or (active is not None and if_busy == "leave"):
+            return None
+        run_id = await self._stored(connection, caller, wanted, new, is_first=active is None)
+        return Triggered(run_id, is_new=True)
 
     async def _apply(self, connection: AsyncConnection, caller: Caller, ingestion_id: UUID, plan_id: UUID) -> Answer:
         wanted = await self._ready(connection, caller, ingestion_id)
@@ -139,7 +174,7 @@ class RunRequests:
         placed = placed_in(definition.source, scope)
         says_the_file = FILE_PATH in definition.destination.metadata_columns
         if not says_the_file and await repository.has_loaded(connection, wanted, definition.source.bucket, placed):
-            raise _file_column_missing(definition)
+            raise file_column_missing(definition)
         return await self._line_up(connection, caller, wanted, NewRun("manual", lane="backfill", scope=placed))
 
     async def replay(
@@ -175,12 +210,18 @@ class RunRequests:
         """Stores a run that does something of its own, so that it cannot join one that waits."""
         active, queued = await repository.unfinished(connection, of.id, new.lane)
         if queued is not None:
-            raise _run_queued(of.id, queued, "waits for its turn already")
+            raise run_queued(of.id, queued, "waits for its turn already")
         return await self._store(connection, caller, of, new, is_first=active is None)
 
     async def _store(
         self, connection: AsyncConnection, caller: Caller, of: Row[Any], new: NewRun, *, is_first: bool
     ) -> Answer:
+        run_id = await self._stored(connection, caller, of, new, is_first=is_first)
+        return _accepted(run_id, queued=not is_first)
+
+    async def _stored(
+        self, connection: AsyncConnection, caller: Caller, of: Row[Any], new: NewRun, *, is_first: bool
+    ) -> UUID:
         run_id = new_run_id()
         await repository.insert_run(connection, run_id=run_id, of=of, new=new, dispatch=is_first)
         await tell_state(connection, self._outbox, run_id)
@@ -188,7 +229,7 @@ class RunRequests:
             await repository.announce(connection, self._outbox, run_id)
         details = {"run_id": str(run_id), "trigger": new.trigger}
         await audit.record(connection, caller, "run.requested", of.id, details=details)
-        return _accepted(run_id, queued=not is_first)
+        return run_id
 
     async def _once(
         self, caller: Caller, once: Once | None, ask: Callable[[AsyncConnection], Awaitable[Answer]]
@@ -199,54 +240,6 @@ class RunRequests:
         failpoint("api.after_tx")
         # What if the process stops right here? The outbox row is committed: the next relay sends it.
         return answer
-
-
-def _run_queued(ingestion_id: UUID, run_id: UUID, why: str) -> Conflict:
-    return Conflict(
-        f"run {run_id} {why}, and one run waits at most",
-        code="run_queued",
-        hint=f"try again when it has begun, or POST /api/v1/ingestions/{ingestion_id}/runs/{run_id}/cancel",
-    )
-
-
-def _file_column_missing(definition: Definition) -> Conflict:
-    return Conflict(
-        f"some of these files are loaded, and the rows of {definition.destination.identifier} do not say which file "
-        "they came from, so they cannot be replaced",
-        code="file_column_missing",
-        hint=f"add {FILE_PATH} to destination.metadata_columns; what was loaded before needs a POST …/refresh/full. "
-        'Files that failed can be loaded again without it: {"failed": true}',
-    )
-
-
-def retry_scope(failed: Scope) -> Scope:
-    """What failed in a backfill may be older than what other runs read; what failed in a reload is replaced."""
-    return ANY_AGE.model_copy(update={"again": failed.again})
-
-
-def refuse_retry(run: Row[Any], generation: int, *, is_anything_left: bool) -> None:
-    """
-    Raises:
-        Conflict: there is nothing that a retry of this run could read.
-    """
-    if run.ended_at is None:
-        raise Conflict(
-            f"run {run.id} is not over",
-            code="run_active",
-            hint=f"wait for it: GET /api/v1/ingestions/{run.ingestion_id}/runs/{run.id}",
-        )
-    if run.generation != generation:
-        raise Conflict(
-            f"run {run.id} loaded another generation of the table, before a refresh",
-            code="run_outlived",
-            hint=f"POST /api/v1/ingestions/{run.ingestion_id}/run loads what the table lacks",
-        )
-    if not is_anything_left:
-        raise Conflict(
-            f"run {run.id} has nothing left to retry: its files are loaded, or a later run has them",
-            code="nothing_to_retry",
-            hint=f"GET /api/v1/ingestions/{run.ingestion_id}/files?state=failed names the run of each file that failed",
-        )
 
 
 def _accepted(run_id: UUID, *, queued: bool) -> Answer:
