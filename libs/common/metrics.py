@@ -36,6 +36,9 @@ OUTBOX_PROBLEM = Gauge("autoloader_outbox_problem", "1 while the relay cannot se
 
 RUNS = Counter("autoloader_runs", "Runs that ended, by their final status.", ("status",))
 BATCHES = Counter("autoloader_batches", "Batches that this process lost to another one. outcome: fenced.", ("outcome",))
+WEBHOOK_ATTEMPTS = Counter(
+    "autoloader_webhook_attempts", "Requests to webhooks. outcome: delivered, again, dead.", ("outcome",)
+)
 
 HTTP_REQUESTS = Counter(
     "autoloader_http_requests", "Requests answered, by route template.", ("method", "route", "status")

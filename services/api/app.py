@@ -40,6 +40,9 @@ from services.api.runs.sweeper import Sweeper
 from services.api.settings import ApiSettings
 from services.api.subscriptions import subscriptions
 from services.api.table_schema.handlers import Schemas
+from services.api.webhooks.courier import Courier
+from services.api.webhooks.handlers import Webhooks
+from services.api.webhooks.sender import Sender
 
 PROJECTOR_CONCURRENCY = 8
 # Its streams end at once; what may be left is one look at a database that does not answer.
@@ -95,6 +98,7 @@ def build_rest(settings: ApiSettings, backbone: Backbone, objects: ObjectStore, 
             "kafka": partial(ping, settings.kafka_bootstrap),
         },
         caller=Caller(TenantId(settings.tenant_id)),
+        webhooks=Webhooks(backbone.database, box, private_allowed=settings.webhook_private_addresses),
         public_events=asyncapi(
             settings.kafka_public_bootstrap or settings.kafka_bootstrap,
             settings.topic_prefix,
@@ -138,6 +142,8 @@ def build_service(settings: ApiSettings) -> Service:
     )
     refreshes = RefreshProjector(backbone.database, backbone.outbox)
 
+    courier = _courier(settings, backbone)
+
     service = Service("api")
     service.add_resource("objects", stop=objects.close)
     backbone.attach(service)
@@ -145,6 +151,7 @@ def build_service(settings: ApiSettings) -> Service:
     service.add_task("sweeper", sweeper.run)
     service.add_task("refresh reminder", reminder.run)
     service.add_task("listing", objects.keep_open)
+    service.add_task("webhooks", courier.run)
     backbone.subscribe(
         service, subscriptions(projector, refreshes), consumer=CONSUMER, concurrency=PROJECTOR_CONCURRENCY
     )
@@ -152,6 +159,17 @@ def build_service(settings: ApiSettings) -> Service:
     # Last, so that it stops first: no request is accepted that nobody would announce.
     service.add_task("serving", server.run, request_stop=server.request_stop)
     return service
+
+
+def _courier(settings: ApiSettings, backbone: Backbone) -> Courier:
+    timeout_s = settings.webhook_timeout_s
+    return Courier(
+        backbone.database,
+        SecretBox(settings.require_secret_key()),
+        lambda: Sender(timeout_s=timeout_s, private_allowed=settings.webhook_private_addresses),
+        settings.patience(),
+        timeout=timedelta(seconds=timeout_s),
+    )
 
 
 def _runs(settings: ApiSettings, backbone: Backbone) -> Runs:

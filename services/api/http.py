@@ -44,6 +44,9 @@ from services.api.runs.live import LiveRuns
 from services.api.runs.requests import RunRequests
 from services.api.table_schema import routes as schema_routes
 from services.api.table_schema.handlers import Schemas
+from services.api.webhooks import routes as webhooks_routes
+from services.api.webhooks.events import describe_events
+from services.api.webhooks.handlers import Webhooks
 
 PREFIX = "/api/v1"
 VERSION = "0.1.0"
@@ -74,6 +77,7 @@ def build_http(
     connection_tests: ConnectionTests,
     checks: Mapping[str, Check],
     caller: Caller,
+    webhooks: Webhooks,
     public_events: dict[str, Any],
 ) -> FastAPI:
     """The ASGI application. ``public_events`` is the AsyncAPI document of the topics."""
@@ -98,12 +102,14 @@ def build_http(
     versioned.include_router(schema_routes.router(schemas, caller))
     versioned.include_router(quarantine_routes.router(quarantine, run_requests, caller))
     versioned.include_router(clusters_routes.router(clusters, connection_tests, caller))
+    versioned.include_router(webhooks_routes.router(webhooks, caller))
     health = health_routes.router(checks)
     versioned.include_router(health)
     app.include_router(versioned)
     app.include_router(health, include_in_schema=False)
     app.add_api_route("/", _to_the_docs, include_in_schema=False)
     app.add_api_route("/asyncapi.json", lambda: JSONResponse(public_events), include_in_schema=False)
+    describe_events(app.webhooks)
     errors.install(app)
     app.add_middleware(RequestScope)
     return app

@@ -99,9 +99,8 @@ class RefreshProjector:
                 totals=Totals(),
                 outcome="cancelled",
             )
-            await fold(connection, self._outbox, end)
             await runs.add_details(connection, row.id, (), (reason,), fact.occurred_at)
-            await tell_state(connection, self._outbox, row.id)
+            await fold(connection, self._outbox, end)
 
     async def _run(self, connection: AsyncConnection, of: Any, refresh: Any) -> Any:
         """The refresh's run. It waits while a run of the old generation is not over, or the ingestion is paused."""

@@ -51,6 +51,7 @@ from services.api.runs.projector import Projector
 from services.api.runs.requests import RunRequests
 from services.api.runs.sweeper import Sweeper
 from services.api.table_schema.handlers import Schemas
+from services.api.webhooks.handlers import Webhooks
 from tests.support.memory_objects import MemoryObjects
 
 INGESTIONS = "/api/v1/ingestions"
@@ -239,6 +240,7 @@ async def api_under_test(
         connection_tests=ConnectionTests(database, clusters, messages, wait=timedelta(seconds=0.5)),
         checks=checks or {},
         caller=Caller(TenantId(tenant_id), actor="tester"),
+        webhooks=Webhooks(database, box, private_allowed=True),
         public_events=asyncapi("kafka:9092", version="1"),
     )
     looking = asyncio.create_task(live_runs.run())
