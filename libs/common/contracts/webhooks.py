@@ -1,6 +1,6 @@
 """What webhooks are told: CloudEvents as on the topics, one HTTP request each.
 
-A run that ends is told once, as ``run.finished`` or as ``run.failed``. Nothing here is ever read back by a service.
+A run that ends is told once, as ``run.finished`` or as ``run.failed``. No service reads what is written here.
 """
 
 from collections.abc import Mapping
@@ -29,7 +29,7 @@ class ColumnChange(BaseModel):
 
     model_config = ConfigDict(frozen=True, extra="ignore")
 
-    kind: str = Field(description="As in GET …/schema/versions: added, widened, …")
+    kind: str = Field(description="added, changed or dropped.")
     column: str
     type: str | None = None
     before: str | None = Field(default=None, description="Its type in the version before.")

@@ -26,8 +26,8 @@ from services.api.clusters import repository as cluster_checks
 from services.api.plans import repository as plans
 from services.api.runs import repository
 from services.api.runs.projector import fold
-from services.api.webhooks import queue as deliveries
 from services.api.runs.upkeep import Reminders, completion_of, problem_of
+from services.api.webhooks import queue as deliveries
 
 KEPT = timedelta(days=7)
 """How long event ids and stored answers are remembered: as long as topics keep their messages."""
@@ -164,8 +164,8 @@ class Sweeper:
         return started
 
     async def forget_old(self) -> None:
-        """Event ids, stored answers and connection tests older than ``KEPT``, plans that have expired, and what webhooks
-        were told long ago."""
+        """Event ids, stored answers and connection tests older than ``KEPT``, plans that have expired, and what
+        webhooks were told long ago."""
         old = func.now() - cast(KEPT, Interval)
         async with self._database.begin() as connection:
             await connection.execute(delete(inbox).where(inbox.c.received_at < old))

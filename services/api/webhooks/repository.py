@@ -16,7 +16,8 @@ from services.api.pages import Page
 
 async def add(connection: AsyncConnection, values: dict[str, Any]) -> Row[Any]:
     """Stores a webhook."""
-    return (await connection.execute(webhook.insert().values(values).returning(webhook))).one()
+    row: Row[Any] = (await connection.execute(webhook.insert().values(values).returning(webhook))).one()
+    return row
 
 
 async def get(connection: AsyncConnection, tenant_id: TenantId, webhook_id: UUID, *, lock: bool = False) -> Row[Any]:
@@ -59,14 +60,15 @@ async def enable(connection: AsyncConnection, webhook_id: UUID) -> Row[Any]:
     )
     enabled = update(webhook).where(webhook.c.id == webhook_id)
     values = {"status": "active", "disabled_reason": None, "failing_since": None}
-    return (await connection.execute(enabled.values(values).returning(webhook))).one()
+    row: Row[Any] = (await connection.execute(enabled.values(values).returning(webhook))).one()
+    return row
 
 
 async def listeners(connection: AsyncConnection, tenant_id: str, ingestion_id: UUID) -> Sequence[Row[Any]]:
     """Active webhooks that may want to know of this ingestion."""
     mine = or_(webhook.c.ingestion_id.is_(None), webhook.c.ingestion_id == ingestion_id)
-    query = select(webhook.c.id, webhook.c.event_types).where(webhook.c.tenant_id == tenant_id, mine)
-    return (await connection.execute(query.where(webhook.c.status == "active"))).all()
+    query = select(webhook).where(webhook.c.tenant_id == tenant_id, webhook.c.status == "active", mine)
+    return (await connection.execute(query)).all()
 
 
 async def add_delivery(
@@ -113,4 +115,5 @@ async def send_again(connection: AsyncConnection, delivery_id: UUID) -> Row[Any]
     """As if it had never been tried, under its old id."""
     again = update(webhook_delivery).where(webhook_delivery.c.id == delivery_id)
     values = {"state": "waiting", "attempts": 0, "due_at": func.now(), "ended_at": None}
-    return (await connection.execute(again.values(values).returning(webhook_delivery))).one()
+    row: Row[Any] = (await connection.execute(again.values(values).returning(webhook_delivery))).one()
+    return row

@@ -50,7 +50,9 @@ class WebhookIn(BaseModel):
     url: str = Field(
         min_length=1, max_length=URL_CHARS_MAX, description="https:// or http://, without user and password."
     )
-    event_types: tuple[EventType, ...] = Field(default=_ALL, min_length=1, description="What it is told; all, if left out.")
+    event_types: tuple[EventType, ...] = Field(
+        default=_ALL, min_length=1, description="What it is told; all, if left out."
+    )
     ingestion_id: UUID | None = Field(default=None, description="Of this ingestion only; null: of all.")
     description: str = Field(default="", max_length=500, description="For people.")
 

@@ -62,7 +62,12 @@ class Sender:
     async def _post(self, url: httpx.URL, address: str, headers: dict[str, str], body: bytes) -> Attempt:
         """To this very address, which was checked; the host's name goes into the request and into TLS."""
         there = url.copy_with(host=address)
-        named = {"Host": url.netloc.decode("ascii"), "Content-Type": CONTENT_TYPE, "User-Agent": "Autoloader", **headers}
+        named = {
+            "Host": url.netloc.decode("ascii"),
+            "Content-Type": CONTENT_TYPE,
+            "User-Agent": "Autoloader",
+            **headers,
+        }
         async with self._http.stream(
             "POST", there, content=body, headers=named, extensions={"sni_hostname": url.raw_host.decode("ascii")}
         ) as answer:
@@ -72,7 +77,5 @@ class Sender:
 async def _resolved(url: httpx.URL) -> Sequence[str]:
     """The addresses that the host's name stands for now, each once."""
     port = url.port or (443 if url.scheme == "https" else 80)
-    found = await asyncio.get_running_loop().getaddrinfo(
-        url.raw_host.decode("ascii"), port, type=socket.SOCK_STREAM
-    )
+    found = await asyncio.get_running_loop().getaddrinfo(url.raw_host.decode("ascii"), port, type=socket.SOCK_STREAM)
     return list(dict.fromkeys(str(entry[4][0]) for entry in found))

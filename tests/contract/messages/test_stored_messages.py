@@ -16,10 +16,11 @@ from jsonschema import Draft202012Validator, FormatChecker
 from libs.common.contracts.codec import decode, type_of
 from libs.common.contracts.events import MESSAGES
 from libs.common.contracts.schemas import schema_of
+from libs.common.contracts.webhooks import WEBHOOK_MESSAGES
 
 STORED = Path(__file__).parent / "stored"
 NAMES = sorted(str(path.relative_to(STORED)) for path in STORED.rglob("*.json"))
-BY_TYPE = {type_of(message): message for message in MESSAGES}
+BY_TYPE = {type_of(message): message for message in (*MESSAGES, *WEBHOOK_MESSAGES)}
 
 
 def event(name: str) -> dict[str, Any]:
