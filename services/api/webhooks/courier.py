@@ -22,7 +22,7 @@ from services.api.webhooks.attempts import Attempt, Patience
 from services.api.webhooks.sender import Sender
 from services.api.webhooks.signing import signed_headers
 
-_LEASE_SLACK = timedelta(seconds=30)
+_LEASE_SLACK = timedelta(seconds=10)
 _log = get_logger(__name__)
 
 

@@ -79,7 +79,8 @@ async def ended(api: ApiUnderTest, webhook_id: str, delivery_id: str) -> dict[st
         shown = await delivery(api, webhook_id, delivery_id)
         return shown if shown["state"] != "waiting" else None
 
-    return await eventually(over, 20, what="the delivery ends")
+    shown: dict[str, Any] = await eventually(over, 20, what="the delivery ends")
+    return shown
 
 
 async def waiting(api: ApiUnderTest, webhook_id: str) -> list[dict[str, Any]]:
