@@ -1,7 +1,7 @@
 """Every metric that the services export: a closed set, documented here and nowhere else.
 
 Units are last in the name (``_seconds``, ``_bytes``, ``_total``). Labels hold words from short, known lists; ids,
-keys and messages belong into logs.
+keys and messages belong into logs. One gauge names ingestions, and says why.
 """
 
 from collections.abc import Callable
@@ -38,6 +38,13 @@ RUNS = Counter("autoloader_runs", "Runs that ended, by their final status.", ("s
 BATCHES = Counter("autoloader_batches", "Batches that this process lost to another one. outcome: fenced.", ("outcome",))
 WEBHOOK_ATTEMPTS = Counter(
     "autoloader_webhook_attempts", "Requests to webhooks. outcome: delivered, again, dead.", ("outcome",)
+)
+
+WATERMARK_LAG_SECONDS = Gauge(
+    "autoloader_watermark_lag_seconds",
+    "How long ago the watermark of an active ingestion is: what landed before it is loaded, set aside or left out. An "
+    "alert has to say whose it is, so this one names the ingestion.",
+    ("ingestion_id",),
 )
 
 HTTP_REQUESTS = Counter(

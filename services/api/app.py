@@ -16,6 +16,8 @@ from libs.common.storage.migrate import newest_revision
 from services.api.caller import Caller
 from services.api.clusters.handlers import ConnectionTests
 from services.api.clusters.registry import Clusters
+from services.api.completeness.handlers import Completeness
+from services.api.completeness.watcher import Watcher
 from services.api.costs.handlers import Costs
 from services.api.files.handlers import Files
 from services.api.health.checks import database_check
@@ -87,6 +89,7 @@ def build_rest(settings: ApiSettings, backbone: Backbone, objects: ObjectStore, 
         files=Files(backbone.database, box, objects),
         schemas=Schemas(backbone.database),
         quarantine=Quarantine(backbone.database),
+        completeness=Completeness(backbone.database),
         costs=Costs(backbone.database, clusters, partial(_s3, settings), settings.speed(), settings.prices()),
         previews=Previews(backbone.database, clusters, partial(_s3, settings), settings.preview_bounds()),
         clusters=clusters,
@@ -140,6 +143,7 @@ def build_service(settings: ApiSettings) -> Service:
     reminder = RefreshReminder(
         backbone.database, backbone.outbox, interval=timedelta(seconds=settings.sweep_interval_s)
     )
+    watcher = Watcher(backbone.database, backbone.outbox, interval=timedelta(seconds=settings.watermark_interval_s))
     refreshes = RefreshProjector(backbone.database, backbone.outbox)
 
     courier = _courier(settings, backbone)
@@ -150,6 +154,7 @@ def build_service(settings: ApiSettings) -> Service:
     service.add_resource("http", start=server.start, stop=server.stop)
     service.add_task("sweeper", sweeper.run)
     service.add_task("refresh reminder", reminder.run)
+    service.add_task("watermarks", watcher.run)
     service.add_task("listing", objects.keep_open)
     service.add_task("webhooks", courier.run)
     backbone.subscribe(

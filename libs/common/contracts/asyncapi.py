@@ -14,7 +14,16 @@ from typing import Any
 from libs.common.contracts.codec import CONTENT_TYPE, type_of
 from libs.common.contracts.events import Message
 from libs.common.contracts.schemas import envelope_of, example_of
-from libs.common.contracts.topics import CATALOGUE, DEFAULT_PREFIX, MESSAGE_BYTES_MAX, RUN_STATE, RUN_STATUS, Topic
+from libs.common.contracts.topics import (
+    CATALOGUE,
+    COMPLETENESS,
+    DEFAULT_PREFIX,
+    MESSAGE_BYTES_MAX,
+    RUN_STATE,
+    RUN_STATUS,
+    TABLE_STATUS,
+    Topic,
+)
 
 ASYNCAPI = "3.0.0"
 _BINDING = "0.5.0"
@@ -48,8 +57,9 @@ _ABOUT: Mapping[Topic, str] = {
     "message with the highest `data.revision` of each run: that is every run of the time that is kept, without its "
     "history. The topic is compacted, so older states vanish some hours later. There are no tombstones: a run's last "
     "state goes when it is older than the retention.",
+    TABLE_STATUS: "What became of refreshes: an ingestion's table began anew, or could not.",
+    COMPLETENESS: "Up to when an ingestion's table has everything that landed. The newest one of an ingestion counts.",
 }
-_ABOUT_TABLES = "What became of refreshes: an ingestion's table began anew, or could not."
 
 
 def asyncapi(
@@ -93,7 +103,7 @@ def _channel(topic: Topic, prefix: str, servers: Sequence[str], replication_fact
     return {
         "address": topic.name(prefix),
         "title": topic.suffix,
-        "description": f"{_ABOUT.get(topic, _ABOUT_TABLES)} Key: `{topic.key}`, because {topic.why_that_key}. "
+        "description": f"{_ABOUT[topic]} Key: `{topic.key}`, because {topic.why_that_key}. "
         f"Kept: {kept}{topic.retention.days} days.",
         "servers": [{"$ref": f"#/servers/{name}"} for name in servers],
         "messages": {type_of(m): {"$ref": f"#/components/messages/{type_of(m)}"} for m in topic.messages},

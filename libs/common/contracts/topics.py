@@ -22,6 +22,7 @@ from libs.common.contracts.events import (
     RunState,
     TableRefreshed,
     TableRefreshFailed,
+    WatermarkAdvanced,
 )
 from libs.common.contracts.scope import Lane
 
@@ -149,6 +150,17 @@ TABLE_STATUS = Topic(
     retention=timedelta(days=7),
     is_public=True,
 )
+COMPLETENESS = Topic(
+    suffix="completeness.v1",
+    key="ingestion_id",
+    why_that_key="what is known of one source is read in the order in which it became known",
+    writers=("api",),
+    readers=("anybody who waits for a table to be complete",),
+    messages=(WatermarkAdvanced,),
+    partitions=6,
+    retention=timedelta(days=7),
+    is_public=True,
+)
 S3_NOTIFICATIONS = Topic(
     suffix="s3-notifications",
     key="bucket/key",
@@ -162,7 +174,7 @@ S3_NOTIFICATIONS = Topic(
 
 CATALOGUE: tuple[Topic, ...] = (
     RUN_REQUESTS, FILE_BATCHES, BACKFILL_REQUESTS, BACKFILL_BATCHES, RUN_STATUS, RUN_STATE, TABLE_COMMANDS,
-    CLUSTER_COMMANDS, TABLE_STATUS, S3_NOTIFICATIONS,
+    CLUSTER_COMMANDS, TABLE_STATUS, COMPLETENESS, S3_NOTIFICATIONS,
 )  # fmt: skip
 
 REQUESTS_OF: Mapping[Lane, Topic] = {"fresh": RUN_REQUESTS, "backfill": BACKFILL_REQUESTS}

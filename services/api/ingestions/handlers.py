@@ -196,6 +196,7 @@ class Ingestions:
                     last_run_id=row.last_run_id,
                     last_run_time=row.last_run_time,
                     schema_version=row.schema_version,
+                    watermark=row.watermark,
                     halt=halt,
                 ),
                 "definition_version": row.definition_version,

@@ -28,6 +28,8 @@ from libs.common.storage.outbox import Outbox
 from services.api.caller import Caller
 from services.api.clusters.handlers import ConnectionTests
 from services.api.clusters.registry import Clusters
+from services.api.completeness.handlers import Completeness
+from services.api.completeness.watcher import Watcher
 from services.api.costs.handlers import Costs
 from services.api.costs.model import Prices, Speed
 from services.api.files.handlers import Files
@@ -101,6 +103,7 @@ class ApiUnderTest:
     sweeper: Sweeper
     refreshes: RefreshProjector
     reminder: RefreshReminder
+    watcher: Watcher
     objects: MemoryObjects
     checks: dict[str, Check] = field(default_factory=dict)
 
@@ -234,6 +237,7 @@ async def api_under_test(
         schemas=Schemas(database),
         files=Files(database, box, objects),
         quarantine=Quarantine(database),
+        completeness=Completeness(database),
         costs=Costs(database, clusters, lambda: objects, Speed(), Prices()),
         previews=Previews(database, clusters, lambda: objects, Bounds()),
         clusters=clusters,
@@ -257,6 +261,7 @@ async def api_under_test(
             sweeper=Sweeper(database, messages, interval=timedelta(0)),
             refreshes=RefreshProjector(database, messages),
             reminder=RefreshReminder(database, messages, interval=timedelta(0)),
+            watcher=Watcher(database, messages, interval=timedelta(0)),
             objects=objects,
         )
     live_runs.request_stop()

@@ -10,11 +10,11 @@ from jsonschema.exceptions import ValidationError
 
 from libs.common.contracts.asyncapi import asyncapi
 from libs.common.contracts.codec import type_of
-from libs.common.contracts.topics import CATALOGUE, RUN_STATE, RUN_STATUS, TABLE_STATUS
+from libs.common.contracts.topics import CATALOGUE, COMPLETENESS, RUN_STATE, RUN_STATUS, TABLE_STATUS
 
 DOCUMENT = asyncapi("one:9092, two:9093", "mine", version="1.2.3", replication_factor=3)
 MESSAGES = DOCUMENT["components"]["messages"]
-PUBLIC = (RUN_STATUS, RUN_STATE, TABLE_STATUS)
+PUBLIC = (RUN_STATUS, RUN_STATE, TABLE_STATUS, COMPLETENESS)
 
 
 def references(part: Any) -> Iterator[str]:
