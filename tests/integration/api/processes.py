@@ -30,9 +30,9 @@ class ApiProcess:
 
 
 @asynccontextmanager
-async def api_process(port: int, *, is_killed: bool = False, **environment: str) -> AsyncIterator[ApiProcess]:
-    """Starts it and waits until it answers; asks it to stop at the end, and checks that it stops well. ``is_killed``: a
-    failpoint ends it before."""
+async def api_process(port: int, **environment: str) -> AsyncIterator[ApiProcess]:
+    """Starts it and waits until it answers; asks it to stop at the end, and checks that it stops well. One with a
+    failpoint is waited for until that has killed it."""
     prefix = environment.get("AUTOLOADER_TOPIC_PREFIX", "unused")
     process = await asyncio.create_subprocess_exec(
         sys.executable, "-m", "services.api", cwd=ROOT, stderr=PIPE,
@@ -51,6 +51,7 @@ async def api_process(port: int, *, is_killed: bool = False, **environment: str)
         async with httpx.AsyncClient(base_url=f"http://127.0.0.1:{port}", timeout=15, trust_env=False) as client:
             await eventually(lambda: _answers(client, process), START_S, what="the API answers")
             yield ApiProcess(client, process, prefix, log)
+        is_killed = "AUTOLOADER_FAILPOINT" in environment
         if not is_killed:
             process.terminate()
         expected = -signal.SIGKILL if is_killed else 0

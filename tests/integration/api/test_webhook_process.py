@@ -33,7 +33,7 @@ async def test_a_kill_between_send_and_mark_sends_the_same_event_again(
         "AUTOLOADER_WEBHOOK_RETRY_S": "1",
     }
     killed = {**environment, "AUTOLOADER_FAILPOINT": "webhook.after_send:2"}
-    async with api_process(port, is_killed=True, **killed) as api:
+    async with api_process(port, **killed) as api:
         created = (await api.client.post(WEBHOOKS, json={"url": hook.url})).json()
         pinged = (await api.client.post(f"{WEBHOOKS}/{created['id']}/ping")).json()
         await eventually(lambda: len(hook.received) == 2, 20, what="the event is taken, at the second attempt")
