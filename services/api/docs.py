@@ -22,6 +22,7 @@ TAGS = [
     {"name": "schema", "description": "The columns of a table, and how they came to be."},
     {"name": "audits", "description": "Whether bucket, ledger and table agree, and bringing a lost ledger back."},
     {"name": "notifications", "description": "What buckets tell of their objects."},
+    {"name": "webhooks", "description": "Addresses that are told what happens."},
     {"name": "clusters", "description": "Where Spark runs."},
     {"name": "health", "description": "For probes and Prometheus. Served at the root as well."},
 ]
