@@ -37,6 +37,9 @@ OUTBOX_PROBLEM = Gauge("autoloader_outbox_problem", "1 while the relay cannot se
 RUNS = Counter("autoloader_runs", "Runs that ended, by their final status.", ("status",))
 BATCHES = Counter("autoloader_batches", "Batches that this process lost to another one. outcome: fenced.", ("outcome",))
 
+SCANS_WAITING = Gauge(
+    "autoloader_scans_waiting", "Listings of this process that stand still until executors have caught up."
+)
 WATERMARK_LAG_SECONDS = Gauge(
     "autoloader_watermark_lag_seconds",
     "How long ago the watermark of an active ingestion is: what landed before it is loaded, set aside or left out. An "

@@ -6,9 +6,9 @@ from libs.common.contracts.topics import BACKFILL_REQUESTS, RUN_REQUESTS
 from services.scanner.handlers import Scans
 
 
-def subscriptions(scans: Scans) -> Subscriptions:
-    """The table."""
+def subscriptions(fresh: Scans, backfills: Scans) -> Subscriptions:
+    """The table. Each lane has turns of its own."""
     return {
-        RUN_REQUESTS: {RunRequested: scans.on_run_requested},
-        BACKFILL_REQUESTS: {RunRequested: scans.on_run_requested},
+        RUN_REQUESTS: {RunRequested: fresh.on_run_requested},
+        BACKFILL_REQUESTS: {RunRequested: backfills.on_run_requested},
     }
