@@ -41,6 +41,8 @@ from services.api.runs.sweeper import Sweeper
 from services.api.settings import ApiSettings
 from services.api.subscriptions import subscriptions
 from services.api.table_schema.handlers import Schemas
+from services.api.triggers.arrivals import Arrivals
+from services.api.triggers.listings import Listings
 
 PROJECTOR_CONCURRENCY = 8
 # Its streams end at once; what may be left is one look at a database that does not answer.
@@ -129,6 +131,7 @@ def build_service(settings: ApiSettings) -> Service:
         topic_prefix=settings.topic_prefix,
     )
 
+    requests = RunRequests(backbone.database, Clusters(settings.clusters), backbone.outbox)
     reminder = RefreshReminder(
         backbone.database, backbone.outbox, interval=timedelta(seconds=settings.sweep_interval_s)
     )
@@ -140,6 +143,8 @@ def build_service(settings: ApiSettings) -> Service:
     backbone.attach(service)
     service.add_resource("http", start=server.start, stop=server.stop)
     service.add_task("sweeper", sweeper.run)
+    service.add_task("arrivals", Arrivals(backbone.database, requests).run)
+    service.add_task("listings of followed sources", Listings(backbone.database, requests).run)
     service.add_task("refresh reminder", reminder.run)
     service.add_task("watermarks", watcher.run)
     service.add_task("listing", objects.keep_open)
