@@ -36,9 +36,11 @@ from services.api.runs.live import LiveRuns
 from services.api.runs.projector import CONSUMER, Projector
 from services.api.runs.requests import RunRequests
 from services.api.runs.sweeper import Sweeper
+from services.api.schedules.handlers import Schedules
 from services.api.settings import ApiSettings
 from services.api.subscriptions import subscriptions
 from services.api.table_schema.handlers import Schemas
+from services.api.triggers.ticker import Ticker
 
 PROJECTOR_CONCURRENCY = 8
 # Its streams end at once; what may be left is one look at a database that does not answer.
@@ -60,7 +62,7 @@ def build_rest(settings: ApiSettings, backbone: Backbone, objects: ObjectStore, 
         deletions=Deletions(backbone.database, clusters, backbone.outbox, word, kept_for=kept_for),
         runs=_runs(settings, backbone),
         live_runs=live_runs,
-        run_requests=RunRequests(backbone.database, clusters, backbone.outbox),
+        run_requests=_run_requests(settings, backbone),
         plans=Plans(
             backbone.database,
             box,
@@ -80,6 +82,7 @@ def build_rest(settings: ApiSettings, backbone: Backbone, objects: ObjectStore, 
             word,
             kept_for=kept_for,
         ),
+        schedules=Schedules(backbone.database),
         files=Files(backbone.database, box, objects),
         schemas=Schemas(backbone.database),
         quarantine=Quarantine(backbone.database),
@@ -108,7 +111,7 @@ def default_objects(settings: ApiSettings) -> LateObjects:
 
 
 def build_service(settings: ApiSettings) -> Service:
-    """One process: HTTP, relay, projector and sweeper. It starts, and accepts requests, without Kafka.
+    """One process: HTTP, relay, projector, ticker and sweeper. It starts, and accepts requests, without Kafka.
 
     Raises:
         Permanent: as ``build_rest``.
@@ -137,6 +140,7 @@ def build_service(settings: ApiSettings) -> Service:
     service.add_resource("http", start=server.start, stop=server.stop)
     service.add_task("sweeper", sweeper.run)
     service.add_task("refresh reminder", reminder.run)
+    service.add_task("ticker", Ticker(backbone.database, _run_requests(settings, backbone)).run)
     service.add_task("listing", objects.keep_open)
     backbone.subscribe(
         service, subscriptions(projector, refreshes), consumer=CONSUMER, concurrency=PROJECTOR_CONCURRENCY
@@ -157,6 +161,10 @@ def _runs(settings: ApiSettings, backbone: Backbone) -> Runs:
         speed=settings.speed(),
         prices=settings.prices(),
     )
+
+
+def _run_requests(settings: ApiSettings, backbone: Backbone) -> RunRequests:
+    return RunRequests(backbone.database, Clusters(settings.clusters), backbone.outbox)
 
 
 def _s3(settings: ApiSettings) -> ObjectStore:

@@ -49,7 +49,9 @@ from services.api.runs.live import LiveRuns
 from services.api.runs.projector import Projector
 from services.api.runs.requests import RunRequests
 from services.api.runs.sweeper import Sweeper
+from services.api.schedules.handlers import Schedules
 from services.api.table_schema.handlers import Schemas
+from services.api.triggers.ticker import Ticker
 from tests.support.memory_objects import MemoryObjects
 
 INGESTIONS = "/api/v1/ingestions"
@@ -95,6 +97,8 @@ class ApiUnderTest:
     client: httpx.AsyncClient
     live_runs: LiveRuns
     relay: NotedRelay
+    run_requests: RunRequests
+    ticker: Ticker
     projector: Projector
     sweeper: Sweeper
     refreshes: RefreshProjector
@@ -201,6 +205,7 @@ async def api_under_test(
     objects = MemoryObjects()
     clusters = Clusters({"local": "sc://localhost:15002", "big": "sc://big:15002/;token=topsecret"})
     messages = Outbox(source="autoloader/api", wake=relay.poke)
+    run_requests = RunRequests(database, clusters, messages)
     runs = Runs(
         database,
         messages,
@@ -218,7 +223,7 @@ async def api_under_test(
         runs=runs,
         live_runs=live_runs,
         plans=Plans(database, box, clusters, objects, Speed(), Prices(), files_max=10),
-        run_requests=RunRequests(database, clusters, messages),
+        run_requests=run_requests,
         reconciliations=Reconciliations(database, clusters, messages),
         refreshes=Refreshes(
             database,
@@ -230,6 +235,7 @@ async def api_under_test(
             kept_for=KEPT_FOR,
         ),
         schemas=Schemas(database),
+        schedules=Schedules(database),
         files=Files(database, box, objects),
         quarantine=Quarantine(database),
         costs=Costs(database, clusters, lambda: objects, Speed(), Prices()),
@@ -249,6 +255,8 @@ async def api_under_test(
             client=client,
             live_runs=live_runs,
             relay=relay,
+            run_requests=run_requests,
+            ticker=Ticker(database, run_requests),
             projector=Projector(database, messages),
             sweeper=Sweeper(database, messages, interval=timedelta(0)),
             refreshes=RefreshProjector(database, messages),
