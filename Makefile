@@ -12,7 +12,7 @@ SOURCES := libs services client devstack tests
 ARGS ?=
 
 .DEFAULT_GOAL := help
-.PHONY: help setup up down status services demo test property faults soak fuzz model check fmt lint types imports verify docs lock clean
+.PHONY: help setup up down status services demo test contract property faults soak fuzz model check fmt lint types imports verify docs lock clean
 
 help: ## Show this help
 	@awk -F ':.*## ' '/^[a-z]+:.*## /{printf "  \033[36m%-9s\033[0m %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -42,8 +42,13 @@ demo: services ## Load a year of real flights into an Iceberg table, and leave e
 	@echo "Everything is still running; stop it with: make down"
 
 # Stories and other tests side by side (tests/conftest.py); what is long begins first, unit tests fill what is left.
-test: setup ## Run all tests on the real stack (ARGS="..." for pytest); stops only what it started
-	@$(DEV) run --services -- $(PY) -m pytest -n 3 --dist loadfile --no-loadscope-reorder $(ARGS)
+SIDE_BY_SIDE := -n 3 --dist loadfile --no-loadscope-reorder
+
+test: setup ## Run the tests on the real stack (ARGS="..." for pytest); stops only what it started
+	@$(DEV) run --services -- $(PY) -m pytest $(SIDE_BY_SIDE) $(ARGS)
+
+contract: setup ## What adapters and their fakes promise, each held against the real part: every format, option and table (ARGS="..." for pytest)
+	@$(DEV) run -- $(PY) -m pytest $(SIDE_BY_SIDE) tests/contract $(ARGS)
 
 property: setup ## The properties over new examples (MINUTES=5, SEED=; ARGS="..." for pytest); the tests take the same ones each time
 	@MINUTES="$(MINUTES)" SEED="$(SEED)" $(PY) -m tests.property $(ARGS)

@@ -61,7 +61,7 @@ async def test_bad_records_are_set_aside_and_the_others_load(files: Landing) -> 
         for point, quick in (
             ("exec.after_audit", False),
             ("exec.during_publish", False),
-            ("exec.after_publish", True),
+            ("exec.after_publish", False),
             ("exec.after_quarantine", True),
         )
     ],
