@@ -1,5 +1,5 @@
-"""Schedules that several replicas of the API look at: at one tick (F51), with clocks an hour apart (F49). No scanner and
-no executor is needed: it is about which runs are asked for."""
+"""Schedules that several replicas of the API look at: at one tick (F51), with clocks an hour apart (F49). No scanner
+and no executor is needed: it is about which runs are asked for."""
 
 import asyncio
 import signal

@@ -253,14 +253,15 @@ async def test_one_that_cannot_start_holds_up_nobody(api: ApiUnderTest) -> None:
 
 
 async def test_a_change_takes_effect_at_once(api: ApiUnderTest) -> None:
-    """Another time is the next one; no time at all makes it a draft that does not tick."""
+    """A tick that waits goes on waiting if something else is changed. Another schedule begins anew; none at all makes
+    it a draft that does not tick."""
     ingestion_id = await scheduled(api)
     path = f"{INGESTIONS}/{ingestion_id}"
-    changed = (await api.client.patch(path, json={"schedule": YEARLY})).json()
-    assert changed["metadata"]["next_run_time"][5:] == "01-01T00:00:00Z"
     await pass_by(api, ingestion_id)
     renamed = (await api.client.patch(path, json={"name": "Flights, renamed"})).json()
     assert datetime.fromisoformat(renamed["metadata"]["next_run_time"]) < await api.database.now()
+    changed = (await api.client.patch(path, json={"schedule": YEARLY | {"time": None}})).json()
+    assert changed["metadata"]["next_run_time"][5:] == "01-01T00:00:00Z"
     off = (await api.client.patch(path, json={"schedule": None})).json()
     assert ("draft", None) == (off["status"], off["metadata"]["next_run_time"])
     await tick(api)
@@ -272,7 +273,7 @@ async def test_a_change_while_paused_holds_after_the_resume(api: ApiUnderTest) -
     ingestion_id = await scheduled(api)
     await say(api, ingestion_id, "pause")
     await pass_by(api, ingestion_id, ticks=3)
-    await api.client.patch(f"{INGESTIONS}/{ingestion_id}", json={"schedule": YEARLY})
+    await api.client.patch(f"{INGESTIONS}/{ingestion_id}", json={"schedule": YEARLY | {"time": None}})
     await say(api, ingestion_id, "resume")
     await tick(api)
     assert [] == await runs(api, ingestion_id)
