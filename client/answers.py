@@ -68,6 +68,25 @@ class Accepted(_Answer):
     queued: bool = False
 
 
+class HeldBack(_Answer):
+    """A file that holds a watermark back."""
+
+    file: str
+    state: str
+    why: str
+    last_modified: datetime
+
+
+class Completeness(_Answer):
+    """Up to when everything is loaded, and what holds that back."""
+
+    watermark: datetime | None
+    lag_s: float | None
+    listed_from: datetime | None
+    held_by: tuple[HeldBack, ...]
+    note: str
+
+
 class Predicted(_Answer):
     files: int
     size_bytes: int

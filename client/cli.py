@@ -5,6 +5,7 @@ import typer
 from client.commands.audits import audit, fill_columns, rebuild_ledger
 from client.commands.backfills import backfill
 from client.commands.clusters import app as clusters
+from client.commands.completeness import completeness
 from client.commands.files import explain, files
 from client.commands.ingestions import app as ingestion
 from client.commands.plans import plan
@@ -33,6 +34,7 @@ app.command()(cancel)
 app.command()(retry)
 app.command()(files)
 app.command()(explain)
+app.command()(completeness)
 app.command()(schema)
 app.command("approve-columns")(approve_columns)
 app.command("reject-columns")(reject_columns)

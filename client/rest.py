@@ -17,6 +17,7 @@ from client.answers import (
     Accepted,
     Audit,
     Cluster,
+    Completeness,
     ConnectionTest,
     Explanation,
     File,
@@ -235,6 +236,10 @@ class AutoloaderClient:
         """Why ``key`` (or ``s3://bucket/key``) is in the table or is not."""
         answer = self._call("GET", f"/api/v1/ingestions/{ingestion_id}/files/explain", params={"key": key})
         return Explanation.model_validate(answer)
+
+    def completeness(self, ingestion_id: UUID) -> Completeness:
+        """Up to when everything is loaded, and what holds that back."""
+        return Completeness.model_validate(self._call("GET", f"/api/v1/ingestions/{ingestion_id}/completeness"))
 
     def schema(self, ingestion_id: UUID) -> Schema:
         """The columns of the ingestion's table."""

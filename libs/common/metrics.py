@@ -1,7 +1,7 @@
 """Every metric that the services export: a closed set, documented here and nowhere else.
 
 Units are last in the name (``_seconds``, ``_bytes``, ``_total``). Labels hold words from short, known lists; ids,
-keys and messages belong into logs.
+keys and messages belong into logs. One gauge names ingestions, and says why.
 """
 
 from collections.abc import Callable
@@ -44,6 +44,13 @@ SCHEDULE_LATE_SECONDS = Histogram(
     "autoloader_schedule_late_seconds", "How long after it was due a tick's run was asked for.", buckets=_LONG
 )
 BATCHES = Counter("autoloader_batches", "Batches that this process lost to another one. outcome: fenced.", ("outcome",))
+
+WATERMARK_LAG_SECONDS = Gauge(
+    "autoloader_watermark_lag_seconds",
+    "How long ago the watermark of an active ingestion is: what landed before it is loaded, set aside or left out. An "
+    "alert has to say whose it is, so this one names the ingestion.",
+    ("ingestion_id",),
+)
 
 HTTP_REQUESTS = Counter(
     "autoloader_http_requests", "Requests answered, by route template.", ("method", "route", "status")

@@ -15,6 +15,8 @@ from libs.common.storage.migrate import newest_revision
 from services.api.caller import Caller
 from services.api.clusters.handlers import ConnectionTests
 from services.api.clusters.registry import Clusters
+from services.api.completeness.handlers import Completeness
+from services.api.completeness.watcher import Watcher
 from services.api.costs.handlers import Costs
 from services.api.files.handlers import Files
 from services.api.health.checks import database_check
@@ -86,6 +88,7 @@ def build_rest(settings: ApiSettings, backbone: Backbone, objects: ObjectStore, 
         files=Files(backbone.database, box, objects),
         schemas=Schemas(backbone.database),
         quarantine=Quarantine(backbone.database),
+        completeness=Completeness(backbone.database),
         costs=Costs(backbone.database, clusters, partial(_s3, settings), settings.speed(), settings.prices()),
         previews=Previews(backbone.database, clusters, partial(_s3, settings), settings.preview_bounds()),
         clusters=clusters,
@@ -132,6 +135,7 @@ def build_service(settings: ApiSettings) -> Service:
     reminder = RefreshReminder(
         backbone.database, backbone.outbox, interval=timedelta(seconds=settings.sweep_interval_s)
     )
+    watcher = Watcher(backbone.database, backbone.outbox, interval=timedelta(seconds=settings.watermark_interval_s))
     refreshes = RefreshProjector(backbone.database, backbone.outbox)
 
     service = Service("api")
@@ -141,6 +145,7 @@ def build_service(settings: ApiSettings) -> Service:
     service.add_task("sweeper", sweeper.run)
     service.add_task("refresh reminder", reminder.run)
     service.add_task("ticker", Ticker(backbone.database, _run_requests(settings, backbone)).run)
+    service.add_task("watermarks", watcher.run)
     service.add_task("listing", objects.keep_open)
     backbone.subscribe(
         service, subscriptions(projector, refreshes), consumer=CONSUMER, concurrency=PROJECTOR_CONCURRENCY

@@ -18,6 +18,7 @@ TAGS = [
     {"name": "plans", "description": "What would be loaded, before it is."},
     {"name": "refresh", "description": "Beginning a table anew, and taking it back."},
     {"name": "files", "description": "What became of each file, and why."},
+    {"name": "completeness", "description": "Up to when everything is loaded, and what holds that back."},
     {"name": "schema", "description": "The columns of a table, and how they came to be."},
     {"name": "audits", "description": "Whether bucket, ledger and table agree, and bringing a lost ledger back."},
     {"name": "clusters", "description": "Where Spark runs."},

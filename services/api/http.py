@@ -16,6 +16,8 @@ from services.api.caller import Caller
 from services.api.clusters import routes as clusters_routes
 from services.api.clusters.handlers import ConnectionTests
 from services.api.clusters.registry import Clusters
+from services.api.completeness import routes as completeness_routes
+from services.api.completeness.handlers import Completeness
 from services.api.costs import routes as costs_routes
 from services.api.costs.handlers import Costs
 from services.api.docs import TAGS, operation_id
@@ -70,6 +72,7 @@ def build_http(
     files: Files,
     schemas: Schemas,
     quarantine: Quarantine,
+    completeness: Completeness,
     costs: Costs,
     previews: Previews,
     clusters: Clusters,
@@ -99,6 +102,7 @@ def build_http(
     versioned.include_router(files_routes.router(files, run_requests, caller))
     versioned.include_router(schema_routes.router(schemas, caller))
     versioned.include_router(quarantine_routes.router(quarantine, run_requests, caller))
+    versioned.include_router(completeness_routes.router(completeness, caller))
     versioned.include_router(clusters_routes.router(clusters, connection_tests, caller))
     health = health_routes.router(checks)
     versioned.include_router(health)

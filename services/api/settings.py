@@ -24,6 +24,9 @@ class ApiSettings(CommonSettings):
     refresh_undo_days: float = Field(
         default=7, ge=0, description="Days for which a refresh can be undone: that long its old table has to be kept."
     )
+    watermark_interval_s: float = Field(
+        default=5, gt=0, description="Seconds between two looks at how far the watermarks may move."
+    )
     plan_files_max: int = Field(
         default=100_000, ge=1, description="Files that one plan names, at most; a larger one is refused."
     )

@@ -36,6 +36,9 @@ from services.executor.ports import Ledger
 from services.executor.preparation import grown, rules_of
 from services.executor.table_lanes import TableLanes
 
+WATERMARK = "autoloader.watermark"
+"""The snapshot's property: up to when everything of the ingestion is in the table, set aside or left out."""
+
 STAGES_MAX = 6
 """How often one attempt stages: once, again for each round of new fields or wider types, and some air."""
 
@@ -77,7 +80,7 @@ async def stage(ledger: Ledger, lanes: TableLanes, attempt: Attempt, schema: Str
     keys = from_keys(files, rules.reading(schema), attempt.order.definition.source.prefix)
     await ledger.about_to_stage(claim)
     cause = Cause(evidence=keys.evidence, mode=rules.mode)
-    properties = _properties(attempt)
+    properties = await _properties(ledger, attempt)
     # Rows that take the place of others are staged by themselves first: read, audited, and never published.
     wap_id = claim.rows_wap_id if claim.replaces_rows else claim.wap_id
     for _ in range(STAGES_MAX):
@@ -130,10 +133,10 @@ async def _propose(
     await ledger.propose(attempt.claim, [proposal(a, shown.get(a.path)) for a in additions])
 
 
-def _properties(attempt: Attempt) -> dict[str, str]:
+async def _properties(ledger: Ledger, attempt: Attempt) -> dict[str, str]:
     """What the batch's snapshot says of itself."""
-    claim = attempt.claim
-    return {
+    claim, order = attempt.claim, attempt.order
+    told = {
         "autoloader.batch": str(claim.id),
         "autoloader.run": str(claim.run_id),
         "autoloader.ingestion": str(claim.ingestion_id),
@@ -141,3 +144,6 @@ def _properties(attempt: Attempt) -> dict[str, str]:
         evidence.FILES: evidence.written(attempt.files),
         ATTEMPT: str(uuid4()),
     }
+    # True at the moment of the publish: what others finish meanwhile can only move it on.
+    watermark = await ledger.watermark(claim, order.definition.source, order.created_at)
+    return told if watermark is None else {**told, WATERMARK: watermark.isoformat()}

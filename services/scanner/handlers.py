@@ -42,6 +42,7 @@ class _Seen:
     named: int = 0
     of_age: int = 0
     skipped: int = 0
+    passed_over: int = 0
 
 
 class Scans:
@@ -134,6 +135,7 @@ class Scans:
             reloads = await self._ledger.reloads(claim, asked, retry_of=terms.retry_of)
             found = limited(select(files, known, claim.run_id, terms, reloads), cap)
             seen.skipped += found.skipped
+            seen.passed_over += found.passed_over
             page = Page(
                 taken=found.taken,
                 superseded=found.superseded,
@@ -151,7 +153,8 @@ class Scans:
                 break  # a later attempt lists on: what an earlier one took and this one does not see is told as gone
         failpoint("scan.before_done")
         last = Page(batches=(*planner.rest(), *replacing.rest()), files_skipped=seen.skipped)
-        await self._ledger.complete(claim, last, (*_warnings(order, seen), *cap.warnings()))
+        is_whole = order.scope.is_whole and order.retry_of is None and seen.passed_over == 0
+        await self._ledger.complete(claim, last, (*_warnings(order, seen), *cap.warnings()), is_whole=is_whole)
         return seen
 
     async def _wanted(

@@ -284,11 +284,27 @@ class TableRefreshFailed(Message):
     is_over: bool = Field(description="True: nothing was changed. False: it is tried again until it succeeds.")
 
 
+# --- autoloader.completeness ------------------------------------------------------------------------------
+
+
+class WatermarkAdvanced(Message):
+    """Everything that the store had before a later time is loaded, set aside, or left out by the definition."""
+
+    wire_type = "watermark.advanced"
+
+    ingestion_id: UUID
+    tenant_id: str
+    generation: int
+    watermark: datetime = Field(description="It only grows within a generation.")
+    listed_from: datetime = Field(description="When the listing of the whole source began that it rests on.")
+    occurred_at: datetime
+
+
 RUN_FACTS: tuple[type[RunFact], ...] = (
     ScanStarted, ScanProgress, ScanCompleted, ScanFailed, FileBatchCommitted, FileBatchFailed, RunCompleted,
 )  # fmt: skip
 
 MESSAGES: tuple[type[Message], ...] = (
     RunRequested, FileBatchPlanned, AuditIngestion, RebuildLedger, FillColumns, CheckCluster, *RUN_FACTS,
-    RefreshTable, TableRefreshed, TableRefreshFailed,
+    RefreshTable, TableRefreshed, TableRefreshFailed, WatermarkAdvanced,
 )  # fmt: skip

@@ -37,6 +37,11 @@ class Scope(BaseModel):
         description="What the definition leaves out for its age is wanted too.",
     )
 
+    @property
+    def is_whole(self) -> bool:
+        """Whether a listing of it that comes to its end has shown every object that the definition wants."""
+        return self.model_copy(update={"is_backfill": False}) == Scope()
+
     def covers(self, modified: datetime) -> bool:
         """Whether the scope wants an object that was written then."""
         return not (

@@ -21,6 +21,7 @@ from libs.common.contracts.events import (
     RunRequested,
     TableRefreshed,
     TableRefreshFailed,
+    WatermarkAdvanced,
 )
 from libs.common.contracts.scope import Lane
 
@@ -128,6 +129,16 @@ TABLE_STATUS = Topic(
     partitions=6,
     retention=timedelta(days=7),
 )
+COMPLETENESS = Topic(
+    suffix="completeness.v1",
+    key="ingestion_id",
+    why_that_key="what is known of one source is read in the order in which it became known",
+    writers=("api",),
+    readers=("anybody who waits for a table to be complete",),
+    messages=(WatermarkAdvanced,),
+    partitions=6,
+    retention=timedelta(days=7),
+)
 S3_NOTIFICATIONS = Topic(
     suffix="s3-notifications",
     key="bucket/key",
@@ -141,7 +152,7 @@ S3_NOTIFICATIONS = Topic(
 
 CATALOGUE: tuple[Topic, ...] = (
     RUN_REQUESTS, FILE_BATCHES, BACKFILL_REQUESTS, BACKFILL_BATCHES, RUN_STATUS, TABLE_COMMANDS, CLUSTER_COMMANDS,
-    TABLE_STATUS, S3_NOTIFICATIONS,
+    TABLE_STATUS, COMPLETENESS, S3_NOTIFICATIONS,
 )  # fmt: skip
 
 REQUESTS_OF: Mapping[Lane, Topic] = {"fresh": RUN_REQUESTS, "backfill": BACKFILL_REQUESTS}

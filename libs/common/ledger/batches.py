@@ -6,16 +6,17 @@ token any more, nothing is written and ``Fenced`` tells the executor to stop. Th
 """
 
 from collections.abc import Collection, Mapping, Sequence
-from datetime import timedelta
+from datetime import datetime, timedelta
 from uuid import UUID
 
 from sqlalchemy import func, select
 
+from libs.common.contracts.definition import Source
 from libs.common.contracts.events import Problem
 from libs.common.contracts.scope import Lane
 from libs.common.errors import Fenced, Permanent
 from libs.common.ids import BatchId, IngestionId
-from libs.common.ledger import batch_ends, batch_files, column_decisions, quarantine, replacements
+from libs.common.ledger import batch_ends, batch_files, column_decisions, quarantine, replacements, watermarks
 from libs.common.ledger.aborts import abort_of
 from libs.common.ledger.batch_claims import BatchClaims, claimable
 from libs.common.ledger.ingestions import halt, halt_of, hold_generation
@@ -25,6 +26,7 @@ from libs.common.ledger.model.files import BadRecords, FileVersion, Loaded
 from libs.common.ledger.run_log import RunLog
 from libs.common.ledger.states import BatchState
 from libs.common.ledger.tables import batch, storable
+from libs.common.selection.wanted import Wanted
 from libs.common.storage.engine import Database
 from libs.common.storage.outbox import Outbox
 
@@ -66,6 +68,12 @@ class BatchLedger:
         async with self._database.begin() as connection:
             await self._claims.move(connection, claim)
             return await replacements.loaded(connection, claim)
+
+    async def watermark(self, claim: BatchClaim, source: Source, created_at: datetime) -> datetime | None:
+        """Up to when everything will be loaded, set aside or left out as soon as this batch is published; None before
+        the first listing of the whole source has ended. ``created_at``: when the ingestion was made."""
+        async with self._database.read() as connection:
+            return await watermarks.with_batch(connection, claim, Wanted(source, created_at))
 
     async def has_published(self, ingestion_id: IngestionId, generation: int) -> bool:
         """Whether this generation has rows in its table, as far as the ledger knows."""

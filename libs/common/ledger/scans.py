@@ -10,7 +10,7 @@ from sqlalchemy.ext.asyncio import AsyncConnection
 from libs.common.contracts.events import Problem, ScanCompleted, ScanFailed, ScanProgress, ScanStarted
 from libs.common.errors import Fenced
 from libs.common.ids import IngestionId, RunId
-from libs.common.ledger import overwritten, scan_pages
+from libs.common.ledger import overwritten, scan_pages, watermarks
 from libs.common.ledger.ingestions import halt_of, hold_generation
 from libs.common.ledger.known import known_versions
 from libs.common.ledger.model.files import FileVersion, KnownVersion, Reload
@@ -53,13 +53,13 @@ class ScanLedger:
                         _UNLEASED,
                     )
                     .values(token=scan.c.token + 1, attempts=scan.c.attempts + 1, owner=self._owner, **self._fresh())
-                    .returning(scan.c.token, scan.c.attempts)
+                    .returning(scan.c.token, scan.c.attempts, scan.c.updated_at)
                 )
             ).one_or_none()
             if row is None:
                 return None
             await self._log.record(connection, run_id, lambda h: ScanStarted(**h.fields(), attempt=row.attempts))
-        return ScanClaim(run_id, ingestion_id, generation, row.token, row.attempts)
+        return ScanClaim(run_id, ingestion_id, generation, row.token, row.attempts, row.updated_at)
 
     async def halt_of(self, claim: ScanClaim) -> Problem | None:
         """Why nothing is loaded for this ingestion at the moment, if so."""
@@ -134,9 +134,11 @@ class ScanLedger:
                 change=change,
             )
 
-    async def complete(self, claim: ScanClaim, last: Page, warnings: tuple[str, ...]) -> None:
+    async def complete(
+        self, claim: ScanClaim, last: Page, warnings: tuple[str, ...], *, is_whole: bool = False
+    ) -> None:
         """Ends the listing: its last batches, and nothing more will be planned for this run. What an earlier attempt
-        found and this one did not is told as missing.
+        found and this one did not is told as missing. ``is_whole``: it has shown all that the source had when it began.
 
         Raises:
             Fenced: as in ``record``.
@@ -146,6 +148,8 @@ class ScanLedger:
             change = await scan_pages.record(connection, self._outbox, claim, last)
             if claim.attempt > 1:
                 await scan_pages.tell_what_is_gone(connection, self._log, claim)
+            if is_whole:
+                await watermarks.listed(connection, claim)
             await self._log.record(
                 connection,
                 claim.run_id,

@@ -18,12 +18,17 @@ from sqlalchemy import (
 )
 from sqlalchemy.dialects.postgresql import JSONB
 
-from libs.common.ledger.states import LIVE_FILE_STATES
+from libs.common.ledger.states import LIVE_FILE_STATES, FileState
 from libs.common.storage.metadata import metadata
 
 SCHEMA = "ledger"
 
+UNFINISHED_FILE_STATES = frozenset({FileState.DISCOVERED, FileState.BATCHED, FileState.FAILED, FileState.MISSING})
+"""Neither loaded nor set aside, unless a later version of the key came."""
+
 _live = ", ".join(f"'{state}'" for state in sorted(LIVE_FILE_STATES))
+
+_unfinished = ", ".join(f"'{state}'" for state in sorted(UNFINISHED_FILE_STATES))
 
 ingestion = Table(
     "ingestion",
@@ -75,6 +80,14 @@ file = Table(
         postgresql_where=text(f"state IN ({_live}) AND NOT overwritten"),
     ),
     Index("ix_file_batch_id", "batch_id"),
+    # What is unfinished, oldest first, holds the watermark back.
+    Index(
+        "ix_file_unfinished",
+        "ingestion_id",
+        "generation",
+        "last_modified",
+        postgresql_where=text(f"state IN ({_unfinished})"),
+    ),
     # What is not loaded is little, and asked for often: retries, reloads of what failed, takeovers.
     Index(
         "ix_file_not_loaded",
@@ -84,6 +97,23 @@ file = Table(
         postgresql_where=text("state IN ('discovered', 'failed', 'missing')"),
     ),
     schema=SCHEMA,
+)
+
+watermark = Table(
+    "watermark",
+    metadata,
+    Column("ingestion_id", Uuid, primary_key=True),
+    Column("generation", Integer, primary_key=True),
+    Column(
+        "listed_from",
+        DateTime(timezone=True),
+        nullable=False,
+        comment="when the latest listing of the whole source began that came to its end",
+    ),
+    Column("up_to", DateTime(timezone=True), comment="the watermark as stated; it never falls"),
+    Column("advanced_at", DateTime(timezone=True)),
+    schema=SCHEMA,
+    comment="Up to when everything of a source is loaded, set aside or left out: see libs/common/completeness.",
 )
 
 batch = Table(
@@ -193,6 +223,8 @@ replacement = Table(
         unique=True,
         postgresql_where=text("state = 'batched'"),
     ),
+    # Given up, and not tried again yet: few, and they hold the watermark back.
+    Index("ix_replacement_given_up", "ingestion_id", "generation", postgresql_where=text("state = 'discovered'")),
     Index("ix_replacement_run_id", "run_id", "key_digest"),
     schema=SCHEMA,
     comment="File versions on their way into the table in the place of rows that are there. ledger.file knows the "

@@ -20,7 +20,8 @@ class Selection:
     digests whose older version nobody has read yet; ``refused`` cannot be read as they are named, or overwrote what is
     loaded; ``skipped`` counts what the ledger has already; ``reloaded`` are loaded, in this version or an earlier one,
     and shall be loaded in the place of those rows; ``beside`` are digests of taken files whose loaded rows stay;
-    ``left`` overwrote what is loaded, are not loaded, and are to be remembered. No key is in work twice.
+    ``left`` overwrote what is loaded, are not loaded, and are to be remembered; ``passed_over`` counts keys that are in
+    work in another version than the one that is there now, which no one has seen then. No key is in work twice.
     """
 
     taken: tuple[FileVersion, ...] = ()
@@ -31,6 +32,7 @@ class Selection:
     reloaded: tuple[FileVersion, ...] = ()
     beside: tuple[bytes, ...] = ()
     left: tuple[FileVersion, ...] = ()
+    passed_over: int = 0
 
 
 @dataclass(frozen=True, slots=True)
@@ -61,6 +63,7 @@ class _Draft:
     reloaded: list[FileVersion] = field(default_factory=list)
     beside: list[bytes] = field(default_factory=list)
     left: list[FileVersion] = field(default_factory=list)
+    passed_over: int = 0
 
     def frozen(self) -> Selection:
         return Selection(
@@ -72,6 +75,7 @@ class _Draft:
             tuple(self.reloaded),
             tuple(self.beside),
             tuple(self.left),
+            self.passed_over,
         )
 
 
@@ -111,6 +115,7 @@ def _sort(key: KeyStanding, terms: Terms, draft: _Draft) -> None:
     if key.busy is not None:
         # Batched by an earlier attempt of this run: not skipped, just further along.
         draft.skipped += 0 if key.is_mine(key.busy) else 1
+        draft.passed_over += key.busy.version_tag != key.file.version_tag
     elif key.is_loaded and terms.again:
         _replace(key, draft)
     elif (same := key.same) is not None and key.is_this_version_loaded:
@@ -146,6 +151,8 @@ def _replace(key: KeyStanding, draft: _Draft) -> None:
     """Its rows shall give way to those of the version that is there now; once at a time, and once in a run."""
     if key.reload is not None and (key.is_being_replaced or key.reload.run_id == key.run_id):
         draft.skipped += 0 if key.reload.run_id == key.run_id else 1
+        # Which version is on its way is not known here.
+        draft.passed_over += key.is_being_replaced and key.reload.run_id != key.run_id
         return
     draft.reloaded.append(key.file)
     if key.waiting is not None:

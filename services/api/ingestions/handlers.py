@@ -200,6 +200,7 @@ class Ingestions:
                     last_run_time=row.last_run_time,
                     next_run_time=row.next_run_time if row.status == "active" and halt is None else None,
                     schema_version=row.schema_version,
+                    watermark=row.watermark,
                     halt=halt,
                 ),
                 "definition_version": row.definition_version,

@@ -12,7 +12,7 @@ from libs.common.contracts.definition import Definition, Source
 from libs.common.errors import Conflict, NotFound
 from libs.common.ids import TenantId
 from libs.common.ledger.states import BatchState
-from libs.common.ledger.tables import batch, schema_version
+from libs.common.ledger.tables import batch, schema_version, watermark
 from libs.common.ledger.tables import ingestion as ledger_ingestion
 from libs.common.storage.control import ingestion, refresh, run, schedule, secret
 from services.api.caller import Caller
@@ -229,6 +229,7 @@ def _shown(tenant_id: TenantId) -> Select[Any]:
             last_run.c.created_at.label("last_run_time"),
             schema.c.version.label("schema_version"),
             schedule.c.due_at.label("next_run_time"),
+            watermark.c.up_to.label("watermark"),
             ledger_ingestion.c.halt_code,
             ledger_ingestion.c.halt_message,
             ledger_ingestion.c.halt_hint,
@@ -239,6 +240,10 @@ def _shown(tenant_id: TenantId) -> Select[Any]:
             ingestion.outerjoin(last_run, true())
             .outerjoin(schema, true())
             .outerjoin(schedule, schedule.c.ingestion_id == ingestion.c.id)
+            .outerjoin(
+                watermark,
+                and_(watermark.c.ingestion_id == ingestion.c.id, watermark.c.generation == ingestion.c.generation),
+            )
             .outerjoin(ledger_ingestion, ledger_ingestion.c.ingestion_id == ingestion.c.id)
         )
         .where(*_visible(tenant_id))

@@ -60,6 +60,7 @@ EXAMPLE_ANSWER: dict[str, Any] = {
         "last_run_time": "2025-01-07T12:34:56Z",
         "next_run_time": None,
         "schema_version": 1,
+        "watermark": "2025-01-07T12:34:40Z",
         "halt": None,
     },
     "definition_version": 1,
@@ -148,6 +149,11 @@ class IngestionMetadata(BaseModel):
         default=None, description="When the schedule starts the next run, jitter included; null while it is not on."
     )
     schema_version: int | None = Field(default=None, description="Version of the table's schema, from 1.")
+    watermark: datetime | None = Field(
+        default=None,
+        description="Every object that the store had before this time is loaded, set aside or left out; see "
+        "GET …/completeness.",
+    )
     halt: Halt | None = Field(default=None, description="Why the ingestion was paused by itself, if it was.")
 
 

@@ -27,6 +27,8 @@ from libs.common.storage.outbox import Outbox
 from services.api.caller import Caller
 from services.api.clusters.handlers import ConnectionTests
 from services.api.clusters.registry import Clusters
+from services.api.completeness.handlers import Completeness
+from services.api.completeness.watcher import Watcher
 from services.api.costs.handlers import Costs
 from services.api.costs.model import Prices, Speed
 from services.api.files.handlers import Files
@@ -103,6 +105,7 @@ class ApiUnderTest:
     sweeper: Sweeper
     refreshes: RefreshProjector
     reminder: RefreshReminder
+    watcher: Watcher
     objects: MemoryObjects
     checks: dict[str, Check] = field(default_factory=dict)
 
@@ -238,6 +241,7 @@ async def api_under_test(
         schedules=Schedules(database),
         files=Files(database, box, objects),
         quarantine=Quarantine(database),
+        completeness=Completeness(database),
         costs=Costs(database, clusters, lambda: objects, Speed(), Prices()),
         previews=Previews(database, clusters, lambda: objects, Bounds()),
         clusters=clusters,
@@ -261,6 +265,7 @@ async def api_under_test(
             sweeper=Sweeper(database, messages, interval=timedelta(0)),
             refreshes=RefreshProjector(database, messages),
             reminder=RefreshReminder(database, messages, interval=timedelta(0)),
+            watcher=Watcher(database, messages, interval=timedelta(0)),
             objects=objects,
         )
     live_runs.request_stop()

@@ -2,9 +2,10 @@
 
 from collections.abc import Collection, Iterable, Mapping, Sequence
 from dataclasses import replace
-from datetime import timedelta
+from datetime import datetime, timedelta
 from typing import Any
 
+from libs.common.contracts.definition import Source
 from libs.common.contracts.events import FileBatchCommitted, FileBatchFailed, Problem, ScanFailed, Totals
 from libs.common.contracts.scope import Lane
 from libs.common.errors import Fenced, Permanent
@@ -25,7 +26,8 @@ from libs.common.ledger.model.columns import Decisions, Proposal
 from libs.common.ledger.model.files import BadRecords, FileVersion, Loaded
 from libs.common.ledger.run_log import PROBLEMS_IN_AN_EVENT_MAX
 from libs.common.ledger.states import FINAL_BATCH_STATES, BatchState, FileState, ScanState
-from tests.support.memory_ledger import replacements
+from libs.common.selection.wanted import Wanted
+from tests.support.memory_ledger import replacements, watermarks
 from tests.support.memory_ledger.rows import FileId
 from tests.support.memory_ledger.tables import BatchRow, SchemaVersion, Tables
 
@@ -86,6 +88,10 @@ class MemoryBatchLedger:
         async with self._tables.transaction():
             self._move(claim)
             return replacements.loaded(self._tables, claim)
+
+    async def watermark(self, claim: BatchClaim, source: Source, created_at: datetime) -> datetime | None:
+        async with self._tables.transaction():
+            return watermarks.with_batch(self._tables, claim, Wanted(source, created_at))
 
     async def has_published(self, ingestion_id: IngestionId, generation: int) -> bool:
         async with self._tables.transaction():
@@ -209,7 +215,8 @@ class MemoryBatchLedger:
                     going_on.append(row.version)
                     continue
                 problem = fate.problem or verdict.problem
-                self._tables.files[at] = replace(row, state=fate.state, batch_id=None, row_count=None, problem=problem)
+                row = replace(row, state=fate.state, batch_id=None, row_count=None, problem=problem)
+                self._tables.files[at] = replace(row, missed_at=self._tables.clock())
             scan = self._tables.scans[claim.run_id]
             ends_listing = verdict.aborts and scan.state is ScanState.SCANNING
             if verdict.aborts:

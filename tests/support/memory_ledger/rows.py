@@ -1,6 +1,7 @@
 """Rows of files in memory: those that the ledger knows, and those on their way into the place of others."""
 
 from dataclasses import dataclass
+from datetime import datetime
 
 from libs.common.contracts.events import Problem
 from libs.common.ids import BatchId, IngestionId, RunId
@@ -20,6 +21,8 @@ class FileRow:
     row_count: int | None = None
     problem: Problem | None = None
     overwritten: bool = False
+    missed_at: datetime | None = None
+    """When it was found to be gone."""
 
 
 @dataclass(frozen=True, slots=True)

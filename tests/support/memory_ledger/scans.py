@@ -12,7 +12,7 @@ from libs.common.ledger.model.files import FileVersion, KnownVersion, Reload, is
 from libs.common.ledger.model.scans import Page, ScanClaim
 from libs.common.ledger.run_log import PROBLEMS_IN_AN_EVENT_MAX
 from libs.common.ledger.states import LIVE_FILE_STATES, FileState, ScanState
-from tests.support.memory_ledger import replacements
+from tests.support.memory_ledger import replacements, watermarks
 from tests.support.memory_ledger.rows import FileRow
 from tests.support.memory_ledger.tables import ScanRow, Tables
 
@@ -34,8 +34,9 @@ class MemoryScanLedger:
                 return None
             row = replace(row, token=row.token + 1, attempts=row.attempts + 1, owner=self._owner)
             scans[run_id] = replace(row, lease_until=self._fresh())
+            began_at = self._tables.clock()
             self._tables.log(run_id, lambda h: ScanStarted(**h.fields(), attempt=row.attempts))
-        return ScanClaim(run_id, ingestion_id, generation, row.token, row.attempts)
+        return ScanClaim(run_id, ingestion_id, generation, row.token, row.attempts, began_at)
 
     async def halt_of(self, claim: ScanClaim) -> Problem | None:
         async with self._tables.transaction():
@@ -92,12 +93,16 @@ class MemoryScanLedger:
             problems = tuple(r.problem for r in page.refused[:PROBLEMS_IN_AN_EVENT_MAX])
             self._tables.log(claim.run_id, lambda h: ScanProgress(**h.fields(), problems=problems), change=change)
 
-    async def complete(self, claim: ScanClaim, last: Page, warnings: tuple[str, ...]) -> None:
+    async def complete(
+        self, claim: ScanClaim, last: Page, warnings: tuple[str, ...], *, is_whole: bool = False
+    ) -> None:
         async with self._tables.transaction():
             self._extend(claim)
             change = self._record(claim, last)
             if claim.attempt > 1:
                 self._tell_what_is_gone(claim)
+            if is_whole:
+                watermarks.listed(self._tables, claim)
             self._tables.log(
                 claim.run_id,
                 lambda h: ScanCompleted(**h.fields(), warnings=warnings),
@@ -190,7 +195,7 @@ class MemoryScanLedger:
         problems = []
         for row in sorted(waiting, key=lambda row: row.version.key.encode()):
             fate = gone(row.version)
-            self._put(claim, replace(row, state=fate.state, problem=fate.problem))
+            self._put(claim, replace(row, state=fate.state, problem=fate.problem, missed_at=self._tables.clock()))
             problems += [fate.problem] if fate.problem else []
         self._tables.log(
             claim.run_id,

@@ -167,6 +167,7 @@ class Tables:
         self.generations: dict[IngestionId, int] = {}
         self.halts: dict[IngestionId, Problem] = {}
         self.decisions: dict[IngestionId, dict[str, str]] = {}
+        self.listed_from: dict[tuple[IngestionId, int], datetime] = {}
         self.events: list[Message] = []
 
     def facts(self, run_id: RunId) -> list[RunFact]:
@@ -184,6 +185,7 @@ class Tables:
         schema_versions, events = self.schema_versions.copy(), self.events.copy()
         generations, halts = self.generations.copy(), self.halts.copy()
         replacements, decisions = self.replacements.copy(), self.decisions.copy()
+        listed_from = self.listed_from.copy()
         try:
             yield
         except BaseException:
@@ -192,6 +194,7 @@ class Tables:
             self.schema_versions, self.events = schema_versions, events
             self.generations, self.halts = generations, halts
             self.replacements, self.decisions = replacements, decisions
+            self.listed_from = listed_from
             raise
 
     # --- what the parts share: the SQL of ingestions.py, planned.py and run_log.py, by other means ------------

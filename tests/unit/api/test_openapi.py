@@ -67,6 +67,7 @@ def test_it_is_openapi_3_1_with_the_paths_of_the_contract(described: dict[str, A
         f"GET {one}/schema/versions/{{version}}",
         f"GET {one}/files/explain",
         f"POST {one}/files/reload",
+        f"GET {one}/completeness",
         f"GET {one}/quarantine",
         f"POST {one}/quarantine/replay",
         f"GET {one}/runs",

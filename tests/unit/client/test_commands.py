@@ -546,3 +546,15 @@ def test_a_rollback_says_what_stays(call: Call, api: MadeUpApi) -> None:
     api.on(f"POST /{ID}/schema/rollback", {"version": 2, "columns": [], "mode": "none", "kept": kept})
     assert "stays as it is: id was int, and is bigint" in call("roll-back-schema", ID, "1").output
     assert {"version": 1} == json.loads(api.asked[-1].content)
+
+
+def test_completeness_names_what_holds_the_watermark_back(api: MadeUpApi, call: Call) -> None:
+    """Or says that there is none yet."""
+    held = {"file": "s3://b/k", "state": "failed", "why": "not JSON", "last_modified": "2025-01-07T12:20:16Z"}
+    told = {"watermark": "2025-01-07T12:20:11Z", "lag_s": 890.2, "listed_from": None, "note": "held back"}
+    api.on(f"GET /{ID}/completeness", {**told, "held_by": [held]})
+    shown = call("completeness", ID).stdout
+    assert shown.startswith("everything is loaded up to 2025-01-07 12:20:11 UTC (890 s ago)\nheld back\n")
+    assert "s3://b/k" in shown
+    api.on(f"GET /{ID}/completeness", {**told, "held_by": [], "watermark": None, "lag_s": None})
+    assert "there is no watermark yet\nheld back\n" == call("completeness", ID).stdout

@@ -1,6 +1,7 @@
 """Values about a listing: the right to do it, and what a page of it brings."""
 
 from dataclasses import dataclass
+from datetime import datetime
 
 from libs.common.ids import IngestionId, RunId
 from libs.common.ledger.model.batches import PlannedBatch
@@ -28,10 +29,12 @@ class Page:
 
 @dataclass(frozen=True, slots=True)
 class ScanClaim:
-    """The right to list for a run, until the lease ends or somebody holds a higher token."""
+    """The right to list for a run, until the lease ends or somebody holds a higher token. ``began_at`` is when it was
+    given, on the database's clock: the listing shows what the store had then."""
 
     run_id: RunId
     ingestion_id: IngestionId
     generation: int
     token: int
     attempt: int
+    began_at: datetime

@@ -18,6 +18,7 @@ A = listed()
 LOADED = known(FileState.COMMITTED, "v0")
 TAKEN = Selection(taken=(A,))
 SKIPPED, NOTHING = Selection(skipped=1), Selection()
+OTHER_VERSION_IN_WORK = Selection(skipped=1, passed_over=1)
 LEFT = Selection(skipped=1, left=(A,))
 ADDED = Selection(taken=(A,), beside=(A.digest,))
 REPLACED = Selection(reloaded=(A,))
@@ -61,7 +62,7 @@ CASES: list[tuple[list[KnownVersion], tuple[Selection, Selection, Selection, Sel
     ([LOADED, known(FileState.COMMITTED)], (SKIPPED,) * 4),
     # one that somebody has in work
     ([LOADED, known(FileState.BATCHED)], (SKIPPED,) * 4),
-    ([LOADED, known(FileState.BATCHED, "v00")], (SKIPPED,) * 4),
+    ([LOADED, known(FileState.BATCHED, "v00")], (OTHER_VERSION_IN_WORK,) * 4),
     ([LOADED, known(FileState.DISCOVERED, run=ANOTHER_RUN, held=True)], (SKIPPED,) * 4),
     ([LOADED, known(FileState.BATCHED, run=THIS_RUN)], (NOTHING,) * 4),
     # one that was to be added, and waits
@@ -102,7 +103,7 @@ def test_an_addition_that_an_earlier_attempt_took_goes_on() -> None:
 @pytest.mark.parametrize(
     ("reload", "expected"),
     [
-        (Reload(ANOTHER_RUN, FileState.BATCHED), (SKIPPED,) * 4),
+        (Reload(ANOTHER_RUN, FileState.BATCHED), (OTHER_VERSION_IN_WORK,) * 4),
         (Reload(THIS_RUN, FileState.BATCHED), (NOTHING,) * 4),
         (Reload(THIS_RUN, FileState.DISCOVERED), (LEFT, ADDED, NOTHING, REFUSED)),
     ],

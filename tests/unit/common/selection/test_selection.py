@@ -14,6 +14,7 @@ RESUMED = Selection(resumed=(A,))
 SUPERSEDING = Selection(taken=(A,), superseded=(A.digest,))
 SKIPPED = Selection(skipped=1)
 NOTHING = Selection()
+OTHER_VERSION_IN_WORK = Selection(skipped=1, passed_over=1)
 
 
 @pytest.mark.parametrize(
@@ -27,12 +28,12 @@ NOTHING = Selection()
         ([known(FileState.QUARANTINED)], SKIPPED),
         ([known(FileState.BASELINE)], SKIPPED),
         ([known(FileState.COMMITTED, "v0")], Selection(skipped=1, left=(A,))),  # see test_overwrites.py
-        ([known(FileState.BATCHED, "v0")], SKIPPED),
+        ([known(FileState.BATCHED, "v0")], OTHER_VERSION_IN_WORK),
         ([known(FileState.FAILED, "v1"), known(FileState.COMMITTED, "v0")], SKIPPED),
         # by an earlier attempt of this very run: not skipped, just further along
         ([known(FileState.BATCHED, run=THIS_RUN)], NOTHING),
         ([known(FileState.COMMITTED, run=THIS_RUN)], NOTHING),
-        ([known(FileState.BATCHED, "v0", run=THIS_RUN)], NOTHING),
+        ([known(FileState.BATCHED, "v0", run=THIS_RUN)], Selection(passed_over=1)),
         # seen, and in no batch
         ([known(FileState.DISCOVERED)], TAKEN),
         ([known(FileState.DISCOVERED, given_up=True)], TAKEN),
@@ -40,7 +41,7 @@ NOTHING = Selection()
         ([known(FileState.DISCOVERED, run=THIS_RUN, given_up=True)], TAKEN),
         # a run in the other lane is about to batch it
         ([known(FileState.DISCOVERED, run=ANOTHER_RUN, held=True)], SKIPPED),
-        ([known(FileState.DISCOVERED, "v0", run=ANOTHER_RUN, held=True)], SKIPPED),
+        ([known(FileState.DISCOVERED, "v0", run=ANOTHER_RUN, held=True)], OTHER_VERSION_IN_WORK),
         # overwritten before anybody read it
         ([known(FileState.DISCOVERED, "v0")], SUPERSEDING),
         ([known(FileState.DISCOVERED, "v0", run=THIS_RUN)], SUPERSEDING),
@@ -100,7 +101,7 @@ RELOADED = Selection(reloaded=(A,))
         ([known(FileState.BASELINE)], None, RELOADED),
         ([known(FileState.FAILED), known(FileState.COMMITTED, "v0")], None, RELOADED),
         # once at a time, and once in a run
-        ([known(FileState.COMMITTED)], Reload(ANOTHER_RUN, FileState.BATCHED), SKIPPED),
+        ([known(FileState.COMMITTED)], Reload(ANOTHER_RUN, FileState.BATCHED), OTHER_VERSION_IN_WORK),
         ([known(FileState.COMMITTED)], Reload(THIS_RUN, FileState.BATCHED), NOTHING),
         ([known(FileState.COMMITTED, run=THIS_RUN)], Reload(THIS_RUN, FileState.COMMITTED), NOTHING),
         ([known(FileState.COMMITTED)], Reload(THIS_RUN, FileState.FAILED), NOTHING),

@@ -1,0 +1,1 @@
+"""Up to when everything is loaded, and what holds that back."""
