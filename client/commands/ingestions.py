@@ -94,6 +94,8 @@ def state_of(schedule: Schedule) -> str:
     """One line: whether it ticks, and what is in the way."""
     if not schedule.is_on:
         return "off; `autoloader ingestion resume` turns on what the definition says"
+    if schedule.expression is None:
+        return "on: by what the bucket tells of"
     if schedule.waiting_since is None:
         return f"on: {schedule.expression}"
     reason = f" ({schedule.blocked_by})" if schedule.blocked_by else ""

@@ -26,6 +26,8 @@ NAMES: dict[str, str] = {
     "api.in_tick": "the run of a tick is stored with its event, nothing is committed",
     "api.after_tick": "a tick has its run and its successor, nobody was told",
     "relay.after_send": "the broker has the batch, its outbox rows are still there",
+    "intake.after_tx": "what notifications told is in the ledger, nobody has acknowledged them",
+    "arrivals.before_commit": "a run of what notifications told of is stored, and not committed",
     "scan.mid_listing": "a page of the source was listed, nothing of it is in the ledger",
     "scan.after_page": "a page and its batches are committed to the ledger",
     "scan.before_done": "every page is committed, the run does not know that its scan is complete",

@@ -34,6 +34,21 @@ OUTBOX_LAG_SECONDS = Gauge(
 )
 OUTBOX_PROBLEM = Gauge("autoloader_outbox_problem", "1 while the relay cannot send, else 0.")
 
+NOTIFICATIONS = Counter(
+    "autoloader_notifications",
+    "What buckets told. outcome: taken, foreign (no ingestion wants it), removed, test.",
+    ("outcome",),
+)
+FILES_UNNOTICED = Counter(
+    "autoloader_files_unnoticed", "New files that a listing found, and that notifications should have told of."
+)
+FRESHNESS_SECONDS = Histogram(
+    "autoloader_freshness_seconds",
+    "From the time of an object until its rows could be queried. trigger: of its run, as in event.",
+    ("trigger",),
+    buckets=(1, 2, 3, 4, 5, 6, 8, 10, 15, 30, 60, 300, 900, 3600, 86400),
+)
+
 RUNS = Counter("autoloader_runs", "Runs that ended, by their final status.", ("status",))
 SCHEDULE_TICKS = Counter(
     "autoloader_schedule_ticks",

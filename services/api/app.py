@@ -42,6 +42,8 @@ from services.api.schedules.handlers import Schedules
 from services.api.settings import ApiSettings
 from services.api.subscriptions import subscriptions
 from services.api.table_schema.handlers import Schemas
+from services.api.triggers.arrivals import Arrivals
+from services.api.triggers.listings import Listings
 from services.api.triggers.ticker import Ticker
 
 PROJECTOR_CONCURRENCY = 8
@@ -132,6 +134,7 @@ def build_service(settings: ApiSettings) -> Service:
         topic_prefix=settings.topic_prefix,
     )
 
+    requests = _run_requests(settings, backbone)
     reminder = RefreshReminder(
         backbone.database, backbone.outbox, interval=timedelta(seconds=settings.sweep_interval_s)
     )
@@ -143,8 +146,10 @@ def build_service(settings: ApiSettings) -> Service:
     backbone.attach(service)
     service.add_resource("http", start=server.start, stop=server.stop)
     service.add_task("sweeper", sweeper.run)
+    service.add_task("arrivals", Arrivals(backbone.database, requests).run)
+    service.add_task("listings of followed sources", Listings(backbone.database, requests).run)
     service.add_task("refresh reminder", reminder.run)
-    service.add_task("ticker", Ticker(backbone.database, _run_requests(settings, backbone)).run)
+    service.add_task("ticker", Ticker(backbone.database, requests).run)
     service.add_task("watermarks", watcher.run)
     service.add_task("listing", objects.keep_open)
     backbone.subscribe(

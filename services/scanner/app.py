@@ -4,6 +4,8 @@ from datetime import timedelta
 
 from libs.common.aside import Aside
 from libs.common.backbone import Backbone, default_access
+from libs.common.contracts.topics import S3_NOTIFICATIONS
+from libs.common.ledger.hints import Hints
 from libs.common.ledger.scans import ScanLedger
 from libs.common.objects.s3 import S3Objects
 from libs.common.secrets import SecretBox
@@ -11,16 +13,21 @@ from libs.common.service import Service
 from libs.common.storage.definitions import RunDefinitions
 from libs.common.storage.plans import PlannedFiles
 from services.scanner.candidates import Candidates
+from services.scanner.followers import Followers
 from services.scanner.handlers import Scans
+from services.scanner.intake import Intake
+from services.scanner.notifications.topic import TopicNews, decode_news
 from services.scanner.settings import ScannerSettings
 from services.scanner.subscriptions import subscriptions
 from services.scanner.sweeper import scan_sweeper
 
 CONSUMER = "scanner"
+NEWS_AT_ONCE = 500
+"""Messages of buckets that one scanner takes in at the same time. They do nothing but wait for a common transaction."""
 
 
 def build_service(settings: ScannerSettings) -> Service:
-    """One process: the consumer of run requests, the sweeper, and the relay.
+    """One process: the consumers of run requests and of notifications, the sweeper, and the relay.
 
     Raises:
         Permanent: codes ``no_secret_key``, ``bad_secret_key``.
@@ -44,5 +51,13 @@ def build_service(settings: ScannerSettings) -> Service:
     service.add_resource("objects", stop=objects.close)
     backbone.attach(service)
     service.add_task("sweeper", scan_sweeper(ledger, scans, interval=sweep_interval).run)
-    backbone.subscribe(service, subscriptions(scans), consumer=CONSUMER, concurrency=settings.scans_at_once)
+    intake = Intake(Followers(backbone.database), Hints(backbone.database))
+    backbone.subscribe(
+        service,
+        subscriptions(scans, TopicNews(intake)),
+        consumer=CONSUMER,
+        concurrency=settings.scans_at_once,
+        apart={S3_NOTIFICATIONS: NEWS_AT_ONCE},
+        foreign={S3_NOTIFICATIONS: decode_news},
+    )
     return service

@@ -5,7 +5,6 @@ from tests.support.small_disk import why_no_small_disk
 CATALOGUE = tuple(f"F{n:02}" for n in range(1, 57) if n not in (29, 53, 55))
 
 WHY_NOT: dict[str, str] = {
-    "F42": "the product takes no bucket notifications yet",
     "F56": "thirty minutes of everything at once are a command of their own: make soak",
 }
 """Reasons; a fault without one has no case yet. What F49 says of days on which clocks are changed, no real clock shows

@@ -35,7 +35,7 @@ class Schedules:
             now = await repository.now(connection)
         schedule = Definition.model_validate(of.definition).schedule
         return ScheduleOut(
-            is_on=of.status == "active" and standing is not None,
+            is_on=of.status == "active" and of.halt_code is None and schedule.is_wanted,
             expression=expression_of(schedule),
             timezone=schedule.timezone,
             waiting_since=standing.tick_at if standing is not None and standing.tick_at <= now else None,

@@ -29,7 +29,7 @@ class Tick(BaseModel):
 class ScheduleOut(BaseModel):
     model_config = ConfigDict(json_schema_extra={"example": _EXAMPLE})
 
-    is_on: bool = Field(description="Whether it ticks: the ingestion is active. POST …/resume turns it on.")
+    is_on: bool = Field(description="Whether runs start by themselves, by the clock or by events; resume turns it on.")
     expression: str | None = Field(
         description="Minute, hour, day of month, month, day of week; null when no run starts by the clock."
     )

@@ -15,7 +15,8 @@ class Page:
     ``taken`` are file versions that are new to this run (recorded as discovered), ``superseded`` the digests whose
     discovered version was overwritten before anybody read it, ``beside`` those of taken files whose loaded versions
     stay; ``left`` overwrote loaded files, and are remembered as skipped; ``batches`` are full and hold files of this
-    page or of earlier ones. ``files_skipped`` is the scan's count so far, not this page's.
+    page or of earlier ones. ``files_skipped`` is the scan's count so far, not this page's. ``hints_through``: the scan
+    has looked at all hints up to this number, and they are removed.
     """
 
     taken: tuple[FileVersion, ...] = ()
@@ -25,6 +26,7 @@ class Page:
     refused: tuple[Refusal, ...] = ()
     batches: tuple[PlannedBatch, ...] = ()
     files_skipped: int = 0
+    hints_through: int = 0
 
 
 @dataclass(frozen=True, slots=True)
