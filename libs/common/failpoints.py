@@ -25,6 +25,7 @@ NAMES: dict[str, str] = {
     "api.after_tx": "the request is stored with its event, the client has no answer",
     "api.in_tick": "the run of a tick is stored with its event, nothing is committed",
     "api.after_tick": "a tick has its run and its successor, nobody was told",
+    "webhook.after_send": "the receiver has the event, the delivery is still waiting",
     "relay.after_send": "the broker has the batch, its outbox rows are still there",
     "intake.after_tx": "what notifications told is in the ledger, nobody has acknowledged them",
     "arrivals.before_commit": "a run of what notifications told of is stored, and not committed",

@@ -59,6 +59,9 @@ SCHEDULE_LATE_SECONDS = Histogram(
     "autoloader_schedule_late_seconds", "How long after it was due a tick's run was asked for.", buckets=_LONG
 )
 BATCHES = Counter("autoloader_batches", "Batches that this process lost to another one. outcome: fenced.", ("outcome",))
+WEBHOOK_ATTEMPTS = Counter(
+    "autoloader_webhook_attempts", "Requests to webhooks. outcome: delivered, again, dead.", ("outcome",)
+)
 
 WATERMARK_LAG_SECONDS = Gauge(
     "autoloader_watermark_lag_seconds",
