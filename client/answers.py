@@ -29,6 +29,7 @@ class DestinationName(_Answer):
 
 class SourcePath(_Answer):
     path: str
+    file_pattern: str = "*"
 
 
 class Ingestion(_Answer):

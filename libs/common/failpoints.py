@@ -30,6 +30,7 @@ NAMES: dict[str, str] = {
     "scan.mid_listing": "a page of the source was listed, nothing of it is in the ledger",
     "scan.after_page": "a page and its batches are committed to the ledger",
     "scan.before_done": "every page is committed, the run does not know that its scan is complete",
+    "queue.after_take": "the ledger has what messages of a queue tell, the queue still has them",
     "exec.after_claim": "the lease on a batch is taken, nothing is staged",
     "exec.during_stage": "Spark is writing the staged snapshot",
     "exec.after_stage": "the staged snapshot exists, the ledger does not know",

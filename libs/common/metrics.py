@@ -48,6 +48,16 @@ FRESHNESS_SECONDS = Histogram(
     ("trigger",),
     buckets=(1, 2, 3, 4, 5, 6, 8, 10, 15, 30, 60, 300, 900, 3600, 86400),
 )
+WEBHOOK_DELIVERIES = Counter(
+    "autoloader_webhook_deliveries",
+    "Notifications that came over HTTP. outcome: accepted, unreadable, forged (without the secret, or a wrong one).",
+    ("outcome",),
+)
+QUEUE_PROBLEM = Gauge(
+    "autoloader_queue_problem",
+    "1 while the notifications of a queue cannot be taken in, else 0. queue: its name, as the settings have it.",
+    ("queue",),
+)
 
 RUNS = Counter("autoloader_runs", "Runs that ended, by their final status.", ("status",))
 BATCHES = Counter("autoloader_batches", "Batches that this process lost to another one. outcome: fenced.", ("outcome",))

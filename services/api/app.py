@@ -24,6 +24,7 @@ from services.api.health.checks import database_check
 from services.api.http import VERSION, HttpServer, build_http
 from services.api.ingestions.handlers import Ingestions
 from services.api.late_objects import LateObjects
+from services.api.notifications.handlers import Deliveries
 from services.api.plans.handlers import Plans
 from services.api.preview.handlers import Previews
 from services.api.quarantine.handlers import Quarantine
@@ -98,6 +99,8 @@ def build_rest(settings: ApiSettings, backbone: Backbone, objects: ObjectStore, 
         connection_tests=ConnectionTests(
             backbone.database, clusters, backbone.outbox, wait=timedelta(seconds=settings.cluster_test_wait_s)
         ),
+        deliveries=Deliveries(backbone.database, backbone.outbox),
+        notification_secrets=settings.shared_secrets(),
         checks={
             "postgres": database_check(backbone.database, newest_revision()),
             "kafka": partial(ping, settings.kafka_bootstrap),

@@ -28,6 +28,9 @@ from services.api.health import routes as health_routes
 from services.api.health.checks import Check
 from services.api.ingestions import routes as ingestions_routes
 from services.api.ingestions.handlers import Ingestions
+from services.api.notifications import routes as notifications_routes
+from services.api.notifications.handlers import Deliveries
+from services.api.notifications.secrets import SharedSecrets
 from services.api.plans import routes as plans_routes
 from services.api.plans.handlers import Plans
 from services.api.preview import routes as preview_routes
@@ -78,6 +81,8 @@ def build_http(
     previews: Previews,
     clusters: Clusters,
     connection_tests: ConnectionTests,
+    deliveries: Deliveries,
+    notification_secrets: SharedSecrets,
     checks: Mapping[str, Check],
     caller: Caller,
     webhooks: Webhooks,
@@ -106,6 +111,7 @@ def build_http(
     versioned.include_router(quarantine_routes.router(quarantine, run_requests, caller))
     versioned.include_router(completeness_routes.router(completeness, caller))
     versioned.include_router(clusters_routes.router(clusters, connection_tests, caller))
+    versioned.include_router(notifications_routes.router(deliveries, notification_secrets, caller))
     versioned.include_router(webhooks_routes.router(webhooks, caller))
     health = health_routes.router(checks)
     versioned.include_router(health)

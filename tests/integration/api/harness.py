@@ -36,6 +36,8 @@ from services.api.files.handlers import Files
 from services.api.health.checks import Check
 from services.api.http import build_http
 from services.api.ingestions.handlers import Ingestions
+from services.api.notifications.handlers import Deliveries
+from services.api.notifications.secrets import SharedSecrets
 from services.api.plans.handlers import Plans
 from services.api.preview.bounds import Bounds
 from services.api.preview.handlers import Previews
@@ -57,6 +59,7 @@ from services.api.webhooks.handlers import Webhooks
 from tests.support.memory_objects import MemoryObjects
 
 INGESTIONS = "/api/v1/ingestions"
+NOTIFICATION_SECRETS = ("the-one-that-is-new", "the-one-that-was-before")
 KEPT_FOR = timedelta(days=7)
 START = datetime(2025, 1, 7, 12, 34, 56, tzinfo=UTC)
 CREDENTIALS = {"aws_access_key_id": "AKIA-id", "aws_secret_access_key": "topsecret", "region": "eu-central-1"}
@@ -242,6 +245,8 @@ async def api_under_test(
         previews=Previews(database, clusters, lambda: objects, Bounds()),
         clusters=clusters,
         connection_tests=ConnectionTests(database, clusters, messages, wait=timedelta(seconds=0.5)),
+        deliveries=Deliveries(database, messages),
+        notification_secrets=SharedSecrets(NOTIFICATION_SECRETS),
         checks=checks or {},
         caller=Caller(TenantId(tenant_id), actor="tester"),
         webhooks=Webhooks(database, box, private_allowed=True),

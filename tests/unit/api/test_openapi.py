@@ -87,6 +87,7 @@ def test_it_is_openapi_3_1_with_the_paths_of_the_contract(described: dict[str, A
         "GET /api/v1/clusters/{cluster_id}",
         "GET /api/v1/clusters/{cluster_id}/connection-tests/{test_id}",
         "POST /api/v1/clusters/{cluster_id}/test-connection",
+        "POST /api/v1/notifications/s3",
         "GET /api/v1/health/live",
         "GET /api/v1/health/ready",
         "GET /api/v1/metrics",
