@@ -44,6 +44,23 @@ class Ingestion(_Answer):
     created_at: datetime
 
 
+class Tick(_Answer):
+    at: datetime
+    shown: datetime
+    starts_at: datetime
+
+
+class Schedule(_Answer):
+    """When an ingestion runs by itself."""
+
+    is_on: bool
+    expression: str | None
+    timezone: str
+    waiting_since: datetime | None = None
+    blocked_by: str | None = None
+    ticks: tuple[Tick, ...]
+
+
 class Accepted(_Answer):
     """A run was asked for; it has begun or waits for the one before it."""
 

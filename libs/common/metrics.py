@@ -60,6 +60,14 @@ QUEUE_PROBLEM = Gauge(
 )
 
 RUNS = Counter("autoloader_runs", "Runs that ended, by their final status.", ("status",))
+SCHEDULE_TICKS = Counter(
+    "autoloader_schedule_ticks",
+    "Ticks of schedules. outcome: started (a run), joined (the run that waits), missed, blocked (it is tried again).",
+    ("outcome",),
+)
+SCHEDULE_LATE_SECONDS = Histogram(
+    "autoloader_schedule_late_seconds", "How long after it was due a tick's run was asked for.", buckets=_LONG
+)
 BATCHES = Counter("autoloader_batches", "Batches that this process lost to another one. outcome: fenced.", ("outcome",))
 WEBHOOK_ATTEMPTS = Counter(
     "autoloader_webhook_attempts", "Requests to webhooks. outcome: delivered, again, dead.", ("outcome",)

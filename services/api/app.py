@@ -40,11 +40,13 @@ from services.api.runs.live import LiveRuns
 from services.api.runs.projector import CONSUMER, Projector
 from services.api.runs.requests import RunRequests
 from services.api.runs.sweeper import Sweeper
+from services.api.schedules.handlers import Schedules
 from services.api.settings import ApiSettings
 from services.api.subscriptions import subscriptions
 from services.api.table_schema.handlers import Schemas
 from services.api.triggers.arrivals import Arrivals
 from services.api.triggers.listings import Listings
+from services.api.triggers.ticker import Ticker
 from services.api.webhooks.courier import Courier
 from services.api.webhooks.handlers import Webhooks
 from services.api.webhooks.sender import Sender
@@ -69,7 +71,7 @@ def build_rest(settings: ApiSettings, backbone: Backbone, objects: ObjectStore, 
         deletions=Deletions(backbone.database, clusters, backbone.outbox, word, kept_for=kept_for),
         runs=_runs(settings, backbone),
         live_runs=live_runs,
-        run_requests=RunRequests(backbone.database, clusters, backbone.outbox),
+        run_requests=_run_requests(settings, backbone),
         plans=Plans(
             backbone.database,
             box,
@@ -89,6 +91,7 @@ def build_rest(settings: ApiSettings, backbone: Backbone, objects: ObjectStore, 
             word,
             kept_for=kept_for,
         ),
+        schedules=Schedules(backbone.database),
         files=Files(backbone.database, box, objects),
         schemas=Schemas(backbone.database),
         quarantine=Quarantine(backbone.database),
@@ -127,7 +130,7 @@ def default_objects(settings: ApiSettings) -> LateObjects:
 
 
 def build_service(settings: ApiSettings) -> Service:
-    """One process: HTTP, relay, projector and sweeper. It starts, and accepts requests, without Kafka.
+    """One process: HTTP, relay, projector, ticker and sweeper. It starts, and accepts requests, without Kafka.
 
     Raises:
         Permanent: as ``build_rest``.
@@ -145,7 +148,7 @@ def build_service(settings: ApiSettings) -> Service:
         topic_prefix=settings.topic_prefix,
     )
 
-    requests = RunRequests(backbone.database, Clusters(settings.clusters), backbone.outbox)
+    requests = _run_requests(settings, backbone)
     reminder = RefreshReminder(
         backbone.database, backbone.outbox, interval=timedelta(seconds=settings.sweep_interval_s)
     )
@@ -162,6 +165,7 @@ def build_service(settings: ApiSettings) -> Service:
     service.add_task("arrivals", Arrivals(backbone.database, requests).run)
     service.add_task("listings of followed sources", Listings(backbone.database, requests).run)
     service.add_task("refresh reminder", reminder.run)
+    service.add_task("ticker", Ticker(backbone.database, requests).run)
     service.add_task("watermarks", watcher.run)
     service.add_task("listing", objects.keep_open)
     service.add_task("webhooks", courier.run)
@@ -195,6 +199,10 @@ def _runs(settings: ApiSettings, backbone: Backbone) -> Runs:
         speed=settings.speed(),
         prices=settings.prices(),
     )
+
+
+def _run_requests(settings: ApiSettings, backbone: Backbone) -> RunRequests:
+    return RunRequests(backbone.database, Clusters(settings.clusters), backbone.outbox)
 
 
 def _s3(settings: ApiSettings) -> ObjectStore:

@@ -47,6 +47,8 @@ from services.api.runs import routes as runs_routes
 from services.api.runs.handlers import Runs
 from services.api.runs.live import LiveRuns
 from services.api.runs.requests import RunRequests
+from services.api.schedules import routes as schedules_routes
+from services.api.schedules.handlers import Schedules
 from services.api.table_schema import routes as schema_routes
 from services.api.table_schema.handlers import Schemas
 from services.api.webhooks import routes as webhooks_routes
@@ -73,6 +75,7 @@ def build_http(
     plans: Plans,
     reconciliations: Reconciliations,
     refreshes: Refreshes,
+    schedules: Schedules,
     files: Files,
     schemas: Schemas,
     quarantine: Quarantine,
@@ -106,6 +109,7 @@ def build_http(
     versioned.include_router(plans_routes.router(plans, caller))
     versioned.include_router(reconciliations_routes.router(reconciliations, caller))
     versioned.include_router(refresh_routes.router(refreshes, caller))
+    versioned.include_router(schedules_routes.router(schedules, caller))
     versioned.include_router(files_routes.router(files, run_requests, caller))
     versioned.include_router(schema_routes.router(schemas, caller))
     versioned.include_router(quarantine_routes.router(quarantine, run_requests, caller))

@@ -54,7 +54,9 @@ from services.api.runs.live import LiveRuns
 from services.api.runs.projector import Projector
 from services.api.runs.requests import RunRequests
 from services.api.runs.sweeper import Sweeper
+from services.api.schedules.handlers import Schedules
 from services.api.table_schema.handlers import Schemas
+from services.api.triggers.ticker import Ticker
 from services.api.webhooks.handlers import Webhooks
 from tests.support.memory_objects import MemoryObjects
 
@@ -102,6 +104,8 @@ class ApiUnderTest:
     client: httpx.AsyncClient
     live_runs: LiveRuns
     relay: NotedRelay
+    run_requests: RunRequests
+    ticker: Ticker
     projector: Projector
     sweeper: Sweeper
     refreshes: RefreshProjector
@@ -209,6 +213,7 @@ async def api_under_test(
     objects = MemoryObjects()
     clusters = Clusters({"local": "sc://localhost:15002", "big": "sc://big:15002/;token=topsecret"})
     messages = Outbox(source="autoloader/api", wake=relay.poke)
+    run_requests = RunRequests(database, clusters, messages)
     runs = Runs(
         database,
         messages,
@@ -226,7 +231,7 @@ async def api_under_test(
         runs=runs,
         live_runs=live_runs,
         plans=Plans(database, box, clusters, objects, Speed(), Prices(), files_max=10),
-        run_requests=RunRequests(database, clusters, messages),
+        run_requests=run_requests,
         reconciliations=Reconciliations(database, clusters, messages),
         refreshes=Refreshes(
             database,
@@ -238,6 +243,7 @@ async def api_under_test(
             kept_for=KEPT_FOR,
         ),
         schemas=Schemas(database),
+        schedules=Schedules(database),
         files=Files(database, box, objects),
         quarantine=Quarantine(database),
         completeness=Completeness(database),
@@ -262,6 +268,8 @@ async def api_under_test(
             client=client,
             live_runs=live_runs,
             relay=relay,
+            run_requests=run_requests,
+            ticker=Ticker(database, run_requests),
             projector=Projector(database, messages),
             sweeper=Sweeper(database, messages, interval=timedelta(0)),
             refreshes=RefreshProjector(database, messages),

@@ -55,6 +55,7 @@ def test_it_is_openapi_3_1_with_the_paths_of_the_contract(described: dict[str, A
         f"GET {one}/audits/{{audit_id}}",
         f"POST {one}/rebuild-ledger",
         f"GET {one}/rebuilds/{{rebuild_id}}",
+        f"GET {one}/schedule",
         f"GET {one}/files",
         f"GET {one}/schema",
         f"GET {one}/schema/versions",
