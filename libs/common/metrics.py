@@ -37,6 +37,12 @@ OUTBOX_PROBLEM = Gauge("autoloader_outbox_problem", "1 while the relay cannot se
 RUNS = Counter("autoloader_runs", "Runs that ended, by their final status.", ("status",))
 BATCHES = Counter("autoloader_batches", "Batches that this process lost to another one. outcome: fenced.", ("outcome",))
 
+EXPECTED_FILES = Counter(
+    "autoloader_expected_files",
+    "Periods whose expected files did not come in time (outcome: missing), and those of them whose files came after all "
+    "(outcome: late).",
+    ("outcome",),
+)
 SCANS_WAITING = Gauge(
     "autoloader_scans_waiting", "Listings of this process that stand still until executors have caught up."
 )

@@ -13,6 +13,8 @@ from libs.common.contracts.events import (
     RUN_FACTS,
     AuditIngestion,
     CheckCluster,
+    ExpectedFileArrived,
+    ExpectedFileMissing,
     FileBatchPlanned,
     FillColumns,
     Message,
@@ -135,7 +137,7 @@ COMPLETENESS = Topic(
     why_that_key="what is known of one source is read in the order in which it became known",
     writers=("api",),
     readers=("anybody who waits for a table to be complete",),
-    messages=(WatermarkAdvanced,),
+    messages=(WatermarkAdvanced, ExpectedFileMissing, ExpectedFileArrived),
     partitions=6,
     retention=timedelta(days=7),
 )
