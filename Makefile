@@ -12,10 +12,10 @@ SOURCES := libs services client devstack tests
 ARGS ?=
 
 .DEFAULT_GOAL := help
-.PHONY: help setup up down status services demo test contract property faults soak fuzz model check fmt lint types imports verify docs lock clean
+.PHONY: help setup up down status services demo bench-freshness test contract property faults soak fuzz model check fmt lint types imports verify docs lock clean
 
 help: ## Show this help
-	@awk -F ':.*## ' '/^[a-z]+:.*## /{printf "  \033[36m%-9s\033[0m %s\n", $$1, $$2}' $(MAKEFILE_LIST)
+	@awk -F ':.*## ' '/^[a-z-]+:.*## /{printf "  \033[36m%-15s\033[0m %s\n", $$1, $$2}' $(MAKEFILE_LIST)
 
 setup: $(READY) ## Install everything into .venv and the download cache (done by the others when needed)
 	@:
@@ -40,6 +40,9 @@ status: setup ## Show what runs
 demo: services ## Load a year of real flights into an Iceberg table, and leave everything running
 	@eval "$$($(DEV) env)" && $(PY) -m client.demo
 	@echo "Everything is still running; stop it with: make down"
+
+bench-freshness: setup ## Measure how long a file takes from landing to being queried (ARGS=1000 for so many objects)
+	@$(DEV) run --services -- $(PY) -m bench.freshness $(ARGS)
 
 # Stories and other tests side by side (tests/conftest.py); what is long begins first, unit tests fill what is left.
 SIDE_BY_SIDE := -n 3 --dist loadfile --no-loadscope-reorder

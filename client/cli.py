@@ -15,8 +15,10 @@ from client.commands.refreshes import clear_history, refresh, refreshes, undo_re
 from client.commands.reloads import reload
 from client.commands.runs import cancel, retry, run, runs
 from client.commands.schemas import approve_columns, reject_columns, roll_back_schema, schema
+from client.commands.webhooks import app as webhooks
 from client.dead_letters.command import app as dead_letters
 from client.demo.command import demo
+from client.notifications.command import app as notifications
 from devstack.cli import app as dev
 
 app = typer.Typer(
@@ -47,6 +49,8 @@ app.command()(undo_refresh)
 app.command()(clear_history)
 app.command()(audit)
 app.command()(rebuild_ledger)
+app.add_typer(notifications, name="notifications")
+app.add_typer(webhooks, name="webhooks")
 app.add_typer(dev, name="dev")
 app.add_typer(dead_letters, name="dead-letters")
 app.command()(demo)

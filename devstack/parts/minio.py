@@ -1,6 +1,8 @@
-"""MinIO: the object storage that files land in and tables live in."""
+"""MinIO: the object storage that files land in and tables live in. It tells the broker of every object that lands."""
 
 import asyncio
+from collections.abc import Mapping
+from typing import Any
 
 from devstack.commands import Say
 from devstack.environment import base_environment
@@ -9,6 +11,9 @@ from devstack.health import HOST, http_answers
 from devstack.part import Launch, Part, Port
 from devstack.pins import pins
 from devstack.settings import BUCKETS, MINIO_PASSWORD, MINIO_USER, NOTIFICATION_TOPIC, PREFIX, REGION, DevSettings
+
+NOTIFICATION_TARGET = f"arn:minio:sqs:{REGION}:AUTOLOADER:kafka"
+OF_ALL_OBJECTS = {"QueueArn": NOTIFICATION_TARGET, "Events": ["s3:ObjectCreated:*"]}
 
 
 def minio(settings: DevSettings) -> Part:
@@ -28,7 +33,7 @@ def minio(settings: DevSettings) -> Part:
         return Launch(command, {**base_environment(), **minio_environment(settings), "HOME": str(home)}, home)
 
     async def finish(say: Say) -> None:
-        await asyncio.to_thread(create_buckets, settings.s3_url, say)
+        await asyncio.to_thread(prepare_buckets, settings.s3_url, say)
 
     return Part(
         name="minio",
@@ -59,8 +64,8 @@ def minio_environment(settings: DevSettings) -> dict[str, str]:
     }
 
 
-def create_buckets(url: str, say: Say) -> None:
-    """The buckets that everybody expects."""
+def prepare_buckets(url: str, say: Say) -> None:
+    """The buckets that everybody expects, each with its notifications."""
     # Imported here: 0.3 s that only `up` should pay.
     from botocore.session import get_session  # type: ignore[import-untyped, unused-ignore]
 
@@ -77,3 +82,16 @@ def create_buckets(url: str, say: Say) -> None:
         if bucket not in present:
             client.create_bucket(Bucket=bucket)
             say(f"bucket {bucket} created")
+        configured = client.get_bucket_notification_configuration(Bucket=bucket)
+        if (wanted := with_our_target(configured)) is not None:
+            client.put_bucket_notification_configuration(Bucket=bucket, NotificationConfiguration=wanted)
+            say(f"bucket {bucket} tells {NOTIFICATION_TOPIC} of every object")
+
+
+def with_our_target(configured: Mapping[str, Any]) -> dict[str, Any] | None:
+    """A bucket's notifications with ours beside those that are configured; None if ours are there already."""
+    queues = configured.get("QueueConfigurations", [])
+    if any(queue["QueueArn"] == NOTIFICATION_TARGET for queue in queues):
+        return None
+    others = {name: value for name, value in configured.items() if name != "ResponseMetadata"}
+    return {**others, "QueueConfigurations": [*queues, OF_ALL_OBJECTS]}

@@ -8,6 +8,7 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 
 from libs.common import metrics
+from libs.common.contracts.codec import Envelope, decode
 from libs.common.contracts.definition import Credentials
 from libs.common.contracts.events import Message
 from libs.common.contracts.topics import CATALOGUE, Topic
@@ -67,10 +68,12 @@ class Backbone:
         consumer: str,
         concurrency: int,
         apart: Mapping[Topic, int] | None = None,
+        foreign: Mapping[Topic, Callable[[bytes], Envelope]] | None = None,
     ) -> None:
         """Adds one consumer loop per topic, each in a group of its own: a rebalance of one topic must not disturb the
         others. Groups are called ``<prefix>-<consumer>-<topic>``. Each handles ``concurrency`` messages at once;
-        ``apart`` says how many it is for topics that have another number."""
+        ``apart`` says how many it is for topics that have another number; ``foreign`` how messages are read that are
+        none of ours."""
         settings = self.settings
         for topic, handlers in subscriptions.items():
             name = f"{consumer}-{topic.suffix.split('.')[0]}"
@@ -82,7 +85,14 @@ class Backbone:
                 settings.kafka_static_member,
             )
             at_once = (apart or {}).get(topic, concurrency)
-            loop = ConsumerLoop(kafka, handlers, DeadLetters(self.publisher), concurrency=at_once, name=name)
+            loop = ConsumerLoop(
+                kafka,
+                handlers,
+                DeadLetters(self.publisher),
+                concurrency=at_once,
+                name=name,
+                decode=(foreign or {}).get(topic, decode),
+            )
             service.add_task(name, loop.run, request_stop=loop.request_stop)
 
     async def _keep_topics(self) -> None:

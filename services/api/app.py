@@ -6,6 +6,7 @@ from functools import partial
 from fastapi import FastAPI
 
 from libs.common.backbone import Backbone, default_access
+from libs.common.contracts.asyncapi import asyncapi
 from libs.common.ids import TenantId
 from libs.common.messaging.kafka import ping
 from libs.common.objects.ports import ObjectStore
@@ -21,9 +22,10 @@ from services.api.completeness.watcher import Watcher
 from services.api.costs.handlers import Costs
 from services.api.files.handlers import Files
 from services.api.health.checks import database_check
-from services.api.http import HttpServer, build_http
+from services.api.http import VERSION, HttpServer, build_http
 from services.api.ingestions.handlers import Ingestions
 from services.api.late_objects import LateObjects
+from services.api.notifications.handlers import Deliveries
 from services.api.plans.handlers import Plans
 from services.api.preview.handlers import Previews
 from services.api.quarantine.handlers import Quarantine
@@ -39,9 +41,16 @@ from services.api.runs.live import LiveRuns
 from services.api.runs.projector import CONSUMER, Projector
 from services.api.runs.requests import RunRequests
 from services.api.runs.sweeper import Sweeper
+from services.api.schedules.handlers import Schedules
 from services.api.settings import ApiSettings
 from services.api.subscriptions import subscriptions
 from services.api.table_schema.handlers import Schemas
+from services.api.triggers.arrivals import Arrivals
+from services.api.triggers.listings import Listings
+from services.api.triggers.ticker import Ticker
+from services.api.webhooks.courier import Courier
+from services.api.webhooks.handlers import Webhooks
+from services.api.webhooks.sender import Sender
 
 PROJECTOR_CONCURRENCY = 8
 # Its streams end at once; what may be left is one look at a database that does not answer.
@@ -63,7 +72,7 @@ def build_rest(settings: ApiSettings, backbone: Backbone, objects: ObjectStore, 
         deletions=Deletions(backbone.database, clusters, backbone.outbox, word, kept_for=kept_for),
         runs=_runs(settings, backbone),
         live_runs=live_runs,
-        run_requests=RunRequests(backbone.database, clusters, backbone.outbox),
+        run_requests=_run_requests(settings, backbone),
         plans=Plans(
             backbone.database,
             box,
@@ -83,6 +92,7 @@ def build_rest(settings: ApiSettings, backbone: Backbone, objects: ObjectStore, 
             word,
             kept_for=kept_for,
         ),
+        schedules=Schedules(backbone.database),
         files=Files(backbone.database, box, objects),
         schemas=Schemas(backbone.database),
         quarantine=Quarantine(backbone.database),
@@ -93,11 +103,20 @@ def build_rest(settings: ApiSettings, backbone: Backbone, objects: ObjectStore, 
         connection_tests=ConnectionTests(
             backbone.database, clusters, backbone.outbox, wait=timedelta(seconds=settings.cluster_test_wait_s)
         ),
+        deliveries=Deliveries(backbone.database, backbone.outbox),
+        notification_secrets=settings.shared_secrets(),
         checks={
             "postgres": database_check(backbone.database, newest_revision()),
             "kafka": partial(ping, settings.kafka_bootstrap),
         },
         caller=Caller(TenantId(settings.tenant_id)),
+        webhooks=Webhooks(backbone.database, box, private_allowed=settings.webhook_private_addresses),
+        public_events=asyncapi(
+            settings.kafka_public_bootstrap or settings.kafka_bootstrap,
+            settings.topic_prefix,
+            version=VERSION,
+            replication_factor=settings.kafka_replication_factor,
+        ),
     )
 
 
@@ -112,7 +131,7 @@ def default_objects(settings: ApiSettings) -> LateObjects:
 
 
 def build_service(settings: ApiSettings) -> Service:
-    """One process: HTTP, relay, projector and sweeper. It starts, and accepts requests, without Kafka.
+    """One process: HTTP, relay, projector, ticker and sweeper. It starts, and accepts requests, without Kafka.
 
     Raises:
         Permanent: as ``build_rest``.
@@ -130,6 +149,7 @@ def build_service(settings: ApiSettings) -> Service:
         topic_prefix=settings.topic_prefix,
     )
 
+    requests = _run_requests(settings, backbone)
     reminder = RefreshReminder(
         backbone.database, backbone.outbox, interval=timedelta(seconds=settings.sweep_interval_s)
     )
@@ -144,15 +164,21 @@ def build_service(settings: ApiSettings) -> Service:
     )
     refreshes = RefreshProjector(backbone.database, backbone.outbox)
 
+    courier = _courier(settings, backbone)
+
     service = Service("api")
     service.add_resource("objects", stop=objects.close)
     backbone.attach(service)
     service.add_resource("http", start=server.start, stop=server.stop)
     service.add_task("sweeper", sweeper.run)
+    service.add_task("arrivals", Arrivals(backbone.database, requests).run)
+    service.add_task("listings of followed sources", Listings(backbone.database, requests).run)
     service.add_task("refresh reminder", reminder.run)
+    service.add_task("ticker", Ticker(backbone.database, requests).run)
     service.add_task("watermarks", watcher.run)
     service.add_task("expected files", expectations.run)
     service.add_task("listing", objects.keep_open)
+    service.add_task("webhooks", courier.run)
     backbone.subscribe(
         service, subscriptions(projector, refreshes), consumer=CONSUMER, concurrency=PROJECTOR_CONCURRENCY
     )
@@ -160,6 +186,17 @@ def build_service(settings: ApiSettings) -> Service:
     # Last, so that it stops first: no request is accepted that nobody would announce.
     service.add_task("serving", server.run, request_stop=server.request_stop)
     return service
+
+
+def _courier(settings: ApiSettings, backbone: Backbone) -> Courier:
+    timeout_s = settings.webhook_timeout_s
+    return Courier(
+        backbone.database,
+        SecretBox(settings.require_secret_key()),
+        lambda: Sender(timeout_s=timeout_s, private_allowed=settings.webhook_private_addresses),
+        settings.patience(),
+        timeout=timedelta(seconds=timeout_s),
+    )
 
 
 def _runs(settings: ApiSettings, backbone: Backbone) -> Runs:
@@ -172,6 +209,10 @@ def _runs(settings: ApiSettings, backbone: Backbone) -> Runs:
         speed=settings.speed(),
         prices=settings.prices(),
     )
+
+
+def _run_requests(settings: ApiSettings, backbone: Backbone) -> RunRequests:
+    return RunRequests(backbone.database, Clusters(settings.clusters), backbone.outbox)
 
 
 def _s3(settings: ApiSettings) -> ObjectStore:

@@ -4,10 +4,11 @@ import asyncio
 import contextlib
 import socket
 from collections.abc import Iterator, Mapping
+from typing import Any
 
 import uvicorn
 from fastapi import APIRouter, FastAPI
-from fastapi.responses import RedirectResponse
+from fastapi.responses import JSONResponse, RedirectResponse
 from fastapi_offline import FastAPIOffline
 
 from libs.common.errors import Permanent
@@ -27,6 +28,9 @@ from services.api.health import routes as health_routes
 from services.api.health.checks import Check
 from services.api.ingestions import routes as ingestions_routes
 from services.api.ingestions.handlers import Ingestions
+from services.api.notifications import routes as notifications_routes
+from services.api.notifications.handlers import Deliveries
+from services.api.notifications.secrets import SharedSecrets
 from services.api.plans import routes as plans_routes
 from services.api.plans.handlers import Plans
 from services.api.preview import routes as preview_routes
@@ -43,8 +47,13 @@ from services.api.runs import routes as runs_routes
 from services.api.runs.handlers import Runs
 from services.api.runs.live import LiveRuns
 from services.api.runs.requests import RunRequests
+from services.api.schedules import routes as schedules_routes
+from services.api.schedules.handlers import Schedules
 from services.api.table_schema import routes as schema_routes
 from services.api.table_schema.handlers import Schemas
+from services.api.webhooks import routes as webhooks_routes
+from services.api.webhooks.events import describe_events
+from services.api.webhooks.handlers import Webhooks
 
 PREFIX = "/api/v1"
 VERSION = "0.1.0"
@@ -52,7 +61,7 @@ _DESCRIPTION = """Keeps Apache Iceberg tables up to date with the files that lan
 
 Lists are arrays, newest first, with `limit` and `offset`; `Link` and `X-Total-Count` tell the rest. Errors are
 `{"detail", "code", "hint", "request_id"}`. Every answer carries `X-Request-ID`; send your own to find it in the log.
-A POST with an `Idempotency-Key` may be repeated safely.
+A POST with an `Idempotency-Key` may be repeated safely. What is told on Kafka is described at `/asyncapi.json`.
 """
 
 
@@ -66,6 +75,7 @@ def build_http(
     plans: Plans,
     reconciliations: Reconciliations,
     refreshes: Refreshes,
+    schedules: Schedules,
     files: Files,
     schemas: Schemas,
     quarantine: Quarantine,
@@ -74,10 +84,14 @@ def build_http(
     previews: Previews,
     clusters: Clusters,
     connection_tests: ConnectionTests,
+    deliveries: Deliveries,
+    notification_secrets: SharedSecrets,
     checks: Mapping[str, Check],
     caller: Caller,
+    webhooks: Webhooks,
+    public_events: dict[str, Any],
 ) -> FastAPI:
-    """The ASGI application."""
+    """The ASGI application. ``public_events`` is the AsyncAPI document of the topics."""
     app = FastAPIOffline(
         title="Autoloader",
         version=VERSION,
@@ -95,16 +109,21 @@ def build_http(
     versioned.include_router(plans_routes.router(plans, caller))
     versioned.include_router(reconciliations_routes.router(reconciliations, caller))
     versioned.include_router(refresh_routes.router(refreshes, caller))
+    versioned.include_router(schedules_routes.router(schedules, caller))
     versioned.include_router(files_routes.router(files, run_requests, caller))
     versioned.include_router(schema_routes.router(schemas, caller))
     versioned.include_router(quarantine_routes.router(quarantine, run_requests, caller))
     versioned.include_router(completeness_routes.router(completeness, caller))
     versioned.include_router(clusters_routes.router(clusters, connection_tests, caller))
+    versioned.include_router(notifications_routes.router(deliveries, notification_secrets, caller))
+    versioned.include_router(webhooks_routes.router(webhooks, caller))
     health = health_routes.router(checks)
     versioned.include_router(health)
     app.include_router(versioned)
     app.include_router(health, include_in_schema=False)
     app.add_api_route("/", _to_the_docs, include_in_schema=False)
+    app.add_api_route("/asyncapi.json", lambda: JSONResponse(public_events), include_in_schema=False)
+    describe_events(app.webhooks)
     errors.install(app)
     app.add_middleware(RequestScope)
     return app

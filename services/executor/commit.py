@@ -31,6 +31,7 @@ from services.executor.domain.guard import giving_up, unprovable
 from services.executor.domain.quarantine import ATTEMPT
 from services.executor.domain.replacing import kept
 from services.executor.domain.tolerance import Tolerance
+from services.executor.freshness import observe_freshness
 from services.executor.ports import FilesUnreadable, Ledger, Published, SourceChanged, Table
 from services.executor.staged_batch import Cause, StagedBatch
 from services.executor.table_lanes import TableLanes
@@ -81,6 +82,7 @@ class CommitProtocol:
                 # Crash here: visible in the table, unfinished in the ledger. The next claim reads back and finalises.
                 await self._finish(claim, table, found, BurnVerdict(), batch)
                 failpoint("exec.after_finalise")
+                observe_freshness(attempt)
             case Spoiled(fates=spoiled):
                 aborts = tolerance.on_error == "abort" and any(map(diagnosis.has_bad_records, spoiled.values()))
                 explained = await diagnosis.explained(attempt, batch, spoiled)

@@ -4,14 +4,23 @@ from datetime import timedelta
 
 from libs.common.aside import Aside
 from libs.common.backbone import Backbone, default_access
+from libs.common.contracts.topics import S3_NOTIFICATIONS
+from libs.common.ledger.hints import Hints
 from libs.common.ledger.scans import ScanLedger
+from libs.common.messaging.attempt import Attempts
+from libs.common.messaging.dead_letters import DeadLetters
 from libs.common.objects.s3 import S3Objects
 from libs.common.secrets import SecretBox
 from libs.common.service import Service
 from libs.common.storage.definitions import RunDefinitions
 from libs.common.storage.plans import PlannedFiles
 from services.scanner.candidates import Candidates
+from services.scanner.followers import Followers
 from services.scanner.handlers import Scans
+from services.scanner.intake import Intake
+from services.scanner.notifications.polling import QueuePoller
+from services.scanner.notifications.sqs import SqsQueue
+from services.scanner.notifications.topic import BucketNews, TopicNews, decode_news
 from services.scanner.settings import ScannerSettings
 from services.scanner.subscriptions import subscriptions
 from services.scanner.sweeper import scan_sweeper
@@ -19,10 +28,12 @@ from services.scanner.turns import Turns
 
 CONSUMER = "scanner"
 _LOOK_FOR_ROOM = timedelta(seconds=0.5)
+NEWS_AT_ONCE = 500
+"""Messages of buckets that one scanner takes in at the same time. They do nothing but wait for a common transaction."""
 
 
 def build_service(settings: ScannerSettings) -> Service:
-    """One process: the consumer of run requests, the sweeper, and the relay.
+    """One process: the consumers of run requests and of notifications, the sweeper, and the relay.
 
     Raises:
         Permanent: codes ``no_secret_key``, ``bad_secret_key``.
@@ -46,5 +57,31 @@ def build_service(settings: ScannerSettings) -> Service:
     backbone.attach(service)
     sweeper = scan_sweeper(ledger, scans(), interval=sweep_interval, at_once=settings.scans_open_max)
     service.add_task("sweeper", sweeper.run)
-    backbone.subscribe(service, subscriptions(scans(), scans()), consumer=CONSUMER, concurrency=settings.scans_open_max)
+    news = TopicNews(Intake(Followers(backbone.database), Hints(backbone.database)))
+    backbone.subscribe(
+        service,
+        subscriptions(scans(), scans(), news),
+        consumer=CONSUMER,
+        concurrency=settings.scans_open_max,
+        apart={S3_NOTIFICATIONS: NEWS_AT_ONCE},
+        foreign={S3_NOTIFICATIONS: decode_news},
+    )
+    _poll_queues(service, settings, backbone, news)
     return service
+
+
+def _poll_queues(service: Service, settings: ScannerSettings, backbone: Backbone, news: TopicNews) -> None:
+    """What queues tell is taken in as what the topic tells, and what cannot be read is among its dead letters."""
+    for url in settings.sqs_queues:
+        queue = SqsQueue(
+            url, region=settings.sqs_region, endpoint_url=settings.sqs_endpoint_url, access=settings.sqs_access()
+        )
+        poller = QueuePoller(
+            queue,
+            Attempts({BucketNews: news.on_bucket_news}, DeadLetters(backbone.publisher), decode_news),
+            topic=S3_NOTIFICATIONS.name(settings.topic_prefix),
+            receivers=settings.sqs_receivers,
+            hold=timedelta(seconds=settings.sqs_hold_s),
+        )
+        service.add_resource(f"queue {queue.name}", stop=queue.close)
+        service.add_task(f"queue {queue.name}", poller.run, request_stop=poller.request_stop)

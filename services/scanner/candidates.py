@@ -1,5 +1,5 @@
-"""Where the files of a run are looked for: in a listing of the source, under keys that were named, among those that
-failed, or in a plan.
+"""Where the files of a run are looked for: in a listing of the source, under keys that were named, by a user or by
+notifications, among those that failed, or in a plan.
 
 All give pages of file versions as they are now. Whether a run wants them, and whether they are new, is decided
 elsewhere (``libs/common/selection``).
@@ -29,14 +29,19 @@ class Candidates:
         self._objects = objects
         self._plans = plans
 
-    def pages(self, claim: ScanClaim, order: RunDefinition, wanted: Wanted) -> AsyncIterator[Sequence[FileVersion]]:
-        """
+    def pages(
+        self, claim: ScanClaim, order: RunDefinition, wanted: Wanted, hints_through: int = 0
+    ) -> AsyncIterator[Sequence[FileVersion]]:
+        """``hints_through``: the latest hint that the run is to look at, if its scope has hints.
+
         Raises:
             Permanent: code ``plan_outdated``, before the first page; the store's (see ``ObjectStore``).
             Temporary: the store's.
         """
         if order.scope.plan_id is not None:
             return self._planned(claim, order, order.scope.plan_id)
+        if order.scope.hinted:
+            return self._hinted(claim, order, hints_through)
         if order.scope.failed:
             return self._failed(claim, order)
         if order.scope.keys is not None:
@@ -49,17 +54,34 @@ class Candidates:
         """Looked up, in their order."""
         for start in range(0, len(keys), _KEYS_AT_ONCE):
             some = [key for key in keys[start : start + _KEYS_AT_ONCE] if wanted.is_named(key)]
-            found = await self._objects.versions(order.definition.source.bucket, some, order.credentials)
-            yield [f for f in found.values() if f is not None]
+            yield await self._there(order, some)
 
     async def _failed(self, claim: ScanClaim, order: RunDefinition) -> AsyncIterator[Sequence[FileVersion]]:
         """What the ledger knows as failed or missing, as it is now: a source of a million files is not listed for
         three."""
         after: str | None = None
         while keys := await self._ledger.failed_keys(claim, after=after, limit=_KEYS_AT_ONCE):
-            found = await self._objects.versions(order.definition.source.bucket, keys, order.credentials)
-            yield [f for f in found.values() if f is not None]
+            yield await self._there(order, keys)
             after = keys[-1]
+
+    async def _hinted(
+        self, claim: ScanClaim, order: RunDefinition, through: int
+    ) -> AsyncIterator[Sequence[FileVersion]]:
+        """What notifications named, as it is now: what they say of it does not count. Before that, what earlier runs
+        left waiting, since nobody will notice it again; after it, this run's own would be looked up twice."""
+        last: str | None = None
+        while keys := await self._ledger.waiting_keys(claim, after=last, limit=_KEYS_AT_ONCE):
+            yield await self._there(order, keys)
+            last = keys[-1]
+        after = 0
+        while hints := await self._ledger.hinted_keys(claim, after=after, through=through, limit=_KEYS_AT_ONCE):
+            yield await self._there(order, [h.key for h in hints])
+            after = hints[-1].seq
+
+    async def _there(self, order: RunDefinition, keys: Sequence[str]) -> Sequence[FileVersion]:
+        """Those of the keys that are there, in their order."""
+        found = await self._objects.versions(order.definition.source.bucket, keys, order.credentials)
+        return [f for f in found.values() if f is not None]
 
     async def _planned(
         self, claim: ScanClaim, order: RunDefinition, plan_id: UUID

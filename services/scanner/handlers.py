@@ -6,11 +6,12 @@ claim lists from the start, and finds in the ledger what was recorded.
 
 from collections.abc import AsyncIterator, Sequence
 from contextlib import suppress
-from dataclasses import dataclass
 from datetime import timedelta
 from uuid import UUID
 
+from libs.common import metrics
 from libs.common.aside import CLOCK_SKEWED, Aside
+from libs.common.clock import Clock, utc_now
 from libs.common.contracts.codec import Envelope
 from libs.common.contracts.events import Problem, RunRequested
 from libs.common.errors import AutoloaderError, Fenced, Permanent, Temporary
@@ -27,23 +28,13 @@ from libs.common.selection.wanted import Wanted
 from libs.common.storage.definitions import RunDefinition, RunDefinitions
 from services.scanner.candidates import Candidates
 from services.scanner.domain.planning import BatchPlanner, Limits
+from services.scanner.domain.seen import Seen, overdue, warnings
 from services.scanner.turns import Turn, Turns
 
 BUG_ATTEMPTS_MAX = 5
 """A listing that ends with a bug of ours is begun again; the one with this number is the last."""
 
 _log = get_logger(__name__)
-
-
-@dataclass(slots=True)
-class _Seen:
-    """What the listing has shown so far."""
-
-    objects: int = 0
-    named: int = 0
-    of_age: int = 0
-    skipped: int = 0
-    passed_over: int = 0
 
 
 class Scans:
@@ -58,6 +49,7 @@ class Scans:
         *,
         heartbeat: timedelta,
         aside: Aside,
+        now: Clock = utc_now,
     ) -> None:
         self._ledger = ledger
         self._definitions = definitions
@@ -65,6 +57,7 @@ class Scans:
         self._turns = turns
         self._heartbeat = heartbeat
         self.aside = aside
+        self._now = now
 
     async def on_run_requested(self, envelope: Envelope) -> None:
         event = envelope.message
@@ -127,21 +120,25 @@ class Scans:
         with suppress(Exception):
             await self._ledger.release(claim)
 
-    async def _list(self, claim: ScanClaim, order: RunDefinition, turn: Turn) -> _Seen:
+    async def _list(self, claim: ScanClaim, order: RunDefinition, turn: Turn) -> Seen:
         source = order.definition.source
         limits = Limits(source.max_files_per_trigger, source.max_bytes_per_trigger)
         planner, replacing = BatchPlanner(limits), BatchPlanner(limits, replaces_rows=True)
         terms = Terms(source.allow_overwrites, order.retry_of, order.scope.again, order.scope.failed)
-        seen, cap = _Seen(), Cap.of(order.scope)
+        seen, cap = Seen(), Cap.of(order.scope)
         if claim.attempt > 1:
             cap.count(*await self._ledger.taken(claim))
-        async for files in self._wanted(claim, order, seen):
+        hints_through = await self._ledger.newest_hint(claim) if order.scope.hinted else 0
+        kept: list[bytes] = []
+        async for files in self._wanted(claim, order, seen, hints_through):
             known = await self._ledger.known(claim, files)
             asked = open_to_replacement(files, known, terms)
             reloads = await self._ledger.reloads(claim, asked, retry_of=terms.retry_of)
             found = limited(select(files, known, claim.run_id, terms, reloads), cap)
             seen.skipped += found.skipped
-            seen.passed_over += found.passed_over
+            seen.unnoticed += await self._unnoticed(claim, order, found.taken)
+            seen.passed_over += len(found.passed_over)
+            kept += found.passed_over if order.scope.hinted else ()
             page = Page(
                 taken=found.taken,
                 superseded=found.superseded,
@@ -160,20 +157,34 @@ class Scans:
             if cap.is_reached and claim.attempt == 1:
                 break  # a later attempt lists on: what an earlier one took and this one does not see is told as gone
         failpoint("scan.before_done")
-        last = Page(batches=(*planner.rest(), *replacing.rest()), files_skipped=seen.skipped)
+        last = Page(
+            batches=(*planner.rest(), *replacing.rest()),
+            files_skipped=seen.skipped,
+            hints_through=hints_through,
+            hints_kept=tuple(kept),
+        )
+        told = (*warnings(order.definition.source, order.scope, seen), *cap.warnings())
         is_whole = order.scope.is_whole and order.retry_of is None and seen.passed_over == 0
-        await self._ledger.complete(claim, last, (*_warnings(order, seen), *cap.warnings()), is_whole=is_whole)
+        await self._ledger.complete(claim, last, told, is_whole=is_whole)
+        metrics.FILES_UNNOTICED.inc(seen.unnoticed)
         return seen
 
+    async def _unnoticed(self, claim: ScanClaim, order: RunDefinition, taken: Sequence[FileVersion]) -> int:
+        """How many of these files notifications should have told of, and did not."""
+        if (since := order.scope.noticed_since) is None:
+            return 0
+        due = overdue(taken, since, self._now())
+        return len(due) - len(await self._ledger.noticed(claim, due))
+
     async def _wanted(
-        self, claim: ScanClaim, order: RunDefinition, seen: _Seen
+        self, claim: ScanClaim, order: RunDefinition, seen: Seen, hints_through: int
     ) -> AsyncIterator[Sequence[FileVersion]]:
         """What the run wants of its source, page by page."""
         try:
             wanted = Wanted(order.definition.source, order.created_at, order.scope)
         except ValueError as e:
             raise Permanent(str(e), code="bad_file_pattern", hint="correct source.file_pattern") from e
-        async for page in self._candidates.pages(claim, order, wanted):
+        async for page in self._candidates.pages(claim, order, wanted, hints_through):
             files = [f for f in page if not f.is_folder_marker]
             named = [f for f in files if wanted.is_named(f.key)]
             of_age = [f for f in named if wanted.too_old_or_new(f) is None]
@@ -182,28 +193,6 @@ class Scans:
             seen.of_age += len(of_age)
             if of_age:
                 yield of_age
-
-
-def _warnings(order: RunDefinition, seen: _Seen) -> tuple[str, ...]:
-    """What a user who sees fewer files than expected wants to know."""
-    source, scope = order.definition.source, order.scope
-    if scope.keys is not None and scope.plan_id is None:
-        missing = len(scope.keys) - seen.named
-        return (f"{missing:,} of the {len(scope.keys):,} keys are not there, or are not the source's",) * bool(missing)
-    if seen.objects == 0 and scope.prefix is not None:
-        return (f"there is no object of the source whose key begins with {scope.prefix!r}",)
-    if seen.objects == 0:
-        return (f"there is no object under {source.path}; check source.path if you expected some",)
-    if seen.named == 0 and scope.key_regex is not None:
-        return (f"none of {seen.objects:,} objects matches {source.file_pattern!r} and {scope.key_regex!r}",)
-    if seen.named == 0:
-        return (
-            f"none of the {seen.objects:,} objects under {source.path} matches {source.file_pattern!r}; "
-            "check source.file_pattern",
-        )
-    if seen.of_age == 0:
-        return (f"all of the {seen.named:,} matching objects are left out for the time at which they were written",)
-    return ()
 
 
 def _internal_error(claim: ScanClaim) -> Problem:

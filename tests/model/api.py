@@ -19,7 +19,7 @@ from libs.common.contracts.events import (
     TableRefreshFailed,
     Totals,
 )
-from libs.common.contracts.scope import ANY_AGE, EVERYTHING, Scope
+from libs.common.contracts.scope import ANY_AGE, EVERYTHING, HINTED, Scope
 from libs.common.failpoints import failpoint
 from libs.common.ids import IngestionId, RefreshId, RunId, TenantId, new_ingestion_id, new_refresh_id, new_run_id
 from libs.common.lifecycle.run import FINAL, Run, advance
@@ -79,6 +79,14 @@ class Api:
         async with self._ledger.transaction():
             self._store_run()
         failpoint("api.after_tx")
+
+    async def request_hinted_run(self) -> None:
+        """As ``services/api/triggers``: while hints wait, and no run of what is new is active or waits."""
+        if self.is_refreshing or self.is_run_active or self.queued is not None:
+            return
+        async with self._ledger.transaction():
+            if self._ledger.hints_of(self.ingestion_id):
+                self._dispatch(self._new_run("event", HINTED))
 
     async def request_backfill(self) -> None:
         """As ``request_run``, beside the runs of what is new; refused while another backfill is not over."""

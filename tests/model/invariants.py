@@ -45,6 +45,8 @@ def check_at_rest(world: World) -> None:
         _table_and_ledger_tell_the_same_story(world, lake, generation)
         _counts_close(world, lake, generation)
     _every_valid_file_is_loaded(world)
+    if world.follows_notifications:
+        assert not world.ledger.hints, "a hint waits for ever"
     _a_refresh_kept_what_it_had_to_keep(world, lake)
 
 

@@ -58,9 +58,10 @@ FAILPOINTS = (
 )
 """Where processes of this world can be made to die. The API's two stand in the model's own API; all others in the
 services' code."""
-ELSEWHERE = frozenset(name for name in failpoints.NAMES if name.startswith(("swap.", "fill.")))
-"""Where nobody of this world passes: its refreshes drop, and it fills no columns. ``tests/property`` stops at each call
-of a swap, ``tests/integration/executor/test_filling.py`` at each of a fill."""
+ELSEWHERE = frozenset(name for name in failpoints.NAMES if name.startswith(("swap.", "fill.", "intake.", "arrivals.")))
+"""Where nobody of this world passes: its refreshes drop, it fills no columns, and its hints come by themselves.
+``tests/property`` stops at each call of a swap, ``tests/integration/executor/test_filling.py`` at each of a fill,
+``tests/faults/test_notifications.py`` where notifications are taken in and begin runs."""
 ON_THE_WAY_BACK = [name for name in FAILPOINTS if name.startswith("undo.")]
 _PASSES = {
     RUN_REQUESTS.name(): ("scan.",),
@@ -108,9 +109,10 @@ class Autoloader(RuleBasedStateMachine):
 
     # --- files land -----------------------------------------------------------------------------------------------
 
-    @initialize(keys=st.lists(KEYS, min_size=1, unique=True), policy=POLICIES)
-    def once_upon_a_time(self, keys: list[str], policy: OverwritePolicy) -> None:
+    @initialize(keys=st.lists(KEYS, min_size=1, unique=True), policy=POLICIES, follows=st.booleans())
+    def once_upon_a_time(self, keys: list[str], policy: OverwritePolicy, follows: bool) -> None:
         """Some files are there, and somebody wants them in a table."""
+        self.world.follows_notifications = follows
         self.world.policies.clear()
         self.world.obey(policy)
         for key in keys:
@@ -137,6 +139,17 @@ class Autoloader(RuleBasedStateMachine):
     @rule()
     def ask_for_a_run(self) -> None:
         self.world.request_run()
+        self.world.relay()
+
+    @rule(keys=st.lists(KEYS, min_size=1))
+    def the_bucket_tells(self, keys: list[str]) -> None:
+        """Of files that have changed, or have not, or are not there; early, late, and more than once."""
+        self.world.tell(*keys)
+
+    @rule()
+    def hints_begin_a_run(self) -> None:
+        """Of nothing but what the bucket told."""
+        self.world.request_hinted_run()
         self.world.relay()
 
     @rule()

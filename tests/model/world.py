@@ -35,6 +35,7 @@ from libs.common.contracts.events import (
 from libs.common.contracts.topics import FILE_BATCHES, RUN_REQUESTS, RUN_STATUS, TABLE_COMMANDS, TABLE_STATUS
 from libs.common.ids import RunId
 from libs.common.ledger.model.files import FileVersion
+from libs.common.ledger.model.hints import Hint
 from libs.common.ledger.states import FINAL_BATCH_STATES, FileState, ScanState
 from libs.common.lifecycle.run import FINAL
 from libs.common.messaging.ports import Incoming
@@ -86,6 +87,7 @@ class Body:
 @dataclass
 class World:
     """``struck`` counts the failpoints at which something died; ``gone`` are versions that left the source;
+    ``follows_notifications``: the last runs look at what the bucket tells, and list nothing;
     ``policies`` are those that the definition ever had for overwritten files, the latest one last."""
 
     table_type: type[MemoryTable] = MemoryTable
@@ -95,6 +97,7 @@ class World:
     processes: list[Process] = field(default_factory=list)
     struck: Counter[str] = field(default_factory=Counter)
     bugs: list[BaseException] = field(default_factory=list)
+    follows_notifications: bool = False
     policies: list[OverwritePolicy] = field(default_factory=lambda: [_DEFINITION.source.allow_overwrites])
 
     def __post_init__(self) -> None:
@@ -139,6 +142,11 @@ class World:
     def current_files(self) -> Iterable[FileVersion]:
         return self.objects.buckets[BUCKET].values()
 
+    def tell(self, *keys: str) -> None:
+        """A notification of each of these keys is taken in, whatever is true of it."""
+        hints = [Hint(self.api.ingestion_id, BUCKET, f"data/{key}") for key in keys]
+        self._play(self.ledger.hints_taker().add(hints))
+
     def rows(self) -> list[str]:
         """What a reader of the table sees."""
         return self.warehouse.rows(TO)
@@ -160,6 +168,10 @@ class World:
     def request_run(self) -> None:
         """See ``Api``, which may die in it."""
         self._play(self.api.request_run())
+
+    def request_hinted_run(self) -> None:
+        """See ``Api``, which may die in it."""
+        self._play(self.api.request_hinted_run())
 
     def request_backfill(self) -> None:
         """See ``Api``, which may die in it."""
@@ -316,11 +328,18 @@ class World:
         self.settle()
         for _ in range(ROUNDS_MAX):
             files_before = [row.state for row in self.ledger.files.values()]
-            self.request_run()
+            self._look_for_the_rest()
             self.settle()
             if files_before == [row.state for row in self.ledger.files.values()]:
                 return
         raise AssertionError("runs find new files for ever")
+
+    def _look_for_the_rest(self) -> None:
+        if self.follows_notifications:
+            self.tell(*(f.key.removeprefix("data/") for f in self.current_files()))
+            self.request_hinted_run()
+        else:
+            self.request_run()
 
     def settle(self) -> None:
         """Services finish everything, without those who stand still."""

@@ -32,6 +32,15 @@ class Scope(BaseModel):
     again: bool = Field(default=False, description="What is loaded is loaded again, in the place of its rows.")
     failed: bool = Field(default=False, description="Only files that could not be loaded.")
     plan_id: UUID | None = Field(default=None, description="Only the file versions of this plan: all, or none.")
+    hinted: bool = Field(
+        default=False,
+        description="Only what notifications told of, and files that an earlier run has found and not loaded; they are "
+        "looked up, not listed.",
+    )
+    noticed_since: AwareDatetime | None = Field(
+        default=None,
+        description="Notifications should have told of what was written since then; the run says how much they missed.",
+    )
     is_backfill: bool = Field(
         default=False,
         description="What the definition leaves out for its age is wanted too.",
@@ -40,7 +49,7 @@ class Scope(BaseModel):
     @property
     def is_whole(self) -> bool:
         """Whether a listing of it that comes to its end has shown every object that the definition wants."""
-        return self.model_copy(update={"is_backfill": False}) == Scope()
+        return self.model_copy(update={"is_backfill": False, "noticed_since": None}) == Scope()
 
     def covers(self, modified: datetime) -> bool:
         """Whether the scope wants an object that was written then."""
@@ -51,5 +60,6 @@ class Scope(BaseModel):
 
 
 EVERYTHING = Scope()
+HINTED = Scope(hinted=True)
 ANY_AGE = Scope(is_backfill=True)
 """Everything that the definition wants by name."""

@@ -12,7 +12,7 @@ from sqlalchemy.ext.asyncio import AsyncConnection
 
 from libs.common.contracts.events import ScanProgress, Totals
 from libs.common.errors import Fenced
-from libs.common.ledger import overwritten
+from libs.common.ledger import hints, overwritten
 from libs.common.ledger.model.batches import Fate, gone
 from libs.common.ledger.model.files import FileVersion
 from libs.common.ledger.model.scans import Page, ScanClaim
@@ -57,6 +57,8 @@ async def record(connection: AsyncConnection, outbox: Outbox, claim: ScanClaim, 
     )
     for planned in page.batches:
         await create_batch(connection, outbox, claim, planned, taken_from=FileState.DISCOVERED)
+    if page.hints_through:
+        await hints.settle(connection, claim.ingestion_id, page.hints_through, kept=page.hints_kept)
     reloaded = sum(len(planned.files) for planned in page.batches if planned.replaces_rows)
     return Totals(
         files_discovered=len(page.taken) + len(page.refused) + reloaded - counted_before,

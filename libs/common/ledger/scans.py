@@ -10,11 +10,12 @@ from sqlalchemy.ext.asyncio import AsyncConnection
 from libs.common.contracts.events import Problem, ScanCompleted, ScanFailed, ScanProgress, ScanStarted
 from libs.common.errors import Fenced
 from libs.common.ids import IngestionId, RunId
-from libs.common.ledger import backlogs, overwritten, scan_pages, watermarks
+from libs.common.ledger import backlogs, hints, overwritten, scan_pages, watermarks
 from libs.common.ledger.ingestions import halt_of, hold_generation
 from libs.common.ledger.known import known_versions
 from libs.common.ledger.model.backlogs import Backlog
 from libs.common.ledger.model.files import FileVersion, KnownVersion, Reload
+from libs.common.ledger.model.hints import HintedKey
 from libs.common.ledger.model.scans import Page, ScanClaim
 from libs.common.ledger.run_log import PROBLEMS_IN_AN_EVENT_MAX, RunLog, begin_run
 from libs.common.ledger.states import FileState, ScanState
@@ -103,17 +104,19 @@ class ScanLedger:
     async def failed_keys(self, claim: ScanClaim, *, after: str | None, limit: int) -> list[str]:
         """Keys with a version that failed or went missing, or that this very run has found and not batched yet, in the
         order of their bytes, from behind ``after`` on."""
+        is_found = and_(file.c.state == FileState.DISCOVERED, file.c.run_id == claim.run_id)
+        is_open = or_(file.c.state.in_([FileState.FAILED, FileState.MISSING]), is_found)
+        return await self._keys(claim, is_open, after, limit)
+
+    async def waiting_keys(self, claim: ScanClaim, *, after: str | None, limit: int) -> list[str]:
+        """Keys with a version that a run has found and that is in no batch, as ``failed_keys`` gives them."""
+        return await self._keys(claim, file.c.state == FileState.DISCOVERED, after, limit)
+
+    async def _keys(self, claim: ScanClaim, which: ColumnElement[bool], after: str | None, limit: int) -> list[str]:
         query = (
             select(file.c.key.collate("C").label("key"))
             .distinct()
-            .where(
-                file.c.ingestion_id == claim.ingestion_id,
-                file.c.generation == claim.generation,
-                or_(
-                    file.c.state.in_([FileState.FAILED, FileState.MISSING]),
-                    and_(file.c.state == FileState.DISCOVERED, file.c.run_id == claim.run_id),
-                ),
-            )
+            .where(file.c.ingestion_id == claim.ingestion_id, file.c.generation == claim.generation, which)
             .order_by(text("key"))
             .limit(limit)
         )
@@ -121,6 +124,23 @@ class ScanLedger:
             query = query.where(file.c.key.collate("C") > after)
         async with self._database.read() as connection:
             return list(await connection.scalars(query))
+
+    async def newest_hint(self, claim: ScanClaim) -> int:
+        """The number of the latest hint, 0 if there never was one. None with a lower number comes any more."""
+        async with self._database.read() as connection:
+            return await hints.newest(connection, claim.ingestion_id)
+
+    async def hinted_keys(self, claim: ScanClaim, *, after: int, through: int, limit: int) -> list[HintedKey]:
+        """Keys that were noticed, with numbers above ``after`` and up to ``through``, in the order of those."""
+        async with self._database.read() as connection:
+            return await hints.keys(connection, claim.ingestion_id, after=after, through=through, limit=limit)
+
+    async def noticed(self, claim: ScanClaim, files: Sequence[FileVersion]) -> set[bytes]:
+        """The digests of those of which a notification has told, and at which no scan has looked since."""
+        if not files:
+            return set()
+        async with self._database.read() as connection:
+            return await hints.noticed(connection, claim.ingestion_id, [f.digest for f in files])
 
     async def record(self, claim: ScanClaim, page: Page) -> None:
         """Writes a page: its files, its full batches, and the events that tell of them.

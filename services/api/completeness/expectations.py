@@ -1,5 +1,5 @@
-"""Notices files that did not come: judges each period of each rule when its time is over, once, and looks again for what
-was missing.
+"""Notices files that did not come: judges each period of each rule when its time is over, once, and looks again for
+what was missing.
 
 The store is asked, not the ledger: markers are not loaded, and a file that is there but not loaded has come. Several
 processes look; a guarded update lets one of them tell, in one transaction with the event. What if the process stops

@@ -20,7 +20,7 @@ _SOURCE = (ingestion.c.id, ingestion.c.tenant_id, ingestion.c.definition, secret
 _WITH_SECRET = ingestion.outerjoin(secret, secret.c.ingestion_id == ingestion.c.id)
 
 
-async def with_rules(connection: AsyncConnection) -> Sequence[Row[Any]]:
+async def with_rules(connection: AsyncConnection) -> Sequence[Any]:
     """The ingestions that expect files."""
     rules = ingestion.c.definition["quality"]["expected_arrivals"]
     # Definitions from before there were such rules have none at all.

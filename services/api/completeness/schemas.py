@@ -81,6 +81,6 @@ class CompletenessOut(BaseModel):
     held_by: list[HeldOut] = Field(description=f"What holds the watermark back, oldest first; {HELD_BY_MAX} at most.")
     note: str = Field(description="In a sentence, what the watermark waits for.")
     missed: list[MissedOut] = Field(
-        description="Periods whose expected files did not come in time: those first whose files are missing still, then "
-        f"the newest; {MISSED_MAX} at most."
+        description="Periods whose expected files did not come in time: those first whose files are missing still, "
+        f"then the newest; {MISSED_MAX} at most."
     )

@@ -12,6 +12,7 @@ from libs.common.contracts.events import FileBatchPlanned, Message, RunFact
 from libs.common.ids import BatchId, IngestionId, RunId, new_batch_id, new_ingestion_id, new_run_id
 from libs.common.ledger.batches import BatchLedger
 from libs.common.ledger.cancellations import cancel_run
+from libs.common.ledger.hints import Hints
 from libs.common.ledger.ingestions import begin_generation
 from libs.common.ledger.model.batches import PlannedBatch
 from libs.common.ledger.model.files import FileVersion
@@ -26,6 +27,7 @@ from libs.common.storage.engine import Database
 from libs.common.storage.outbox import Outbox
 from tests.support.memory_ledger import (
     MemoryBatchLedger,
+    MemoryHints,
     MemoryLedger,
     MemoryRefreshLedger,
     MemoryScanLedger,
@@ -77,6 +79,7 @@ class World(Protocol):
     def executor(self, lease: timedelta = LONG, owner: str = "executor") -> Executor: ...
     def refresher(self, lease: timedelta = LONG, owner: str = "executor") -> Refresher: ...
     def swapper(self) -> Swapper: ...
+    def hints(self) -> Hints | MemoryHints: ...
     async def messages(self) -> list[Message]: ...
     async def files(self, ingestion_id: IngestionId) -> list[FileSeen]: ...
     async def batch_state(self, batch_id: BatchId) -> BatchState: ...
@@ -101,6 +104,9 @@ class MemoryWorld:
 
     def swapper(self) -> Swapper:
         return self._ledger.swapper()
+
+    def hints(self) -> MemoryHints:
+        return self._ledger.hints_taker()
 
     async def messages(self) -> list[Message]:
         return list(self._ledger.events)
@@ -157,6 +163,9 @@ class PostgresWorld:
 
     def swapper(self) -> Swapper:
         return SwapLedger(self.database)
+
+    def hints(self) -> Hints:
+        return Hints(self.database)
 
     async def messages(self) -> list[Message]:
         async with self.database.read() as connection:

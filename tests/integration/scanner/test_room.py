@@ -24,7 +24,7 @@ from tests.integration.scanner.harness import LONG, Harness, PausingObjects
 from tests.support.eventually import eventually
 
 pytestmark = pytest.mark.integration
-FILES = 5_000
+FILES = 3_000
 
 
 class CountedObjects(PausingObjects):
@@ -56,7 +56,7 @@ async def unfinished(harness: Harness) -> int:
 async def stands_still(harness: Harness, scans: Scans, run_id: RunId) -> asyncio.Task[None]:
     """A listing that has begun, and has no more room."""
     listing = asyncio.create_task(harness.scan(run_id, scans))
-    await eventually(lambda: _is_full(harness))
+    await eventually(lambda: _is_full(harness), 60)
     return listing
 
 
@@ -67,8 +67,8 @@ async def _is_full(harness: Harness) -> bool:
 async def test_thousands_of_files_wait_in_the_store_and_not_in_the_ledger(database: Database) -> None:
     """Nobody loads: so many batches wait, and no more, and the store is not asked for another page. Then executors come
     back, and each file is loaded once."""
-    harness = of_a_tenant(database, page_size=1000)
-    harness.batch_files, harness.room = 100, RoomLimits(20, 1000)
+    harness = of_a_tenant(database, page_size=500)
+    harness.batch_files, harness.room = 50, RoomLimits(20, 1000)
     keys = [f"in/{n:05}.json" for n in range(FILES)]
     harness.put(*keys)
     counted = CountedObjects(harness.objects)
@@ -86,7 +86,7 @@ async def test_thousands_of_files_wait_in_the_store_and_not_in_the_ledger(databa
     await listing
     await harness.load(run_id)
     assert asked_for <= 3
-    assert most <= 20 + 1000 // harness.batch_files
+    assert most <= 20 + 500 // harness.batch_files
     assert "success" == await harness.outcome(run_id)
     assert FILES == (await harness.totals(run_id)).files_done
     async with database.read() as connection:
@@ -125,7 +125,7 @@ async def test_another_listing_has_its_turn_meanwhile(database: Database) -> Non
         waiting.append(await stands_still(harness, scans, await harness.new_run()))
     small.options = {"modified_after": datetime(2099, 1, 1, tzinfo=UTC)}
     run_id = await small.new_run()
-    async with asyncio.timeout(5):
+    async with asyncio.timeout(30):
         await small.scan(run_id, scans)
     assert await small.is_scanned(run_id)
     for listing in waiting:
@@ -142,7 +142,7 @@ async def test_a_run_that_is_cancelled_does_not_wait(database: Database) -> None
     listing = await stands_still(harness, harness.scans(heartbeat=timedelta(milliseconds=20)), run_id)
     async with database.begin() as connection:
         await cancel_run(connection, Outbox(source="autoloader/test"), run_id, harness.ingestion_id, 1)
-    async with asyncio.timeout(5):
+    async with asyncio.timeout(30):
         await asyncio.wait({listing})
     assert listing.exception() is not None
 

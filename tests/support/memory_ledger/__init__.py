@@ -13,6 +13,7 @@ and the messages that were enqueued are there to be looked at.
 from datetime import timedelta
 
 from tests.support.memory_ledger.batches import MemoryBatchLedger
+from tests.support.memory_ledger.hints import MemoryHints
 from tests.support.memory_ledger.refreshes import MemoryRefreshLedger
 from tests.support.memory_ledger.scans import MemoryScanLedger
 from tests.support.memory_ledger.swaps import MemorySwapLedger
@@ -21,6 +22,7 @@ from tests.support.memory_ledger.tables import RunRow, Tables
 __all__ = [
     "LEASE",
     "MemoryBatchLedger",
+    "MemoryHints",
     "MemoryLedger",
     "MemoryRefreshLedger",
     "MemoryScanLedger",
@@ -42,6 +44,9 @@ class MemoryLedger(Tables):
 
     def refresher(self, *, owner: str = "executor", lease: timedelta = LEASE) -> MemoryRefreshLedger:
         return MemoryRefreshLedger(self, owner=owner, lease=lease)
+
+    def hints_taker(self) -> MemoryHints:
+        return MemoryHints(self)
 
     def swapper(self) -> MemorySwapLedger:
         return MemorySwapLedger(self)

@@ -10,6 +10,7 @@ from libs.common.ids import IngestionId, RunId
 from libs.common.ledger.model.backlogs import Backlog
 from libs.common.ledger.model.batches import gone
 from libs.common.ledger.model.files import FileVersion, KnownVersion, Reload, is_by_policy
+from libs.common.ledger.model.hints import HintedKey
 from libs.common.ledger.model.scans import Page, ScanClaim
 from libs.common.ledger.run_log import PROBLEMS_IN_AN_EVENT_MAX
 from libs.common.ledger.states import FINAL_BATCH_STATES, LIVE_FILE_STATES, FileState, ScanState
@@ -92,6 +93,29 @@ class MemoryScanLedger:
             }
         behind = sorted(key for key in keys if after is None or key > after.encode())
         return [key.decode() for key in behind[:limit]]
+
+    async def waiting_keys(self, claim: ScanClaim, *, after: str | None, limit: int) -> list[str]:
+        async with self._tables.transaction():
+            keys = {
+                row.version.key.encode()
+                for at, row in self._tables.files.items()
+                if at[:2] == (claim.ingestion_id, claim.generation) and row.state is FileState.DISCOVERED
+            }
+        return [key.decode() for key in sorted(keys) if after is None or key > after.encode()][:limit]
+
+    async def newest_hint(self, claim: ScanClaim) -> int:
+        async with self._tables.transaction():
+            return self._tables.last_hints.get(claim.ingestion_id, 0)
+
+    async def hinted_keys(self, claim: ScanClaim, *, after: int, through: int, limit: int) -> list[HintedKey]:
+        async with self._tables.transaction():
+            found = [HintedKey(seq, h.key) for seq, h in self._tables.hints_of(claim.ingestion_id)]
+        return [h for h in found if after < h.seq <= through][:limit]
+
+    async def noticed(self, claim: ScanClaim, files: Sequence[FileVersion]) -> set[bytes]:
+        async with self._tables.transaction():
+            hinted = {h.digest for _, h in self._tables.hints_of(claim.ingestion_id)}
+        return hinted & {f.digest for f in files}
 
     async def record(self, claim: ScanClaim, page: Page) -> None:
         async with self._tables.transaction():
@@ -182,6 +206,9 @@ class MemoryScanLedger:
             self._put(claim, FileRow(refusal.file, FileState.FAILED, claim.run_id, problem=refusal.problem))
         for planned in page.batches:
             self._tables.create_batch(claim, planned, taken_from=FileState.DISCOVERED)
+        for seq, hint in self._tables.hints_of(claim.ingestion_id):
+            if seq <= page.hints_through and hint.digest not in page.hints_kept:
+                del self._tables.hints[claim.ingestion_id, hint.digest]
         reloaded = sum(len(planned.files) for planned in page.batches if planned.replaces_rows)
         return Totals(
             files_discovered=len(page.taken) + len(page.refused) + reloaded - counted_before,

@@ -23,6 +23,7 @@ from libs.common.ids import BatchId, IngestionId, RefreshId, RunId
 from libs.common.ledger.model.batches import BatchClaim, PlannedBatch
 from libs.common.ledger.model.columns import Column, Evidence
 from libs.common.ledger.model.files import BadRecords
+from libs.common.ledger.model.hints import Hint
 from libs.common.ledger.model.refreshes import BuiltAside, KeptTable, RefreshClaim, ReplacedRows
 from libs.common.ledger.model.scans import ScanClaim
 from libs.common.ledger.run_log import Header, add, is_over
@@ -167,6 +168,8 @@ class Tables:
         self.generations: dict[IngestionId, int] = {}
         self.halts: dict[IngestionId, Problem] = {}
         self.decisions: dict[IngestionId, dict[str, str]] = {}
+        self.hints: dict[tuple[IngestionId, bytes], tuple[int, Hint]] = {}
+        self.last_hints: dict[IngestionId, int] = {}
         self.listed_from: dict[tuple[IngestionId, int], datetime] = {}
         self.events: list[Message] = []
 
@@ -185,6 +188,7 @@ class Tables:
         schema_versions, events = self.schema_versions.copy(), self.events.copy()
         generations, halts = self.generations.copy(), self.halts.copy()
         replacements, decisions = self.replacements.copy(), self.decisions.copy()
+        hints, last_hints = self.hints.copy(), self.last_hints.copy()
         listed_from = self.listed_from.copy()
         try:
             yield
@@ -194,6 +198,7 @@ class Tables:
             self.schema_versions, self.events = schema_versions, events
             self.generations, self.halts = generations, halts
             self.replacements, self.decisions = replacements, decisions
+            self.hints, self.last_hints = hints, last_hints
             self.listed_from = listed_from
             raise
 
@@ -214,6 +219,11 @@ class Tables:
         if self.generations.get(ingestion_id, generation) > generation:
             raise Fenced(f"generation {generation} of ingestion {ingestion_id}")
         self.generations[ingestion_id] = generation
+
+    def hints_of(self, ingestion_id: IngestionId) -> list[tuple[int, Hint]]:
+        """What notifications named and no scan has looked at, by number."""
+        mine = [found for (of, _), found in self.hints.items() if of == ingestion_id]
+        return sorted(mine, key=lambda found: found[0])
 
     def live(self, claim: ScanClaim | BatchClaim, digest: bytes) -> FileId | None:
         """The one live version of a key (the unique index); not those that it was taken beside."""

@@ -3,8 +3,10 @@
 from alembic import context
 
 # Imported for their tables: a table that no module imports does not exist for Alembic.
+from libs.common.ledger import hints as _hints  # noqa: F401 - for its tables alone
 from libs.common.ledger import tables as _ledger
 from libs.common.storage import control as _control
+from libs.common.storage import following as _following  # noqa: F401 - for its table alone
 from libs.common.storage import plans as _plans  # noqa: F401 - for its tables alone
 from libs.common.storage.metadata import metadata
 from libs.common.storage.migrate import SCHEMAS, VERSION_TABLE, is_ours

@@ -1,0 +1,150 @@
+"""How fresh a table is whose files are loaded as they land: from the end of a put until the rows can be queried.
+
+    python -m devstack run --services -- python -m bench.freshness [OBJECTS]
+
+Small objects land one by one, every half a second with some jitter, and nobody calls. Beside that somebody asks the
+table all the time which rows it has. What a row took is measured with one clock, from the answer to its put until the
+answer of the first query that had it: it includes up to one round of that query. An object counts once.
+"""
+
+import json
+import os
+import random
+import statistics
+import sys
+import threading
+import time
+from typing import Any
+from uuid import uuid4
+
+import boto3
+from pyspark.sql.connect.session import SparkSession
+
+from client.rest import AutoloaderClient
+
+OBJECTS = 100
+EVERY_S = 0.5
+JITTER_S = 0.25
+GIVE_UP_S = 120.0
+GOALS_S = {"p50": 4.0, "p95": 8.0}
+TELLS_KAFKA = {"QueueArn": "arn:minio:sqs:us-east-1:AUTOLOADER:kafka", "Events": ["s3:ObjectCreated:*"]}
+
+
+class Watch(threading.Thread):
+    """Asks the table which rows it has, again and again, and notes when it saw each first."""
+
+    def __init__(self, spark: SparkSession, table: str) -> None:
+        super().__init__(name="watch", daemon=True)
+        self._spark = spark
+        self._table = table
+        self.seen: dict[int, float] = {}
+        self.is_over = threading.Event()
+
+    def run(self) -> None:
+        while not self.is_over.is_set():
+            rows = self.ids()
+            at = time.monotonic()
+            for each in rows:
+                self.seen.setdefault(each, at)
+            self.is_over.wait(0.1)
+
+    def ids(self) -> list[int]:
+        self._spark.sql(f"REFRESH TABLE {self._table}").collect()
+        return [row.id for row in self._spark.table(self._table).select("id").collect()]
+
+
+def main() -> int:
+    """Prints one table. Exit code 1 if a row is missing, doubled, or came later than the goal says."""
+    objects = int(sys.argv[1]) if len(sys.argv) > 1 else OBJECTS
+    name = f"bench_{uuid4().hex[:8]}"
+    bucket, table = name.replace("_", "-"), f"test_catalog.test_db.{name}"
+    s3 = _s3()
+    s3.create_bucket(Bucket=bucket)
+    s3.put_bucket_notification_configuration(
+        Bucket=bucket, NotificationConfiguration={"QueueConfigurations": [TELLS_KAFKA]}
+    )
+    spark = SparkSession.builder.remote(os.environ.get("TEST_SPARK_CONNECT_URL", "sc://localhost:15002")).create()
+    with AutoloaderClient(os.environ.get("TEST_API_URL", "http://localhost:8000")) as api:
+        _put(s3, bucket, 0)
+        ingestion = api.create_ingestion(_definition(name, bucket))
+        try:
+            api.pause(ingestion.id)
+            api.resume(ingestion.id)
+            _wait(lambda: spark.catalog.tableExists(table), "the first listing makes the table")
+            watch = Watch(spark, table)
+            watch.start()
+            landed = _land(s3, bucket, objects)
+            _wait(lambda: landed.keys() <= watch.seen.keys(), "all rows are there")
+            watch.is_over.set()
+            watch.join()
+            ids = watch.ids()
+        finally:
+            api.delete_ingestion(ingestion.id)
+            spark.sql(f"DROP TABLE IF EXISTS {table} PURGE").collect()
+            _empty(s3, bucket)
+            spark.stop()
+    took = sorted(watch.seen[each] - at for each, at in landed.items())
+    figures = {"p50": statistics.median(took), "p95": took[int(0.95 * (len(took) - 1))], "max": took[-1]}
+    print(f"put to queryable, {objects} objects, one every {EVERY_S} s; max_delay_s is the default")
+    for what, seconds in figures.items():
+        goal = f"   goal {GOALS_S[what]:.0f} s" if what in GOALS_S else ""
+        print(f"  {what:<4} {seconds:5.2f} s{goal}")
+    is_exact = sorted(ids) == list(range(objects + 1))
+    if not is_exact:
+        print(f"  {len(ids)} rows, {len(set(ids))} of them distinct; {objects + 1} were put")
+    return 0 if is_exact and all(figures[what] <= goal for what, goal in GOALS_S.items()) else 1
+
+
+def _land(s3: Any, bucket: str, objects: int) -> dict[int, float]:
+    """When the put of each object was answered."""
+    landed = {}
+    for number in range(1, objects + 1):
+        _put(s3, bucket, number)
+        landed[number] = time.monotonic()
+        time.sleep(EVERY_S + random.uniform(-JITTER_S, JITTER_S))
+    return landed
+
+
+def _put(s3: Any, bucket: str, number: int) -> None:
+    body = json.dumps({"id": number, "text": f"row {number}"}).encode() + b"\n"
+    s3.put_object(Bucket=bucket, Key=f"data/{number:05}.json", Body=body)
+
+
+def _wait(until: Any, what: str) -> None:
+    give_up = time.monotonic() + GIVE_UP_S
+    while not until():
+        if time.monotonic() > give_up:
+            raise SystemExit(f"not within {GIVE_UP_S:.0f} s: {what}")
+        time.sleep(0.1)
+
+
+def _empty(s3: Any, bucket: str) -> None:
+    for page in s3.get_paginator("list_objects_v2").paginate(Bucket=bucket):
+        for item in page.get("Contents", ()):
+            s3.delete_object(Bucket=bucket, Key=item["Key"])
+    s3.delete_bucket(Bucket=bucket)
+
+
+def _s3() -> Any:
+    return boto3.client(
+        "s3",
+        endpoint_url=os.environ.get("TEST_MINIO_ENDPOINT", "http://localhost:9000"),
+        aws_access_key_id=os.environ.get("TEST_MINIO_ACCESS_KEY", "minioadmin"),
+        aws_secret_access_key=os.environ.get("TEST_MINIO_SECRET_KEY", "minioadmin"),
+        region_name="us-east-1",
+    )
+
+
+def _definition(name: str, bucket: str) -> dict[str, Any]:
+    return {
+        "name": name,
+        "cluster_id": "local",
+        "source": {"type": "s3", "path": f"s3://{bucket}/data/", "file_pattern": "*.json"},
+        "format": {"type": "json"},
+        "destination": {"catalog": "test_catalog", "database": "test_db", "table": name},
+        "schedule": {"trigger": "event"},
+    }
+
+
+if __name__ == "__main__":
+    sys.exit(main())

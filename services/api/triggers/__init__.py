@@ -1,0 +1,1 @@
+"""What starts runs that nobody asks for."""
