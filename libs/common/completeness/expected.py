@@ -82,8 +82,8 @@ def problems_of(rule: ExpectedArrival) -> Iterator[str]:
     fixed = fixed_part(rule.pattern)
     if missing := [p for p in _PLACEHOLDERS[rule.every] if p not in fixed]:
         yield (
-            f"{field}: pattern {rule.pattern!r} needs {', '.join(missing)} before its first wildcard: a look lists what "
-            f"begins with that, for each {rule.every}"
+            f"{field}: pattern {rule.pattern!r} needs {', '.join(missing)} before its first wildcard: a look lists "
+            f"what begins with that, for each {rule.every}"
         )
     if rule.every == "day" and "%H" in rule.pattern:
         yield f"{field}: pattern {rule.pattern!r} has %H, and a day has many hours; write every: hour, or a wildcard"
@@ -125,7 +125,7 @@ def _midnight(day: date, zone: ZoneInfo) -> datetime:
 
 
 def _next_full_hour(after: datetime, zone: ZoneInfo) -> datetime:
-    """The next moment at which the zone's clocks show a full hour; some zones are half an hour off, or change by that."""
+    """When the zone's clocks show a full hour next. Some zones are half an hour off, or change by that."""
     at = after.astimezone(UTC)
     while True:
         local = at.astimezone(zone)
