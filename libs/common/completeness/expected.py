@@ -1,7 +1,7 @@
 """Which files should have come. Pure: a rule and an instant in, periods and the keys of their files out.
 
-A *period* is an hour or a day on the clocks of the rule's time zone: a day has 23 or 25 hours where the clocks change, and
-the hour that comes twice is two periods whose files have the same keys. Periods follow each other without a gap.
+A *period* is an hour or a day on the clocks of the rule's time zone: a day has 23 or 25 hours where the clocks change,
+and the hour that comes twice is two periods whose files have the same keys. Periods follow each other without a gap.
 """
 
 from collections.abc import Iterator
