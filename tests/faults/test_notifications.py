@@ -11,7 +11,7 @@ import pytest_asyncio
 
 from tests.faults.cases import BUCKET, RECOVERY_S
 from tests.faults.landing import Landing, landing
-from tests.faults.tally import Faults, Struck
+from tests.faults.tally import Faults
 from tests.support.bucket_news import BucketNews, bucket_news
 from tests.support.eventually import eventually
 from tests.support.installation import Installation
@@ -134,10 +134,8 @@ async def test_a_scanner_that_dies_before_it_acknowledges(place: Landing, news: 
     await news.tell(await land(place, *range(20)))
     assert -9 == await victim.ended()
     faults.inject()
-    struck = Struck("kill -9")
     await place.autoloader.start("scanner")
     await loaded(place)
-    faults.recovered(struck)
     await place.check()
 
 
