@@ -15,6 +15,7 @@ from client.commands.refreshes import clear_history, refresh, refreshes, undo_re
 from client.commands.reloads import reload
 from client.commands.runs import cancel, retry, run, runs
 from client.commands.schemas import approve_columns, reject_columns, roll_back_schema, schema
+from client.commands.webhooks import app as webhooks
 from client.dead_letters.command import app as dead_letters
 from client.demo.command import demo
 from devstack.cli import app as dev
@@ -47,6 +48,7 @@ app.command()(undo_refresh)
 app.command()(clear_history)
 app.command()(audit)
 app.command()(rebuild_ledger)
+app.add_typer(webhooks, name="webhooks")
 app.add_typer(dev, name="dev")
 app.add_typer(dead_letters, name="dead-letters")
 app.command()(demo)

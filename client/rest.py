@@ -33,6 +33,7 @@ from client.answers import (
     SchemaVersion,
 )
 from client.sse import events_of
+from client.webhooks import Webhooks
 from libs.common.contracts.events import RefreshStrategy
 from libs.common.errors import AutoloaderError
 
@@ -89,6 +90,11 @@ class AutoloaderClient:
             raise ApiProblem(
                 f"{self.base_url} is no address ({e})", code="invalid_address", hint="It looks like http://host:8000."
             ) from e
+
+    @property
+    def webhooks(self) -> Webhooks:
+        """Addresses that are told what happens."""
+        return Webhooks(self._call)
 
     def __enter__(self) -> Self:
         return self

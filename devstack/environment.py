@@ -46,6 +46,7 @@ def service_environment(settings: DevSettings | None = None) -> dict[str, str]:
         "AUTOLOADER_CLUSTERS": json.dumps(dict.fromkeys(CLUSTER_IDS, settings.spark_url)),
         "AUTOLOADER_TENANT_ID": TENANT_ID,
         "AUTOLOADER_API_PORT": str(settings.api_port),
+        "AUTOLOADER_WEBHOOK_PRIVATE_ADDRESSES": "true",  # everything is on this machine, receivers too
         "AUTOLOADER_SECRET_KEY": secret_key(settings.folder("secrets") / "dev.key"),
         # A proxy of the machine must not see what goes to this machine.
         "NO_PROXY": "localhost,127.0.0.1",

@@ -5,17 +5,20 @@ python docs/generate.py [--check]
 
 import json
 import sys
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from pathlib import Path
+from typing import Any
 
 from pydantic.fields import FieldInfo
 from pydantic_core import PydanticUndefined
 
+from libs.common.contracts.asyncapi import asyncapi
 from libs.common.contracts.codec import type_of
 from libs.common.contracts.topics import CATALOGUE, MESSAGE_BYTES_MAX, Topic
 from libs.common.lifecycle.run import FINAL, TRANSITIONS, RunStatus
 from libs.common.settings import CommonSettings, env_name
 from services.api.describe import openapi
+from services.api.http import VERSION
 from services.api.settings import ApiSettings
 from services.executor.settings import ExecutorSettings
 from services.scanner.settings import ScannerSettings
@@ -29,9 +32,16 @@ def pages() -> dict[str, str]:
     return {
         "settings.md": NOTICE + "\n".join(_settings()),
         "topics.md": NOTICE + "\n".join(_topics()),
+        "events.md": NOTICE + "\n".join(_events(public_events())),
+        "asyncapi.json": json.dumps(public_events(), indent=1, ensure_ascii=False) + "\n",
         "run-lifecycle.md": NOTICE + "\n".join(_lifecycle()),
         "openapi.json": json.dumps(openapi(), indent=1, sort_keys=True, ensure_ascii=False) + "\n",
     }
+
+
+def public_events() -> dict[str, Any]:
+    """The AsyncAPI document of an installation with all settings as they are by default."""
+    return asyncapi(CommonSettings().kafka_bootstrap, version=VERSION)
 
 
 def _settings() -> Iterator[str]:
@@ -77,7 +87,9 @@ def _topic(topic: Topic) -> Iterator[str]:
     yield f"## `{topic.name()}`\n"
     yield f"- key: `{topic.key}`: {topic.why_that_key}"
     yield f"- written by: {', '.join(topic.writers)}; read by: {', '.join(topic.readers)}"
-    yield f"- {topic.partitions} partitions, kept {topic.retention.days} days\n"
+    kept = "of each key the latest message is kept" if topic.is_compacted else "kept"
+    yield f"- {topic.partitions} partitions, {kept} {topic.retention.days} days"
+    yield f"- {'public: [events](events.md)' if topic.is_public else 'internal: it may change with any release'}\n"
     for message in topic.messages:
         yield f"### `{type_of(message)}`\n"
         yield " ".join((message.__doc__ or "").split()) + "\n"
@@ -85,6 +97,34 @@ def _topic(topic: Topic) -> Iterator[str]:
             told = f": {info.description}" if info.description else ""
             yield f"- `{name}`{told}"
         yield ""
+
+
+def _events(document: Mapping[str, Any]) -> Iterator[str]:
+    yield "# Events\n"
+    yield "The public topics, rendered from the AsyncAPI document that every API serves at `/asyncapi.json`, with its"
+    yield "own brokers and topic names ([that of the default settings](asyncapi.json)). How to read them:"
+    yield "[follow runs from outside](../howto/follow-runs-from-outside.md).\n"
+    yield document["info"]["description"]
+    for channel in document["channels"].values():
+        yield f"## `{channel['address']}`\n"
+        yield channel["description"] + "\n"
+        kafka = channel["bindings"]["kafka"]
+        policy = "`, `".join(kafka["topicConfiguration"]["cleanup.policy"])
+        yield f"{kafka['partitions']} partitions; `cleanup.policy`: `{policy}`.\n"
+        for name in channel["messages"]:
+            yield from _event(name, document["components"])
+
+
+def _event(name: str, components: Mapping[str, Any]) -> Iterator[str]:
+    message, schema = components["messages"][name], components["schemas"][name]
+    yield f"### `{name}`\n"
+    yield message["summary"] + "\n"
+    data = schema["properties"]["data"]
+    for field, about in data["properties"].items():
+        told = f": {about['description']}" if "description" in about else ""
+        yield f"- `{field}`{'' if field in data['required'] else ' (may be missing)'}{told}"
+    example = json.dumps(message["examples"][0]["payload"], indent=2, ensure_ascii=False)
+    yield f"\n```json\n{example}\n```\n"
 
 
 def _lifecycle() -> Iterator[str]:

@@ -23,6 +23,7 @@ SLEEP_S = 30.0
 NAMES: dict[str, str] = {
     "api.before_tx": "a write request is understood, nothing is stored",
     "api.after_tx": "the request is stored with its event, the client has no answer",
+    "webhook.after_send": "the receiver has the event, the delivery is still waiting",
     "relay.after_send": "the broker has the batch, its outbox rows are still there",
     "intake.after_tx": "what notifications told is in the ledger, nobody has acknowledged them",
     "arrivals.before_commit": "a run of what notifications told of is stored, and not committed",

@@ -51,6 +51,9 @@ FRESHNESS_SECONDS = Histogram(
 
 RUNS = Counter("autoloader_runs", "Runs that ended, by their final status.", ("status",))
 BATCHES = Counter("autoloader_batches", "Batches that this process lost to another one. outcome: fenced.", ("outcome",))
+WEBHOOK_ATTEMPTS = Counter(
+    "autoloader_webhook_attempts", "Requests to webhooks. outcome: delivered, again, dead.", ("outcome",)
+)
 
 WATERMARK_LAG_SECONDS = Gauge(
     "autoloader_watermark_lag_seconds",

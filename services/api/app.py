@@ -6,6 +6,7 @@ from functools import partial
 from fastapi import FastAPI
 
 from libs.common.backbone import Backbone, default_access
+from libs.common.contracts.asyncapi import asyncapi
 from libs.common.ids import TenantId
 from libs.common.messaging.kafka import ping
 from libs.common.objects.ports import ObjectStore
@@ -20,7 +21,7 @@ from services.api.completeness.watcher import Watcher
 from services.api.costs.handlers import Costs
 from services.api.files.handlers import Files
 from services.api.health.checks import database_check
-from services.api.http import HttpServer, build_http
+from services.api.http import VERSION, HttpServer, build_http
 from services.api.ingestions.handlers import Ingestions
 from services.api.late_objects import LateObjects
 from services.api.plans.handlers import Plans
@@ -43,6 +44,9 @@ from services.api.subscriptions import subscriptions
 from services.api.table_schema.handlers import Schemas
 from services.api.triggers.arrivals import Arrivals
 from services.api.triggers.listings import Listings
+from services.api.webhooks.courier import Courier
+from services.api.webhooks.handlers import Webhooks
+from services.api.webhooks.sender import Sender
 
 PROJECTOR_CONCURRENCY = 8
 # Its streams end at once; what may be left is one look at a database that does not answer.
@@ -99,6 +103,13 @@ def build_rest(settings: ApiSettings, backbone: Backbone, objects: ObjectStore, 
             "kafka": partial(ping, settings.kafka_bootstrap),
         },
         caller=Caller(TenantId(settings.tenant_id)),
+        webhooks=Webhooks(backbone.database, box, private_allowed=settings.webhook_private_addresses),
+        public_events=asyncapi(
+            settings.kafka_public_bootstrap or settings.kafka_bootstrap,
+            settings.topic_prefix,
+            version=VERSION,
+            replication_factor=settings.kafka_replication_factor,
+        ),
     )
 
 
@@ -138,6 +149,8 @@ def build_service(settings: ApiSettings) -> Service:
     watcher = Watcher(backbone.database, backbone.outbox, interval=timedelta(seconds=settings.watermark_interval_s))
     refreshes = RefreshProjector(backbone.database, backbone.outbox)
 
+    courier = _courier(settings, backbone)
+
     service = Service("api")
     service.add_resource("objects", stop=objects.close)
     backbone.attach(service)
@@ -148,6 +161,7 @@ def build_service(settings: ApiSettings) -> Service:
     service.add_task("refresh reminder", reminder.run)
     service.add_task("watermarks", watcher.run)
     service.add_task("listing", objects.keep_open)
+    service.add_task("webhooks", courier.run)
     backbone.subscribe(
         service, subscriptions(projector, refreshes), consumer=CONSUMER, concurrency=PROJECTOR_CONCURRENCY
     )
@@ -155,6 +169,17 @@ def build_service(settings: ApiSettings) -> Service:
     # Last, so that it stops first: no request is accepted that nobody would announce.
     service.add_task("serving", server.run, request_stop=server.request_stop)
     return service
+
+
+def _courier(settings: ApiSettings, backbone: Backbone) -> Courier:
+    timeout_s = settings.webhook_timeout_s
+    return Courier(
+        backbone.database,
+        SecretBox(settings.require_secret_key()),
+        lambda: Sender(timeout_s=timeout_s, private_allowed=settings.webhook_private_addresses),
+        settings.patience(),
+        timeout=timedelta(seconds=timeout_s),
+    )
 
 
 def _runs(settings: ApiSettings, backbone: Backbone) -> Runs:

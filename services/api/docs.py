@@ -21,6 +21,7 @@ TAGS = [
     {"name": "completeness", "description": "Up to when everything is loaded, and what holds that back."},
     {"name": "schema", "description": "The columns of a table, and how they came to be."},
     {"name": "audits", "description": "Whether bucket, ledger and table agree, and bringing a lost ledger back."},
+    {"name": "webhooks", "description": "Addresses that are told what happens."},
     {"name": "clusters", "description": "Where Spark runs."},
     {"name": "health", "description": "For probes and Prometheus. Served at the root as well."},
 ]

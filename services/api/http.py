@@ -4,10 +4,11 @@ import asyncio
 import contextlib
 import socket
 from collections.abc import Iterator, Mapping
+from typing import Any
 
 import uvicorn
 from fastapi import APIRouter, FastAPI
-from fastapi.responses import RedirectResponse
+from fastapi.responses import JSONResponse, RedirectResponse
 from fastapi_offline import FastAPIOffline
 
 from libs.common.errors import Permanent
@@ -45,6 +46,9 @@ from services.api.runs.live import LiveRuns
 from services.api.runs.requests import RunRequests
 from services.api.table_schema import routes as schema_routes
 from services.api.table_schema.handlers import Schemas
+from services.api.webhooks import routes as webhooks_routes
+from services.api.webhooks.events import describe_events
+from services.api.webhooks.handlers import Webhooks
 
 PREFIX = "/api/v1"
 VERSION = "0.1.0"
@@ -52,7 +56,7 @@ _DESCRIPTION = """Keeps Apache Iceberg tables up to date with the files that lan
 
 Lists are arrays, newest first, with `limit` and `offset`; `Link` and `X-Total-Count` tell the rest. Errors are
 `{"detail", "code", "hint", "request_id"}`. Every answer carries `X-Request-ID`; send your own to find it in the log.
-A POST with an `Idempotency-Key` may be repeated safely.
+A POST with an `Idempotency-Key` may be repeated safely. What is told on Kafka is described at `/asyncapi.json`.
 """
 
 
@@ -76,8 +80,10 @@ def build_http(
     connection_tests: ConnectionTests,
     checks: Mapping[str, Check],
     caller: Caller,
+    webhooks: Webhooks,
+    public_events: dict[str, Any],
 ) -> FastAPI:
-    """The ASGI application."""
+    """The ASGI application. ``public_events`` is the AsyncAPI document of the topics."""
     app = FastAPIOffline(
         title="Autoloader",
         version=VERSION,
@@ -100,11 +106,14 @@ def build_http(
     versioned.include_router(quarantine_routes.router(quarantine, run_requests, caller))
     versioned.include_router(completeness_routes.router(completeness, caller))
     versioned.include_router(clusters_routes.router(clusters, connection_tests, caller))
+    versioned.include_router(webhooks_routes.router(webhooks, caller))
     health = health_routes.router(checks)
     versioned.include_router(health)
     app.include_router(versioned)
     app.include_router(health, include_in_schema=False)
     app.add_api_route("/", _to_the_docs, include_in_schema=False)
+    app.add_api_route("/asyncapi.json", lambda: JSONResponse(public_events), include_in_schema=False)
+    describe_events(app.webhooks)
     errors.install(app)
     app.add_middleware(RequestScope)
     return app

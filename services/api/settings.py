@@ -1,10 +1,13 @@
 """Settings of the API service: the common ones, where it listens, what it may take, and what things cost."""
 
+from datetime import timedelta
+
 from pydantic import Field
 
 from libs.common.settings import CommonSettings
 from services.api.costs.model import Prices, Speed
 from services.api.preview.bounds import Bounds
+from services.api.webhooks.attempts import Patience
 
 
 class ApiSettings(CommonSettings):
@@ -14,6 +17,10 @@ class ApiSettings(CommonSettings):
     api_port: int = Field(default=8000, ge=1, le=65535, description="Port to listen on.")
     tenant_id: str = Field(
         default="default", min_length=1, description="Whose ingestions these are, as long as nobody has to log in."
+    )
+    kafka_public_bootstrap: str | None = Field(
+        default=None,
+        description="Kafka brokers as outsiders reach them, for /asyncapi.json. Unset: AUTOLOADER_KAFKA_BOOTSTRAP.",
     )
     refresh_wait_s: float = Field(
         default=20, ge=0, description="Seconds that the answer to a refresh waits for the executor's word, at most."
@@ -41,6 +48,21 @@ class ApiSettings(CommonSettings):
     cluster_test_wait_s: float = Field(
         default=15, ge=0, description="Seconds that the answer to a connection test waits for an executor's word."
     )
+    webhook_private_addresses: bool = Field(
+        default=False,
+        description="Whether webhooks may lead to private addresses and to this machine. Link-local addresses, where "
+        "clouds give credentials away, are never called.",
+    )
+    webhook_timeout_s: float = Field(default=10, gt=0, description="Seconds that a webhook's receiver has to answer.")
+    webhook_attempts_max: int = Field(
+        default=12, ge=1, description="Attempts at one delivery before it is given up; with the default, over 27 hours."
+    )
+    webhook_retry_s: float = Field(
+        default=10, gt=0, description="Seconds until a delivery is tried again; then thrice as long, up to 6 hours."
+    )
+    webhook_disable_days: float = Field(
+        default=5, gt=0, description="Days of nothing but failures after which a webhook is disabled."
+    )
     cost_cores: int = Field(default=2, ge=1, description="Cores of the Spark cluster, for estimates.")
     cost_mb_per_core_s: float = Field(
         default=12, gt=0, description="10^6 bytes of source files that a core loads in a second, for estimates."
@@ -54,6 +76,14 @@ class ApiSettings(CommonSettings):
     def preview_bounds(self) -> Bounds:
         """What a preview may take."""
         return Bounds(self.preview_s, self.preview_files, self.preview_bytes, self.preview_lines)
+
+    def patience(self) -> Patience:
+        """With the receivers of webhooks."""
+        return Patience(
+            first_pause=timedelta(seconds=self.webhook_retry_s),
+            attempts_max=self.webhook_attempts_max,
+            disable_after=timedelta(days=self.webhook_disable_days),
+        )
 
     def speed(self) -> Speed:
         """Of the cluster, as the cost model wants it."""

@@ -123,6 +123,7 @@ class Scans:
         if claim.attempt > 1:
             cap.count(*await self._ledger.taken(claim))
         hints_through = await self._ledger.newest_hint(claim) if order.scope.hinted else 0
+        kept: list[bytes] = []
         async for files in self._wanted(claim, order, seen, hints_through):
             known = await self._ledger.known(claim, files)
             asked = open_to_replacement(files, known, terms)
@@ -130,7 +131,8 @@ class Scans:
             found = limited(select(files, known, claim.run_id, terms, reloads), cap)
             seen.skipped += found.skipped
             seen.unnoticed += await self._unnoticed(claim, order, found.taken)
-            seen.passed_over += found.passed_over
+            seen.passed_over += len(found.passed_over)
+            kept += found.passed_over if order.scope.hinted else ()
             page = Page(
                 taken=found.taken,
                 superseded=found.superseded,
@@ -148,7 +150,10 @@ class Scans:
                 break  # a later attempt lists on: what an earlier one took and this one does not see is told as gone
         failpoint("scan.before_done")
         last = Page(
-            batches=(*planner.rest(), *replacing.rest()), files_skipped=seen.skipped, hints_through=hints_through
+            batches=(*planner.rest(), *replacing.rest()),
+            files_skipped=seen.skipped,
+            hints_through=hints_through,
+            hints_kept=tuple(kept),
         )
         told = (*warnings(order.definition.source, order.scope, seen), *cap.warnings())
         is_whole = order.scope.is_whole and order.retry_of is None and seen.passed_over == 0

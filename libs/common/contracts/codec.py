@@ -13,11 +13,12 @@ from uuid import UUID
 from pydantic import ValidationError
 
 from libs.common.contracts.events import MESSAGES, Message
+from libs.common.contracts.webhooks import WEBHOOK_MESSAGES
 from libs.common.errors import Permanent
 from libs.common.ids import EventId, new_event_id
 
 CONTENT_TYPE = "application/cloudevents+json"
-_BY_TYPE = {f"{m.wire_type}.v{m.wire_version}": m for m in MESSAGES}
+_BY_TYPE = {f"{m.wire_type}.v{m.wire_version}": m for m in (*MESSAGES, *WEBHOOK_MESSAGES)}
 
 
 @dataclass(frozen=True, slots=True)

@@ -174,6 +174,8 @@ class RunFact(Message):
 
 
 class ScanStarted(RunFact):
+    """A scanner has begun to list the source; after a crash, another one says so again."""
+
     wire_type = "scan.started"
 
     attempt: int = Field(description="1 for the first scanner; more after a takeover.")
@@ -244,6 +246,37 @@ class RunCompleted(RunFact):
     outcome: RunOutcome
 
 
+# --- autoloader.run-state ---------------------------------------------------------------------------------
+
+
+class RunState(Message):
+    """A run as it is now: the whole of it, after each change. The highest ``revision`` of a run is its latest state."""
+
+    wire_type = "run.state"
+
+    run_id: UUID
+    ingestion_id: UUID
+    tenant_id: str
+    generation: int
+    revision: int = Field(ge=1, description="Grows with every change of the run, by one.")
+    seq: int = Field(ge=0, description="The highest seq of its facts that is in this; 0: none yet. Never falls.")
+    status: str = Field(description="accepted, running; in the end success, partial, failed or cancelled.")
+    queued: bool = Field(description="It waits for the run before it.")
+    trigger: str = Field(description="Why it was asked for, as in manual, schedule or event.")
+    lane: str = Field(description="fresh or backfill.")
+    table: str = Field(description="What it loads, as catalog.database.table.")
+    created_at: datetime
+    started_at: datetime | None = None
+    ended_at: datetime | None = None
+    cancel_requested_at: datetime | None = None
+    retry_of: UUID | None = Field(default=None, description="The run whose failures this one reads again.")
+    totals: Totals
+    snapshot_count: int = Field(default=0, description="How many snapshots of the table it has published.")
+    error_count: int = 0
+    problems: tuple[Problem, ...] = Field(default=(), description="The first five of its errors; REST has all.")
+    warnings: tuple[str, ...] = Field(default=(), description="The first five; REST has all.")
+
+
 # --- autoloader.table-status ------------------------------------------------------------------------------
 
 
@@ -306,5 +339,5 @@ RUN_FACTS: tuple[type[RunFact], ...] = (
 
 MESSAGES: tuple[type[Message], ...] = (
     RunRequested, FileBatchPlanned, AuditIngestion, RebuildLedger, FillColumns, CheckCluster, *RUN_FACTS,
-    RefreshTable, TableRefreshed, TableRefreshFailed, WatermarkAdvanced,
+    RunState, RefreshTable, TableRefreshed, TableRefreshFailed, WatermarkAdvanced,
 )  # fmt: skip

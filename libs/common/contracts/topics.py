@@ -19,6 +19,7 @@ from libs.common.contracts.events import (
     RebuildLedger,
     RefreshTable,
     RunRequested,
+    RunState,
     TableRefreshed,
     TableRefreshFailed,
     WatermarkAdvanced,
@@ -31,7 +32,11 @@ MESSAGE_BYTES_MAX = 1024 * 1024
 
 @dataclass(frozen=True, slots=True)
 class Topic:
-    """One entry of the catalogue. ``suffix`` follows the installation's prefix."""
+    """One entry of the catalogue. ``suffix`` follows the installation's prefix.
+
+    ``is_public``: outsiders may read it, and asyncapi.json describes it; the others are how services wake each other.
+    ``is_compacted``: of each key, the broker keeps the latest message for the whole retention; older ones may go.
+    """
 
     suffix: str
     key: str
@@ -41,6 +46,8 @@ class Topic:
     messages: tuple[type[Message], ...]
     partitions: int
     retention: timedelta
+    is_public: bool = False
+    is_compacted: bool = False
 
     def name(self, prefix: str = DEFAULT_PREFIX) -> str:
         return f"{prefix}.{self.suffix}"
@@ -98,6 +105,19 @@ RUN_STATUS = Topic(
     messages=RUN_FACTS,
     partitions=6,
     retention=timedelta(days=7),
+    is_public=True,
+)
+RUN_STATE = Topic(
+    suffix="run-state.v1",
+    key="run_id",
+    why_that_key="compaction keeps the latest state of each run",
+    writers=("api",),
+    readers=("anybody who comes late",),
+    messages=(RunState,),
+    partitions=6,
+    retention=timedelta(days=90),
+    is_public=True,
+    is_compacted=True,
 )
 TABLE_COMMANDS = Topic(
     suffix="table-commands.v1",
@@ -124,10 +144,11 @@ TABLE_STATUS = Topic(
     key="ingestion_id",
     why_that_key="what became of one table is read in the order in which it became true",
     writers=("executor",),
-    readers=("api",),
+    readers=("api", "anybody who wants to know when a table begins anew"),
     messages=(TableRefreshed, TableRefreshFailed),
     partitions=6,
     retention=timedelta(days=7),
+    is_public=True,
 )
 COMPLETENESS = Topic(
     suffix="completeness.v1",
@@ -138,6 +159,7 @@ COMPLETENESS = Topic(
     messages=(WatermarkAdvanced,),
     partitions=6,
     retention=timedelta(days=7),
+    is_public=True,
 )
 S3_NOTIFICATIONS = Topic(
     suffix="s3-notifications",
@@ -151,8 +173,8 @@ S3_NOTIFICATIONS = Topic(
 )
 
 CATALOGUE: tuple[Topic, ...] = (
-    RUN_REQUESTS, FILE_BATCHES, BACKFILL_REQUESTS, BACKFILL_BATCHES, RUN_STATUS, TABLE_COMMANDS, CLUSTER_COMMANDS,
-    TABLE_STATUS, COMPLETENESS, S3_NOTIFICATIONS,
+    RUN_REQUESTS, FILE_BATCHES, BACKFILL_REQUESTS, BACKFILL_BATCHES, RUN_STATUS, RUN_STATE, TABLE_COMMANDS,
+    CLUSTER_COMMANDS, TABLE_STATUS, COMPLETENESS, S3_NOTIFICATIONS,
 )  # fmt: skip
 
 REQUESTS_OF: Mapping[Lane, Topic] = {"fresh": RUN_REQUESTS, "backfill": BACKFILL_REQUESTS}

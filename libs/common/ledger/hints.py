@@ -19,6 +19,7 @@ from sqlalchemy import (
     Table,
     Text,
     Uuid,
+    and_,
     cast,
     column,
     delete,
@@ -158,10 +159,15 @@ async def noticed(connection: AsyncConnection, ingestion_id: UUID, digests: Sequ
     return {bytes(digest) for digest in await connection.scalars(query)}
 
 
-async def settle(connection: AsyncConnection, ingestion_id: UUID, through: int) -> None:
-    """A scan has looked at everything up to this number. What was noticed since, again or for the first time, stays."""
+async def settle(connection: AsyncConnection, ingestion_id: UUID, through: int, *, kept: Sequence[bytes] = ()) -> None:
+    """A scan has looked at everything up to this number. What was noticed since, again or for the first time, stays; so
+    do the keys with the digests ``kept``, as if they were noticed now."""
     await _hold(connection, [ingestion_id])
-    await connection.execute(delete(hint).where(hint.c.ingestion_id == ingestion_id, hint.c.seq <= through))
+    looked_at = and_(hint.c.ingestion_id == ingestion_id, hint.c.seq <= through)
+    is_kept = hint.c.key_digest == func.any(list(kept))
+    await connection.execute(delete(hint).where(looked_at, ~is_kept))
+    if kept:
+        await connection.execute(update(hint).where(looked_at, is_kept).values(noticed_at=func.clock_timestamp()))
     left = select(func.count(), func.coalesce(func.sum(hint.c.size_bytes), 0), func.min(hint.c.noticed_at)).where(
         hint.c.ingestion_id == ingestion_id
     )

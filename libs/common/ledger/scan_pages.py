@@ -58,7 +58,7 @@ async def record(connection: AsyncConnection, outbox: Outbox, claim: ScanClaim, 
     for planned in page.batches:
         await create_batch(connection, outbox, claim, planned, taken_from=FileState.DISCOVERED)
     if page.hints_through:
-        await hints.settle(connection, claim.ingestion_id, page.hints_through)
+        await hints.settle(connection, claim.ingestion_id, page.hints_through, kept=page.hints_kept)
     reloaded = sum(len(planned.files) for planned in page.batches if planned.replaces_rows)
     return Totals(
         files_discovered=len(page.taken) + len(page.refused) + reloaded - counted_before,

@@ -20,8 +20,8 @@ class Selection:
     digests whose older version nobody has read yet; ``refused`` cannot be read as they are named, or overwrote what is
     loaded; ``skipped`` counts what the ledger has already; ``reloaded`` are loaded, in this version or an earlier one,
     and shall be loaded in the place of those rows; ``beside`` are digests of taken files whose loaded rows stay;
-    ``left`` overwrote what is loaded, are not loaded, and are to be remembered; ``passed_over`` counts keys that are in
-    work in another version than the one that is there now, which no one has seen then. No key is in work twice.
+    ``left`` overwrote what is loaded, are not loaded, and are to be remembered; ``passed_over`` are digests of keys in
+    work, in another version than the one that is there now, which no one has seen then. No key is in work twice.
     """
 
     taken: tuple[FileVersion, ...] = ()
@@ -32,7 +32,7 @@ class Selection:
     reloaded: tuple[FileVersion, ...] = ()
     beside: tuple[bytes, ...] = ()
     left: tuple[FileVersion, ...] = ()
-    passed_over: int = 0
+    passed_over: tuple[bytes, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)
@@ -63,7 +63,7 @@ class _Draft:
     reloaded: list[FileVersion] = field(default_factory=list)
     beside: list[bytes] = field(default_factory=list)
     left: list[FileVersion] = field(default_factory=list)
-    passed_over: int = 0
+    passed_over: list[bytes] = field(default_factory=list)
 
     def frozen(self) -> Selection:
         return Selection(
@@ -75,7 +75,7 @@ class _Draft:
             tuple(self.reloaded),
             tuple(self.beside),
             tuple(self.left),
-            self.passed_over,
+            tuple(self.passed_over),
         )
 
 
@@ -115,7 +115,8 @@ def _sort(key: KeyStanding, terms: Terms, draft: _Draft) -> None:
     if key.busy is not None:
         # Batched by an earlier attempt of this run: not skipped, just further along.
         draft.skipped += 0 if key.is_mine(key.busy) else 1
-        draft.passed_over += key.busy.version_tag != key.file.version_tag
+        if key.busy.version_tag != key.file.version_tag:
+            draft.passed_over.append(key.file.digest)
     elif key.is_loaded and terms.again:
         _replace(key, draft)
     elif (same := key.same) is not None and key.is_this_version_loaded:
@@ -152,7 +153,8 @@ def _replace(key: KeyStanding, draft: _Draft) -> None:
     if key.reload is not None and (key.is_being_replaced or key.reload.run_id == key.run_id):
         draft.skipped += 0 if key.reload.run_id == key.run_id else 1
         # Which version is on its way is not known here.
-        draft.passed_over += key.is_being_replaced and key.reload.run_id != key.run_id
+        if key.is_being_replaced and key.reload.run_id != key.run_id:
+            draft.passed_over.append(key.file.digest)
         return
     draft.reloaded.append(key.file)
     if key.waiting is not None:

@@ -77,6 +77,7 @@ run = Table(
     Column("lane", Text, nullable=False, server_default="fresh", comment="fresh or backfill"),
     Column("scope", JSONB, comment="contracts.scope.Scope: what of the source is read; null: all that is new"),
     Column("predicted", JSONB, comment="what its plan said of it"),
+    Column("revision", Integer, nullable=False, server_default="0", comment="of its state, as told on run-state"),
     # The two rules of the queue, where no race can break them: in each lane one active run, one waiting.
     Index(
         "uq_run_active",
@@ -183,6 +184,46 @@ cluster_check = Table(
     Column("created_at", DateTime(timezone=True), nullable=False, server_default=func.now(), index=True),
     schema=SCHEMA,
     comment="Connection tests that users asked for; ledger.cluster_check says what was found.",
+)
+
+webhook = Table(
+    "webhook",
+    metadata,
+    Column("id", Uuid, primary_key=True),
+    Column("tenant_id", Text, nullable=False),
+    Column("ingestion_id", Uuid, ForeignKey("control.ingestion.id"), comment="null: all ingestions of the tenant"),
+    Column("url", Text, nullable=False),
+    Column("event_types", ARRAY(Text), nullable=False),
+    Column("description", Text, nullable=False, server_default=""),
+    Column("sealed", LargeBinary, nullable=False, comment="the secret that signs, as in control.secret"),
+    Column("status", Text, nullable=False, server_default="active", comment="active or disabled"),
+    Column("disabled_reason", Text),
+    Column("failing_since", DateTime(timezone=True), comment="the first failure after the latest success"),
+    Column("created_at", DateTime(timezone=True), nullable=False, server_default=func.now()),
+    Index("ix_webhook_tenant_created", "tenant_id", "created_at"),
+    schema=SCHEMA,
+    comment="Addresses that want to be told what happens.",
+)
+
+webhook_delivery = Table(
+    "webhook_delivery",
+    metadata,
+    Column("id", Uuid, primary_key=True, comment="the event's id, and the webhook-id that receivers see"),
+    Column("webhook_id", Uuid, ForeignKey("control.webhook.id", ondelete="CASCADE"), nullable=False),
+    Column("event_type", Text, nullable=False),
+    Column("body", LargeBinary, nullable=False, comment="a CloudEvent, sent byte by byte as it is here"),
+    Column("state", Text, nullable=False, server_default="waiting", comment="waiting, delivered or dead"),
+    Column("token", BigInteger, nullable=False, server_default="0", comment="fencing: grows with every claim"),
+    Column("attempts", Integer, nullable=False, server_default="0", comment="since it was last asked for"),
+    Column("due_at", DateTime(timezone=True), nullable=False, server_default=func.now(), comment="or: leased until"),
+    Column("last_status", Integer, comment="what the receiver answered"),
+    Column("last_error", Text),
+    Column("created_at", DateTime(timezone=True), nullable=False, server_default=func.now()),
+    Column("ended_at", DateTime(timezone=True), index=True),
+    Index("ix_webhook_delivery_due", "webhook_id", "due_at", postgresql_where=text("state = 'waiting'")),
+    Index("ix_webhook_delivery_created", "webhook_id", "created_at"),
+    schema=SCHEMA,
+    comment="What webhooks are told; a row is there before anything is sent.",
 )
 
 outbox = Table(

@@ -23,6 +23,7 @@ from services.api.refresh.deletion import DELETES
 from services.api.refresh.foresight import foreseen
 from services.api.runs import repository as runs
 from services.api.runs.projector import fold
+from services.api.runs.states import tell_state
 
 _log = get_logger(__name__)
 
@@ -45,7 +46,8 @@ class RefreshProjector:
             building = row.id if fact.builds is not None else None
             of = await repository.begin_generation(connection, fact.ingestion_id, fact.to_generation, building)
             if row.mode == "swap":
-                await runs.move_on(connection, of)
+                for moved in await runs.move_on(connection, of):
+                    await tell_state(connection, self._outbox, moved)
             await self._end_what_never_began(connection, fact, row.mode)
             run_id = await self._run(connection, of, row) if row.auto_run else None
             if row.mode in DELETES:
@@ -97,8 +99,8 @@ class RefreshProjector:
                 totals=Totals(),
                 outcome="cancelled",
             )
-            await fold(connection, self._outbox, end)
             await runs.add_details(connection, row.id, (), (reason,), fact.occurred_at)
+            await fold(connection, self._outbox, end)
 
     async def _run(self, connection: AsyncConnection, of: Any, refresh: Any) -> Any:
         """The refresh's run. It waits while a run of the old generation is not over, or the ingestion is paused."""
@@ -110,6 +112,7 @@ class RefreshProjector:
             predicted = await plans.predicted_by(connection, refresh.plan_id)
             new = runs.NewRun("refresh", scope=Scope(plan_id=refresh.plan_id), predicted=predicted)
         await runs.insert_run(connection, run_id=run_id, of=of, new=new, dispatch=may_begin)
+        await tell_state(connection, self._outbox, run_id)
         if may_begin:
             await runs.announce(connection, self._outbox, run_id)
         return run_id

@@ -23,6 +23,7 @@ from services.api.runs import repository
 from services.api.runs.live import Mark, Sight
 from services.api.runs.projector import fold
 from services.api.runs.schemas import RunCancelled, RunOut
+from services.api.runs.states import tell_state
 from services.api.runs.upkeep import completion_of
 from services.api.runs.views import RunViews
 
@@ -90,9 +91,11 @@ class Runs:
         at = await repository.mark_cancelled(connection, run_id)
         # If it ended at once, nobody shall join it any more: its last message may take long to come.
         ended = await ended_scan(connection, run_id)
-        if ended is not None:
-            await fold(connection, self._outbox, completion_of(ended))
+        if ended is None:
+            await tell_state(connection, self._outbox, run_id)
+        else:
             await repository.add_details(connection, run_id, (), (CANCELLED,), ended["ended_at"])
+            await fold(connection, self._outbox, completion_of(ended))
         status = (await repository.get(connection, ingestion_id, run_id)).status
         shown = RunCancelled(run_id=run_id, status=status, cancel_requested_at=at)
         return Answer(202, shown.model_dump(mode="json"))

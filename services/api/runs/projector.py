@@ -22,6 +22,8 @@ from libs.common.storage.engine import Database
 from libs.common.storage.outbox import Outbox
 from services.api.refresh.completion import replace_when_built
 from services.api.runs import repository
+from services.api.runs.states import tell_state
+from services.api.webhooks.announcing import announce_fact
 
 CONSUMER = "api-projector"
 _log = get_logger(__name__)
@@ -72,6 +74,7 @@ async def fold(connection: AsyncConnection, outbox: Outbox, fact: RunFact) -> tu
     after = advance(before, fact)
     if after != before:
         await repository.store(connection, fact.run_id, before, after, fact.occurred_at)
+        await announce_fact(connection, fact, await tell_state(connection, outbox, fact.run_id))
     if before.status in FINAL or after.status not in FINAL:
         return None, []
     if after.status is RunStatus.SUCCESS:

@@ -21,6 +21,7 @@ from libs.common.ledger.tables import file, replacement
 from libs.common.lifecycle.run import FINAL, Run, RunStatus
 from libs.common.storage.control import ingestion, refresh, run, run_error
 from libs.common.storage.outbox import Outbox
+from services.api.runs.states import tell_state
 
 _NOT_LOADED = (FileState.FAILED, FileState.MISSING, FileState.DISCOVERED)
 
@@ -262,19 +263,22 @@ async def dispatch_queued(connection: AsyncConnection, outbox: Outbox, ingestion
         await connection.execute(
             update(run).where(run.c.id == queued, run.c.dispatched_at.is_(None)).values(dispatched_at=func.now())
         )
+        await tell_state(connection, outbox, queued)
         await announce(connection, outbox, queued)
         started.append(queued)
     return started
 
 
-async def move_on(connection: AsyncConnection, of: Row[Any]) -> None:
-    """Runs that wait, and that nobody has heard of yet, go into the table and the generation of the ingestion row
-    ``of``."""
-    await connection.execute(
+async def move_on(connection: AsyncConnection, of: Row[Any]) -> list[UUID]:
+    """Runs that wait, and that no scanner has heard of yet, go into the table and the generation of the ingestion row
+    ``of``. Returns their ids."""
+    moved = await connection.scalars(
         update(run)
         .where(run.c.ingestion_id == of.id, run.c.ended_at.is_(None), run.c.dispatched_at.is_(None))
         .values(generation=of.generation, definition=definition_of_now(of.definition, of.building))
+        .returning(run.c.id)
     )
+    return list(moved)
 
 
 async def _is_swapped(connection: AsyncConnection, ingestion_id: UUID) -> bool:

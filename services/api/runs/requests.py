@@ -33,6 +33,7 @@ from services.api.runs.places import placed_in
 from services.api.runs.refusals import file_column_missing, refuse_retry, retry_scope, run_queued
 from services.api.runs.repository import NewRun
 from services.api.runs.schemas import RunAccepted
+from services.api.runs.states import tell_state
 
 IfBusy = Literal["join", "wait", "leave"]
 """What becomes of a run that no caller asked for while others of its lane are unfinished. join: it waits behind the
@@ -223,6 +224,7 @@ class RunRequests:
     ) -> UUID:
         run_id = new_run_id()
         await repository.insert_run(connection, run_id=run_id, of=of, new=new, dispatch=is_first)
+        await tell_state(connection, self._outbox, run_id)
         if is_first:
             await repository.announce(connection, self._outbox, run_id)
         details = {"run_id": str(run_id), "trigger": new.trigger}

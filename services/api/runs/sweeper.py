@@ -17,6 +17,7 @@ from libs.common.contracts.topics import DEFAULT_PREFIX, REQUESTS_OF
 from libs.common.errors import Temporary
 from libs.common.ledger.states import BatchState, FileState, ScanState
 from libs.common.ledger.tables import batch, file, scan
+from libs.common.lifecycle.run import FINAL
 from libs.common.logs import get_logger
 from libs.common.storage.control import idempotency, inbox, ingestion, outbox, run
 from libs.common.storage.engine import Database
@@ -26,6 +27,7 @@ from services.api.plans import repository as plans
 from services.api.runs import repository
 from services.api.runs.projector import fold
 from services.api.runs.upkeep import Reminders, completion_of, problem_of
+from services.api.webhooks import queue as deliveries
 
 KEPT = timedelta(days=7)
 """How long event ids and stored answers are remembered: as long as topics keep their messages."""
@@ -116,9 +118,11 @@ class Sweeper:
     async def _end(self, row: Mapping[str, Any]) -> None:
         fact = completion_of(row)
         async with self._database.begin() as connection:
-            ended, _ = await fold(connection, self._outbox, fact)
-            if ended is not None:
-                await self._add_details(connection, fact.run_id, fact.occurred_at)
+            await repository.lock_ingestion(connection, fact.ingestion_id)
+            if (await repository.load(connection, fact.run_id)).status in FINAL:
+                return  # its message came after all
+            await self._add_details(connection, fact.run_id, fact.occurred_at)
+            await fold(connection, self._outbox, fact)
         _log.warning("sweep.run_ended", run_id=str(fact.run_id), outcome=fact.outcome)
 
     async def _add_details(self, connection: AsyncConnection, run_id: UUID, at: datetime) -> None:
@@ -160,7 +164,8 @@ class Sweeper:
         return started
 
     async def forget_old(self) -> None:
-        """Event ids, stored answers and connection tests older than ``KEPT``, and plans that have expired."""
+        """Event ids, stored answers and connection tests older than ``KEPT``, plans that have expired, and what
+        webhooks were told long ago."""
         old = func.now() - cast(KEPT, Interval)
         async with self._database.begin() as connection:
             await connection.execute(delete(inbox).where(inbox.c.received_at < old))
@@ -168,3 +173,5 @@ class Sweeper:
             await cluster_checks.forget(connection, before=old)
         async with self._database.begin() as connection:
             await plans.forget_old(connection)
+        async with self._database.begin() as connection:
+            await deliveries.forget_old(connection)

@@ -118,3 +118,14 @@ async def test_what_was_found_and_not_batched_waits(world: World) -> None:
     later = await claimed(world, order.next_run())
     assert ["a"] == await world.scanner().waiting_keys(later, after=None, limit=1)
     assert ["b"] == await world.scanner().waiting_keys(later, after="a", limit=10)
+
+
+async def test_a_key_that_could_not_be_taken_yet_is_noticed_anew(world: World) -> None:
+    """An earlier version of it was in work; the others are removed as ever."""
+    order = new_order()
+    await notice(world, order, "a", "b", "c")
+    claim = await claimed(world, order)
+    through = await world.scanner().newest_hint(claim)
+    last = Page(hints_through=through, hints_kept=(version("b").digest, version("never noticed").digest))
+    await world.scanner().complete(claim, last, ())
+    assert ["b"] == await keys(world, claim)

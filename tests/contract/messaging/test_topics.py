@@ -13,7 +13,7 @@ from aiokafka.admin.config_resource import ConfigResource, ConfigResourceType
 from aiokafka.errors import KafkaTimeoutError, UnknownTopicOrPartitionError
 
 from libs.common.clock import utc_now
-from libs.common.contracts.topics import CATALOGUE, FILE_BATCHES, RUN_STATUS
+from libs.common.contracts.topics import CATALOGUE, FILE_BATCHES, RUN_STATE, RUN_STATUS
 from libs.common.errors import Temporary
 from libs.common.messaging.kafka import KafkaPublisher, ensure_topics, keep_topics, ping
 from tests.contract.messaging.conftest import BOOTSTRAP, require_kafka
@@ -69,6 +69,17 @@ async def test_a_topic_keeps_its_messages_as_long_as_the_catalogue_says(
     config = {entry[0]: entry[1] for entry in answer.resources[0][4]}
     assert str(int(FILE_BATCHES.retention.total_seconds() * 1000)) == config["retention.ms"]
     assert ("1", "delete") == (config["min.insync.replicas"], config["cleanup.policy"])
+
+
+async def test_a_topic_of_states_keeps_the_latest_of_each(admin: AIOKafkaAdminClient, prefix: str) -> None:
+    """And none for ever; its older segments close soon, so that there is something to compact."""
+    await ensure_topics(BOOTSTRAP, [RUN_STATE], prefix, 1)
+    resource = ConfigResource(ConfigResourceType.TOPIC, RUN_STATE.name(prefix))
+    [answer] = await admin.describe_configs([resource])
+    config = {entry[0]: entry[1] for entry in answer.resources[0][4]}
+    assert {"compact", "delete"} == set(config["cleanup.policy"].split(","))
+    assert str(int(RUN_STATE.retention.total_seconds() * 1000)) == config["retention.ms"]
+    assert int(config["segment.ms"]) <= 60 * 60 * 1000
 
 
 async def test_services_that_start_together_do_not_disturb_each_other(prefix: str) -> None:

@@ -5,9 +5,11 @@
 
 import base64
 import io
+import socket
 import uuid
 from collections.abc import AsyncIterator
 
+import pytest
 import pytest_asyncio
 
 from libs.common import logs
@@ -18,6 +20,14 @@ from tests.integration.api.harness import ApiUnderTest, api_under_test
 logs.configure("INFO", stream=io.StringIO(), json=True)
 
 SECRET_KEY = base64.b64encode(bytes(range(32))).decode()
+
+
+@pytest.fixture
+def port() -> int:
+    """One that is free."""
+    with socket.socket() as free:
+        free.bind(("127.0.0.1", 0))
+        return int(free.getsockname()[1])
 
 
 @pytest_asyncio.fixture

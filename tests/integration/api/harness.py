@@ -12,6 +12,7 @@ import httpx
 from fastapi import FastAPI
 from sqlalchemy import select
 
+from libs.common.contracts.asyncapi import asyncapi
 from libs.common.contracts.codec import Envelope, decode
 from libs.common.contracts.definition import Credentials
 from libs.common.contracts.events import Message, RunCompleted, RunFact, RunRequested, ScanStarted, Totals
@@ -52,6 +53,7 @@ from services.api.runs.projector import Projector
 from services.api.runs.requests import RunRequests
 from services.api.runs.sweeper import Sweeper
 from services.api.table_schema.handlers import Schemas
+from services.api.webhooks.handlers import Webhooks
 from tests.support.memory_objects import MemoryObjects
 
 INGESTIONS = "/api/v1/ingestions"
@@ -242,6 +244,8 @@ async def api_under_test(
         connection_tests=ConnectionTests(database, clusters, messages, wait=timedelta(seconds=0.5)),
         checks=checks or {},
         caller=Caller(TenantId(tenant_id), actor="tester"),
+        webhooks=Webhooks(database, box, private_allowed=True),
+        public_events=asyncapi("kafka:9092", version="1"),
     )
     looking = asyncio.create_task(live_runs.run())
     async with httpx.AsyncClient(transport=httpx.ASGITransport(app), base_url="http://api") as client:

@@ -2,6 +2,7 @@
 
 import asyncio
 import os
+import signal
 import sys
 from asyncio.subprocess import PIPE, Process
 from collections.abc import AsyncIterator
@@ -30,7 +31,8 @@ class ApiProcess:
 
 @asynccontextmanager
 async def api_process(port: int, **environment: str) -> AsyncIterator[ApiProcess]:
-    """Starts it and waits until it answers; asks it to stop at the end, and checks that it stops well."""
+    """Starts it and waits until it answers; asks it to stop at the end, and checks that it stops well. One with a
+    failpoint is waited for until that has killed it."""
     prefix = environment.get("AUTOLOADER_TOPIC_PREFIX", "unused")
     process = await asyncio.create_subprocess_exec(
         sys.executable, "-m", "services.api", cwd=ROOT, stderr=PIPE,
@@ -49,8 +51,11 @@ async def api_process(port: int, **environment: str) -> AsyncIterator[ApiProcess
         async with httpx.AsyncClient(base_url=f"http://127.0.0.1:{port}", timeout=15, trust_env=False) as client:
             await eventually(lambda: _answers(client, process), START_S, what="the API answers")
             yield ApiProcess(client, process, prefix, log)
-        process.terminate()
-        assert await asyncio.wait_for(process.wait(), 15) == 0, "\n".join(log)
+        is_killed = "AUTOLOADER_FAILPOINT" in environment
+        if not is_killed:
+            process.terminate()
+        expected = -signal.SIGKILL if is_killed else 0
+        assert await asyncio.wait_for(process.wait(), 15) == expected, "\n".join(log)
     finally:
         if process.returncode is None:
             process.kill()

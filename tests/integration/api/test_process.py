@@ -27,13 +27,6 @@ pytestmark = pytest.mark.asyncio
 NOWHERE = "127.0.0.1:1"  # nothing listens there
 
 
-@pytest.fixture
-def port() -> int:
-    with socket.socket() as free:
-        free.bind(("127.0.0.1", 0))
-        return int(free.getsockname()[1])
-
-
 @pytest_asyncio.fixture
 async def running(database_url: str, port: int) -> AsyncIterator[ApiProcess]:
     async with (

@@ -3,6 +3,7 @@
 from datetime import UTC, datetime, timedelta
 
 import pytest
+from sqlalchemy import select
 
 from libs.common import failpoints
 from libs.common.contracts.definition import Credentials
@@ -10,8 +11,9 @@ from libs.common.contracts.events import Problem
 from libs.common.contracts.scope import HINTED, Scope
 from libs.common.failpoints import FailpointReached
 from libs.common.ids import RunId
-from libs.common.ledger.hints import Hints
+from libs.common.ledger.hints import Hints, hint
 from libs.common.ledger.model.hints import Hint
+from libs.common.ledger.tables import file
 from libs.common.storage.control import run
 from services.scanner.domain.seen import ON_ITS_WAY
 from tests.integration.scanner.harness import BUCKET, Harness, assert_each_once, names
@@ -136,3 +138,28 @@ async def test_a_listing_tells_how_much_notifications_missed(harness: Harness) -
     )
     [warning] = await harness.warnings(run_id)
     assert warning.startswith("notifications missed 1 of the files")
+
+
+async def test_a_version_that_comes_while_an_earlier_one_is_in_work_is_looked_at_again(harness: Harness) -> None:
+    """The listing of another lane has batched the first; nobody would tell of the second again."""
+    harness.put("in/a.json", body=b'{"n": 1}\n')
+    listing = await harness.new_run()
+    await harness.scan(listing)
+    harness.put("in/a.json", body=b'{"n": 2, "more": true}\n')
+    await notice(harness, "in/a.json")
+    assert [] == await scanned(harness)
+    assert ["in/a.json"] == await hinted(harness)
+    await harness.load(listing)
+    assert [] == await scanned(harness)  # by its policy it is left, and remembered
+    assert [] == await hinted(harness)
+    assert {"committed", "skipped"} == await every_state(harness)
+
+
+async def hinted(harness: Harness) -> list[str]:
+    async with harness.database.read() as connection:
+        return list(await connection.scalars(select(hint.c.key).where(hint.c.ingestion_id == harness.ingestion_id)))
+
+
+async def every_state(harness: Harness) -> set[str]:
+    async with harness.database.read() as connection:
+        return set(await connection.scalars(select(file.c.state).where(file.c.ingestion_id == harness.ingestion_id)))

@@ -200,7 +200,7 @@ class MemoryScanLedger:
         for planned in page.batches:
             self._tables.create_batch(claim, planned, taken_from=FileState.DISCOVERED)
         for seq, hint in self._tables.hints_of(claim.ingestion_id):
-            if seq <= page.hints_through:
+            if seq <= page.hints_through and hint.digest not in page.hints_kept:
                 del self._tables.hints[claim.ingestion_id, hint.digest]
         reloaded = sum(len(planned.files) for planned in page.batches if planned.replaces_rows)
         return Totals(

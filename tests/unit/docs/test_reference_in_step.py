@@ -18,7 +18,9 @@ def _pages() -> dict[str, str]:
     return dict(module.pages())
 
 
-@pytest.mark.parametrize("name", ["settings.md", "topics.md", "run-lifecycle.md", "openapi.json"])
+@pytest.mark.parametrize(
+    "name", ["settings.md", "topics.md", "events.md", "asyncapi.json", "run-lifecycle.md", "openapi.json"]
+)
 def test_page_is_in_step_with_the_code(name: str) -> None:
     """What `make docs` would write is what is there."""
     assert _pages()[name] == (DOCS / "reference" / name).read_text(), "run make docs"

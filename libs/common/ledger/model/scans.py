@@ -16,7 +16,8 @@ class Page:
     discovered version was overwritten before anybody read it, ``beside`` those of taken files whose loaded versions
     stay; ``left`` overwrote loaded files, and are remembered as skipped; ``batches`` are full and hold files of this
     page or of earlier ones. ``files_skipped`` is the scan's count so far, not this page's. ``hints_through``: the scan
-    has looked at all hints up to this number, and they are removed.
+    has looked at all hints up to this number, and they are removed; but not ``hints_kept``, digests of keys that could
+    not be taken yet: they count as noticed just now.
     """
 
     taken: tuple[FileVersion, ...] = ()
@@ -27,6 +28,7 @@ class Page:
     batches: tuple[PlannedBatch, ...] = ()
     files_skipped: int = 0
     hints_through: int = 0
+    hints_kept: tuple[bytes, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)

@@ -17,6 +17,13 @@ _VISIBLE_S = 10.0
 _RETRY_S = 2.0
 _DEAD_LETTER_RETENTION_DAYS = 30
 _DAY_MS = 24 * 60 * 60 * 1000
+_COMPACTED = {
+    # Both: of each key the latest message, and none that is older than the retention.
+    "cleanup.policy": "compact,delete",
+    # Only closed segments are compacted; with the default of a week, late readers would read a week's every change.
+    "segment.ms": str(60 * 60 * 1000),
+    "min.cleanable.dirty.ratio": "0.1",
+}
 _log = get_logger(__name__)
 
 
@@ -108,12 +115,13 @@ def _new_topics(topic: Topic, prefix: str, replication_factor: int) -> list[NewT
         "message.timestamp.type": "LogAppendTime",
     }
     retention_ms = int(topic.retention.total_seconds() * 1000)
+    compacted = _COMPACTED if topic.is_compacted else {}
     return [
         NewTopic(
             topic.name(prefix),
             topic.partitions,
             replication_factor,
-            topic_configs={**durable, "retention.ms": str(retention_ms)},
+            topic_configs={**durable, "retention.ms": str(retention_ms), **compacted},
         ),
         NewTopic(
             topic.dead_letter_name(prefix),

@@ -14,7 +14,7 @@ RESUMED = Selection(resumed=(A,))
 SUPERSEDING = Selection(taken=(A,), superseded=(A.digest,))
 SKIPPED = Selection(skipped=1)
 NOTHING = Selection()
-OTHER_VERSION_IN_WORK = Selection(skipped=1, passed_over=1)
+OTHER_VERSION_IN_WORK = Selection(skipped=1, passed_over=(A.digest,))
 
 
 @pytest.mark.parametrize(
@@ -33,7 +33,7 @@ OTHER_VERSION_IN_WORK = Selection(skipped=1, passed_over=1)
         # by an earlier attempt of this very run: not skipped, just further along
         ([known(FileState.BATCHED, run=THIS_RUN)], NOTHING),
         ([known(FileState.COMMITTED, run=THIS_RUN)], NOTHING),
-        ([known(FileState.BATCHED, "v0", run=THIS_RUN)], Selection(passed_over=1)),
+        ([known(FileState.BATCHED, "v0", run=THIS_RUN)], Selection(passed_over=(A.digest,))),
         # seen, and in no batch
         ([known(FileState.DISCOVERED)], TAKEN),
         ([known(FileState.DISCOVERED, given_up=True)], TAKEN),

@@ -1,0 +1,1 @@
+"""Webhooks: what happened is told to addresses that users named, signed, until they have taken it."""
