@@ -29,6 +29,7 @@ class DestinationName(_Answer):
 
 class SourcePath(_Answer):
     path: str
+    file_pattern: str = "*"
 
 
 class Ingestion(_Answer):
@@ -41,6 +42,23 @@ class Ingestion(_Answer):
     definition_version: int = 1
     warnings: tuple[str, ...] = ()
     created_at: datetime
+
+
+class Tick(_Answer):
+    at: datetime
+    shown: datetime
+    starts_at: datetime
+
+
+class Schedule(_Answer):
+    """When an ingestion runs by itself."""
+
+    is_on: bool
+    expression: str | None
+    timezone: str
+    waiting_since: datetime | None = None
+    blocked_by: str | None = None
+    ticks: tuple[Tick, ...]
 
 
 class Accepted(_Answer):

@@ -18,6 +18,7 @@ from client.commands.schemas import approve_columns, reject_columns, roll_back_s
 from client.commands.webhooks import app as webhooks
 from client.dead_letters.command import app as dead_letters
 from client.demo.command import demo
+from client.notifications.command import app as notifications
 from devstack.cli import app as dev
 
 app = typer.Typer(
@@ -48,6 +49,7 @@ app.command()(undo_refresh)
 app.command()(clear_history)
 app.command()(audit)
 app.command()(rebuild_ledger)
+app.add_typer(notifications, name="notifications")
 app.add_typer(webhooks, name="webhooks")
 app.add_typer(dev, name="dev")
 app.add_typer(dead_letters, name="dead-letters")

@@ -29,6 +29,7 @@ from client.answers import (
     Rebuild,
     Refresh,
     Run,
+    Schedule,
     Schema,
     SchemaVersion,
 )
@@ -147,6 +148,11 @@ class AutoloaderClient:
     def resume(self, ingestion_id: UUID) -> str:
         """Returns the status."""
         return str(self._call("POST", f"/api/v1/ingestions/{ingestion_id}/resume")["status"])
+
+    def schedule(self, ingestion_id: UUID, *, count: int = 5) -> Schedule:
+        """When it runs by itself, with its next ``count`` ticks (at most 100)."""
+        path = f"/api/v1/ingestions/{ingestion_id}/schedule"
+        return Schedule.model_validate(self._call("GET", path, params={"count": count}))
 
     def delete_ingestion(self, ingestion_id: UUID, *, drop_table: bool = False) -> Refresh | None:
         """Forgets the ingestion. Its table stays, or is set aside. None: deleted, and nothing more to say."""

@@ -14,6 +14,7 @@ from devstack.settings import (
     CLUSTER_IDS,
     MINIO_PASSWORD,
     MINIO_USER,
+    NOTIFICATION_SECRET,
     REGION,
     TENANT_ID,
     DevSettings,
@@ -45,6 +46,7 @@ def service_environment(settings: DevSettings | None = None) -> dict[str, str]:
         "AUTOLOADER_S3_REGION": REGION,
         "AUTOLOADER_CLUSTERS": json.dumps(dict.fromkeys(CLUSTER_IDS, settings.spark_url)),
         "AUTOLOADER_TENANT_ID": TENANT_ID,
+        "AUTOLOADER_NOTIFICATION_SECRETS": json.dumps([NOTIFICATION_SECRET]),
         "AUTOLOADER_API_PORT": str(settings.api_port),
         "AUTOLOADER_WEBHOOK_PRIVATE_ADDRESSES": "true",  # everything is on this machine, receivers too
         "AUTOLOADER_SECRET_KEY": secret_key(settings.folder("secrets") / "dev.key"),

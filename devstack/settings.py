@@ -22,6 +22,7 @@ MINIO_USER = "minioadmin"
 MINIO_PASSWORD = "minioadmin"
 BUCKETS = ("test-lakehouse", "lakehouse")
 REGION = "us-east-1"
+NOTIFICATION_SECRET = "local-notifications"
 TENANT_ID = "test-tenant-001"
 CLUSTER_IDS = ("test-cluster-001", "local")
 NOTIFICATION_TOPIC = "autoloader.s3-notifications"

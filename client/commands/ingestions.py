@@ -7,7 +7,7 @@ from typing import Annotated, Any
 import typer
 import yaml
 
-from client.answers import Ingestion
+from client.answers import Ingestion, Schedule
 from client.commands.refreshes import report
 from client.rest import DEFAULT_API_URL
 from client.terminal import Api, Json, Which, Yes, connected, found, print_json, print_rows, say
@@ -70,6 +70,36 @@ def resume(ingestion: Which, api: Api = DEFAULT_API_URL) -> None:
     """Let loading go on after a pause or a halt."""
     with connected(api) as client:
         say(client.resume(found(client, ingestion)))
+
+
+@app.command()
+def schedule(
+    ingestion: Which,
+    count: Annotated[int, typer.Option(min=1, max=100, help="How many ticks to show.")] = 5,
+    api: Api = DEFAULT_API_URL,
+    as_json: Json = False,
+) -> None:
+    """Show when an ingestion runs by itself."""
+    with connected(api) as client:
+        shown = client.schedule(found(client, ingestion), count=count)
+        if as_json:
+            print_json(shown)
+            return
+        say(state_of(shown))
+        rows = [(f"{t.shown:%a %Y-%m-%d %H:%M %z}", f"{t.starts_at:%Y-%m-%d %H:%M:%S}Z") for t in shown.ticks]
+        print_rows((f"on the clock ({shown.timezone})", "its run starts"), rows, nothing="no run starts by the clock")
+
+
+def state_of(schedule: Schedule) -> str:
+    """One line: whether it ticks, and what is in the way."""
+    if not schedule.is_on:
+        return "off; `autoloader ingestion resume` turns on what the definition says"
+    if schedule.expression is None:
+        return "on: by what the bucket tells of"
+    if schedule.waiting_since is None:
+        return f"on: {schedule.expression}"
+    reason = f" ({schedule.blocked_by})" if schedule.blocked_by else ""
+    return f"on: {schedule.expression}; the tick of {schedule.waiting_since:%Y-%m-%d %H:%M}Z has not started{reason}"
 
 
 @app.command()

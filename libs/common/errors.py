@@ -2,6 +2,8 @@
 
     AutoloaderError
     ├── Rejected        the caller asked for something that cannot be; becomes a 4xx (or 503)
+    │   ├── Unauthenticated 401
+    │   ├── Forbidden       403
     │   ├── NotFound        404
     │   ├── Conflict        409
     │   ├── Invalid         422
@@ -31,6 +33,18 @@ class Rejected(AutoloaderError):
     """The request cannot be served as it stands."""
 
     status: ClassVar[int] = 400
+
+
+class Unauthenticated(Rejected):
+    """Nobody knows who asks."""
+
+    status = 401
+
+
+class Forbidden(Rejected):
+    """Who asks may not."""
+
+    status = 403
 
 
 class NotFound(Rejected):

@@ -23,6 +23,8 @@ SLEEP_S = 30.0
 NAMES: dict[str, str] = {
     "api.before_tx": "a write request is understood, nothing is stored",
     "api.after_tx": "the request is stored with its event, the client has no answer",
+    "api.in_tick": "the run of a tick is stored with its event, nothing is committed",
+    "api.after_tick": "a tick has its run and its successor, nobody was told",
     "webhook.after_send": "the receiver has the event, the delivery is still waiting",
     "relay.after_send": "the broker has the batch, its outbox rows are still there",
     "intake.after_tx": "what notifications told is in the ledger, nobody has acknowledged them",
@@ -30,6 +32,7 @@ NAMES: dict[str, str] = {
     "scan.mid_listing": "a page of the source was listed, nothing of it is in the ledger",
     "scan.after_page": "a page and its batches are committed to the ledger",
     "scan.before_done": "every page is committed, the run does not know that its scan is complete",
+    "queue.after_take": "the ledger has what messages of a queue tell, the queue still has them",
     "exec.after_claim": "the lease on a batch is taken, nothing is staged",
     "exec.during_stage": "Spark is writing the staged snapshot",
     "exec.after_stage": "the staged snapshot exists, the ledger does not know",

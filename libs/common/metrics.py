@@ -48,8 +48,26 @@ FRESHNESS_SECONDS = Histogram(
     ("trigger",),
     buckets=(1, 2, 3, 4, 5, 6, 8, 10, 15, 30, 60, 300, 900, 3600, 86400),
 )
+WEBHOOK_DELIVERIES = Counter(
+    "autoloader_webhook_deliveries",
+    "Notifications that came over HTTP. outcome: accepted, unreadable, forged (without the secret, or a wrong one).",
+    ("outcome",),
+)
+QUEUE_PROBLEM = Gauge(
+    "autoloader_queue_problem",
+    "1 while the notifications of a queue cannot be taken in, else 0. queue: its name, as the settings have it.",
+    ("queue",),
+)
 
 RUNS = Counter("autoloader_runs", "Runs that ended, by their final status.", ("status",))
+SCHEDULE_TICKS = Counter(
+    "autoloader_schedule_ticks",
+    "Ticks of schedules. outcome: started (a run), joined (the run that waits), missed, blocked (it is tried again).",
+    ("outcome",),
+)
+SCHEDULE_LATE_SECONDS = Histogram(
+    "autoloader_schedule_late_seconds", "How long after it was due a tick's run was asked for.", buckets=_LONG
+)
 BATCHES = Counter("autoloader_batches", "Batches that this process lost to another one. outcome: fenced.", ("outcome",))
 WEBHOOK_ATTEMPTS = Counter(
     "autoloader_webhook_attempts", "Requests to webhooks. outcome: delivered, again, dead.", ("outcome",)

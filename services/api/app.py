@@ -24,6 +24,7 @@ from services.api.health.checks import database_check
 from services.api.http import VERSION, HttpServer, build_http
 from services.api.ingestions.handlers import Ingestions
 from services.api.late_objects import LateObjects
+from services.api.notifications.handlers import Deliveries
 from services.api.plans.handlers import Plans
 from services.api.preview.handlers import Previews
 from services.api.quarantine.handlers import Quarantine
@@ -39,11 +40,13 @@ from services.api.runs.live import LiveRuns
 from services.api.runs.projector import CONSUMER, Projector
 from services.api.runs.requests import RunRequests
 from services.api.runs.sweeper import Sweeper
+from services.api.schedules.handlers import Schedules
 from services.api.settings import ApiSettings
 from services.api.subscriptions import subscriptions
 from services.api.table_schema.handlers import Schemas
 from services.api.triggers.arrivals import Arrivals
 from services.api.triggers.listings import Listings
+from services.api.triggers.ticker import Ticker
 from services.api.webhooks.courier import Courier
 from services.api.webhooks.handlers import Webhooks
 from services.api.webhooks.sender import Sender
@@ -68,7 +71,7 @@ def build_rest(settings: ApiSettings, backbone: Backbone, objects: ObjectStore, 
         deletions=Deletions(backbone.database, clusters, backbone.outbox, word, kept_for=kept_for),
         runs=_runs(settings, backbone),
         live_runs=live_runs,
-        run_requests=RunRequests(backbone.database, clusters, backbone.outbox),
+        run_requests=_run_requests(settings, backbone),
         plans=Plans(
             backbone.database,
             box,
@@ -88,6 +91,7 @@ def build_rest(settings: ApiSettings, backbone: Backbone, objects: ObjectStore, 
             word,
             kept_for=kept_for,
         ),
+        schedules=Schedules(backbone.database),
         files=Files(backbone.database, box, objects),
         schemas=Schemas(backbone.database),
         quarantine=Quarantine(backbone.database),
@@ -98,6 +102,8 @@ def build_rest(settings: ApiSettings, backbone: Backbone, objects: ObjectStore, 
         connection_tests=ConnectionTests(
             backbone.database, clusters, backbone.outbox, wait=timedelta(seconds=settings.cluster_test_wait_s)
         ),
+        deliveries=Deliveries(backbone.database, backbone.outbox),
+        notification_secrets=settings.shared_secrets(),
         checks={
             "postgres": database_check(backbone.database, newest_revision()),
             "kafka": partial(ping, settings.kafka_bootstrap),
@@ -124,7 +130,7 @@ def default_objects(settings: ApiSettings) -> LateObjects:
 
 
 def build_service(settings: ApiSettings) -> Service:
-    """One process: HTTP, relay, projector and sweeper. It starts, and accepts requests, without Kafka.
+    """One process: HTTP, relay, projector, ticker and sweeper. It starts, and accepts requests, without Kafka.
 
     Raises:
         Permanent: as ``build_rest``.
@@ -142,7 +148,7 @@ def build_service(settings: ApiSettings) -> Service:
         topic_prefix=settings.topic_prefix,
     )
 
-    requests = RunRequests(backbone.database, Clusters(settings.clusters), backbone.outbox)
+    requests = _run_requests(settings, backbone)
     reminder = RefreshReminder(
         backbone.database, backbone.outbox, interval=timedelta(seconds=settings.sweep_interval_s)
     )
@@ -159,6 +165,7 @@ def build_service(settings: ApiSettings) -> Service:
     service.add_task("arrivals", Arrivals(backbone.database, requests).run)
     service.add_task("listings of followed sources", Listings(backbone.database, requests).run)
     service.add_task("refresh reminder", reminder.run)
+    service.add_task("ticker", Ticker(backbone.database, requests).run)
     service.add_task("watermarks", watcher.run)
     service.add_task("listing", objects.keep_open)
     service.add_task("webhooks", courier.run)
@@ -192,6 +199,10 @@ def _runs(settings: ApiSettings, backbone: Backbone) -> Runs:
         speed=settings.speed(),
         prices=settings.prices(),
     )
+
+
+def _run_requests(settings: ApiSettings, backbone: Backbone) -> RunRequests:
+    return RunRequests(backbone.database, Clusters(settings.clusters), backbone.outbox)
 
 
 def _s3(settings: ApiSettings) -> ObjectStore:

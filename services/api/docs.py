@@ -21,6 +21,7 @@ TAGS = [
     {"name": "completeness", "description": "Up to when everything is loaded, and what holds that back."},
     {"name": "schema", "description": "The columns of a table, and how they came to be."},
     {"name": "audits", "description": "Whether bucket, ledger and table agree, and bringing a lost ledger back."},
+    {"name": "notifications", "description": "What buckets tell of their objects."},
     {"name": "webhooks", "description": "Addresses that are told what happens."},
     {"name": "clusters", "description": "Where Spark runs."},
     {"name": "health", "description": "For probes and Prometheus. Served at the root as well."},
@@ -34,6 +35,18 @@ _ERRORS: dict[int, tuple[str, str, str, str]] = {
         "There was an error parsing the body",
         "bad_request",
         "send one JSON object, encoded in UTF-8",
+    ),
+    401: (
+        "The shared secret is missing.",
+        "a delivery has to carry the shared secret",
+        "no_notification_secret",
+        "send it as: Authorization: Bearer …; MinIO does so with its auth_token",
+    ),
+    403: (
+        "This is not the shared secret, or there is none.",
+        "this is not the shared secret",
+        "wrong_notification_secret",
+        "send one of those in AUTOLOADER_NOTIFICATION_SECRETS of the API",
     ),
     404: (
         "Unknown, or another tenant's.",
@@ -51,7 +64,7 @@ _ERRORS: dict[int, tuple[str, str, str, str]] = {
         "The body is too large.",
         "the body is larger than 1048576 bytes",
         "too_large",
-        "a definition is some kilobytes; send less",
+        "a request is some kilobytes; send less",
     ),
     422: (
         "The request is understood and refused; `detail` lists the fields, or says why.",

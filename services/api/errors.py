@@ -14,7 +14,7 @@ from fastapi.responses import JSONResponse
 from starlette.exceptions import HTTPException
 from starlette.routing import Match
 
-from libs.common.errors import AutoloaderError, Invalid, Permanent, Rejected, Temporary, Unavailable
+from libs.common.errors import AutoloaderError, Invalid, Permanent, Rejected, Temporary, Unauthenticated, Unavailable
 from services.api.requests import request_id
 
 RETRY_AFTER_S = 5
@@ -22,7 +22,7 @@ _METHODS = ("GET", "POST", "PUT", "PATCH", "DELETE")
 _CODES = {400: "bad_request", 404: "not_found", 405: "method_not_allowed", 413: "too_large", 415: "unsupported_media"}
 _HINTS = {
     400: "send one JSON object, encoded in UTF-8",
-    413: "a definition is some kilobytes; send less",
+    413: "a request is some kilobytes; send less",
     404: "GET /openapi.json lists every path",
     405: "the Allow header lists what this path can do; GET /openapi.json lists every path",
 }
@@ -54,11 +54,13 @@ def response_to(error: AutoloaderError) -> JSONResponse:
         case InvalidBody():
             return invalid(error.errors)
         case Unavailable():
-            return _response(503, error, retry_after_s=error.retry_after_s)
+            return _response(503, error, headers={"Retry-After": str(error.retry_after_s)})
+        case Unauthenticated():
+            return _response(error.status, error, headers={"WWW-Authenticate": "Bearer"})
         case Rejected():
             return _response(error.status, error)
         case Temporary():
-            return _response(503, error, retry_after_s=RETRY_AFTER_S)
+            return _response(503, error, headers={"Retry-After": str(RETRY_AFTER_S)})
         case Permanent(code="secret_unreadable"):
             return _response(409, error)
         case _:
@@ -74,8 +76,7 @@ def invalid(errors: Sequence[Mapping[str, Any]]) -> JSONResponse:
     return JSONResponse(body(detail, code="invalid_request", hint=hint), status_code=422)
 
 
-def _response(status: int, error: AutoloaderError, *, retry_after_s: int | None = None) -> JSONResponse:
-    headers = {} if retry_after_s is None else {"Retry-After": str(retry_after_s)}
+def _response(status: int, error: AutoloaderError, *, headers: Mapping[str, str] | None = None) -> JSONResponse:
     return JSONResponse(body(error.message, code=error.code, hint=error.hint), status_code=status, headers=headers)
 
 

@@ -28,6 +28,9 @@ from services.api.health import routes as health_routes
 from services.api.health.checks import Check
 from services.api.ingestions import routes as ingestions_routes
 from services.api.ingestions.handlers import Ingestions
+from services.api.notifications import routes as notifications_routes
+from services.api.notifications.handlers import Deliveries
+from services.api.notifications.secrets import SharedSecrets
 from services.api.plans import routes as plans_routes
 from services.api.plans.handlers import Plans
 from services.api.preview import routes as preview_routes
@@ -44,6 +47,8 @@ from services.api.runs import routes as runs_routes
 from services.api.runs.handlers import Runs
 from services.api.runs.live import LiveRuns
 from services.api.runs.requests import RunRequests
+from services.api.schedules import routes as schedules_routes
+from services.api.schedules.handlers import Schedules
 from services.api.table_schema import routes as schema_routes
 from services.api.table_schema.handlers import Schemas
 from services.api.webhooks import routes as webhooks_routes
@@ -70,6 +75,7 @@ def build_http(
     plans: Plans,
     reconciliations: Reconciliations,
     refreshes: Refreshes,
+    schedules: Schedules,
     files: Files,
     schemas: Schemas,
     quarantine: Quarantine,
@@ -78,6 +84,8 @@ def build_http(
     previews: Previews,
     clusters: Clusters,
     connection_tests: ConnectionTests,
+    deliveries: Deliveries,
+    notification_secrets: SharedSecrets,
     checks: Mapping[str, Check],
     caller: Caller,
     webhooks: Webhooks,
@@ -101,11 +109,13 @@ def build_http(
     versioned.include_router(plans_routes.router(plans, caller))
     versioned.include_router(reconciliations_routes.router(reconciliations, caller))
     versioned.include_router(refresh_routes.router(refreshes, caller))
+    versioned.include_router(schedules_routes.router(schedules, caller))
     versioned.include_router(files_routes.router(files, run_requests, caller))
     versioned.include_router(schema_routes.router(schemas, caller))
     versioned.include_router(quarantine_routes.router(quarantine, run_requests, caller))
     versioned.include_router(completeness_routes.router(completeness, caller))
     versioned.include_router(clusters_routes.router(clusters, connection_tests, caller))
+    versioned.include_router(notifications_routes.router(deliveries, notification_secrets, caller))
     versioned.include_router(webhooks_routes.router(webhooks, caller))
     health = health_routes.router(checks)
     versioned.include_router(health)

@@ -2,12 +2,15 @@
 
 from datetime import timedelta
 
-from pydantic import Field
+from pydantic import Field, SecretStr, field_validator
 
 from libs.common.settings import CommonSettings
 from services.api.costs.model import Prices, Speed
+from services.api.notifications.secrets import SharedSecrets
 from services.api.preview.bounds import Bounds
 from services.api.webhooks.attempts import Patience
+
+_SECRET_CHARS_MIN = 16
 
 
 class ApiSettings(CommonSettings):
@@ -71,7 +74,23 @@ class ApiSettings(CommonSettings):
     cost_list_1000_usd: float = Field(default=0.005, ge=0, description="Price of 1,000 LIST requests.")
     cost_get_1000_usd: float = Field(default=0.0004, ge=0, description="Price of 1,000 GET or HEAD requests.")
     cost_gb_month_usd: float = Field(default=0.023, ge=0, description="Price of 10^9 stored bytes for a month.")
+    notification_secrets: tuple[SecretStr, ...] = Field(
+        default=(),
+        description="Secrets of which a bucket's webhook has to send one, each of 16 characters at least, as JSON: "
+        '["…"]. Two of them while one is exchanged. Unset: nothing is taken over HTTP.',
+    )
     database_pool_size: int = Field(default=10, ge=2, description="Connections to Postgres, at most.")
+
+    @field_validator("notification_secrets")
+    @classmethod
+    def _are_hard_to_guess(cls, secrets: tuple[SecretStr, ...]) -> tuple[SecretStr, ...]:
+        if any(len(secret.get_secret_value()) < _SECRET_CHARS_MIN for secret in secrets):
+            raise ValueError(f"each secret needs {_SECRET_CHARS_MIN} characters; make one with: openssl rand -hex 24")
+        return secrets
+
+    def shared_secrets(self) -> SharedSecrets:
+        """Those that open the webhook."""
+        return SharedSecrets([secret.get_secret_value() for secret in self.notification_secrets])
 
     def preview_bounds(self) -> Bounds:
         """What a preview may take."""

@@ -7,6 +7,8 @@ from libs.common.backbone import Backbone, default_access
 from libs.common.contracts.topics import S3_NOTIFICATIONS
 from libs.common.ledger.hints import Hints
 from libs.common.ledger.scans import ScanLedger
+from libs.common.messaging.attempt import Attempts
+from libs.common.messaging.dead_letters import DeadLetters
 from libs.common.objects.s3 import S3Objects
 from libs.common.secrets import SecretBox
 from libs.common.service import Service
@@ -16,7 +18,9 @@ from services.scanner.candidates import Candidates
 from services.scanner.followers import Followers
 from services.scanner.handlers import Scans
 from services.scanner.intake import Intake
-from services.scanner.notifications.topic import TopicNews, decode_news
+from services.scanner.notifications.polling import QueuePoller
+from services.scanner.notifications.sqs import SqsQueue
+from services.scanner.notifications.topic import BucketNews, TopicNews, decode_news
 from services.scanner.settings import ScannerSettings
 from services.scanner.subscriptions import subscriptions
 from services.scanner.sweeper import scan_sweeper
@@ -51,13 +55,31 @@ def build_service(settings: ScannerSettings) -> Service:
     service.add_resource("objects", stop=objects.close)
     backbone.attach(service)
     service.add_task("sweeper", scan_sweeper(ledger, scans, interval=sweep_interval).run)
-    intake = Intake(Followers(backbone.database), Hints(backbone.database))
+    news = TopicNews(Intake(Followers(backbone.database), Hints(backbone.database)))
     backbone.subscribe(
         service,
-        subscriptions(scans, TopicNews(intake)),
+        subscriptions(scans, news),
         consumer=CONSUMER,
         concurrency=settings.scans_at_once,
         apart={S3_NOTIFICATIONS: NEWS_AT_ONCE},
         foreign={S3_NOTIFICATIONS: decode_news},
     )
+    _poll_queues(service, settings, backbone, news)
     return service
+
+
+def _poll_queues(service: Service, settings: ScannerSettings, backbone: Backbone, news: TopicNews) -> None:
+    """What queues tell is taken in as what the topic tells, and what cannot be read is among its dead letters."""
+    for url in settings.sqs_queues:
+        queue = SqsQueue(
+            url, region=settings.sqs_region, endpoint_url=settings.sqs_endpoint_url, access=settings.sqs_access()
+        )
+        poller = QueuePoller(
+            queue,
+            Attempts({BucketNews: news.on_bucket_news}, DeadLetters(backbone.publisher), decode_news),
+            topic=S3_NOTIFICATIONS.name(settings.topic_prefix),
+            receivers=settings.sqs_receivers,
+            hold=timedelta(seconds=settings.sqs_hold_s),
+        )
+        service.add_resource(f"queue {queue.name}", stop=queue.close)
+        service.add_task(f"queue {queue.name}", poller.run, request_stop=poller.request_stop)

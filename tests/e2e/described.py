@@ -30,6 +30,7 @@ _BODIES: dict[tuple[str, str], dict[str, Any]] = {
     ("POST", "rollback"): {"version": 1},
     ("POST", "fill"): {},
     ("POST", "replay"): {},
+    ("POST", "s3"): {"Records": []},
 }
 _QUERY = {"key": "data/a.json", "confirm": "true"}
 

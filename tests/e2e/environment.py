@@ -1,5 +1,6 @@
 """Where the stories find the stack. Every name has a default that fits ``make up``."""
 
+import json
 import os
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -23,6 +24,7 @@ class Environment:
     """Only to see that Postgres answers: the stories never log in to it."""
     tenant_id: str
     cluster_id: str
+    notification_secret: str
     num_files: int
     records_per_file: int
 
@@ -39,6 +41,7 @@ class Environment:
             database_url=source.get("DATABASE_URL", DEFAULT_DATABASE_URL),
             tenant_id=source.get("TEST_TENANT_ID", "test-tenant-001"),
             cluster_id=source.get("TEST_CLUSTER_ID", "test-cluster-001"),
+            notification_secret=json.loads(source.get("AUTOLOADER_NOTIFICATION_SECRETS", '["local-notifications"]'))[0],
             num_files=int(source.get("TEST_DATA_NUM_FILES", "3")),
             records_per_file=int(source.get("TEST_DATA_RECORDS_PER_FILE", "1000")),
         )

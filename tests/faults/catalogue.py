@@ -7,8 +7,8 @@ CATALOGUE = tuple(f"F{n:02}" for n in range(1, 57) if n not in (29, 53, 55))
 WHY_NOT: dict[str, str] = {
     "F56": "thirty minutes of everything at once are a command of their own: make soak",
 }
-"""Reasons; a fault without one has no case yet. The halves of F49 and F51 that are about cron come with schedules,
-which the product has not got yet."""
+"""Reasons; a fault without one has no case yet. What F49 says of days on which clocks are changed, no real clock shows
+on demand: tests/property/test_ticks.py has it."""
 
 
 APART = "apart: F46, a file of 2 GB and 100,000 tiny ones – make faults LARGE=1"

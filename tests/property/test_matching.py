@@ -26,8 +26,8 @@ SOURCES = st.builds(
 KEYS = st.lists(st.sampled_from(["a", "b", "/", ".json", "*", "c"]), min_size=1, max_size=7).map("".join)
 
 
-Change = tuple[IngestionId, Source] | dict[IngestionId, Source] | IngestionId
-"""Put one, follow all of these, or remove one."""
+Change = tuple[IngestionId, Source] | IngestionId
+"""Put one, or remove one."""
 
 
 def asked_one_by_one(sources: dict[IngestionId, Source], bucket: str, key: str) -> set[IngestionId]:
@@ -36,7 +36,7 @@ def asked_one_by_one(sources: dict[IngestionId, Source], bucket: str, key: str) 
 
 
 @given(
-    st.lists(st.tuples(IDS, SOURCES) | IDS | st.dictionaries(IDS, SOURCES, max_size=6), max_size=12),
+    st.lists(st.tuples(IDS, SOURCES) | IDS, max_size=12),
     st.lists(KEYS, min_size=1, max_size=10),
 )
 def test_the_index_agrees_with_asking_each_ingestion(changes: list[Change], keys: list[str]) -> None:
@@ -46,9 +46,6 @@ def test_the_index_agrees_with_asking_each_ingestion(changes: list[Change], keys
             case (ingestion_id, source):
                 index.put(ingestion_id, source)
                 sources[ingestion_id] = source
-            case dict():
-                index.follow(change)
-                sources = dict(change)
             case _:
                 index.remove(change)
                 sources.pop(change, None)

@@ -28,6 +28,8 @@ from libs.common.contracts.scope import Lane
 
 DEFAULT_PREFIX = "autoloader"
 MESSAGE_BYTES_MAX = 1024 * 1024
+FOREIGN_BYTES_MAX = MESSAGE_BYTES_MAX - 16 * 1024
+"""What others may hand us to put on a topic: it leaves room for framing."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -164,8 +166,8 @@ COMPLETENESS = Topic(
 S3_NOTIFICATIONS = Topic(
     suffix="s3-notifications",
     key="bucket/key",
-    why_that_key="the bucket chooses it: news of one object stay in order",
-    writers=("the bucket",),
+    why_that_key="the bucket chooses it: news of one object stay in order; what comes over HTTP is spread by its text",
+    writers=("the bucket", "api"),
     readers=("scanner",),
     messages=(),
     partitions=6,

@@ -77,6 +77,9 @@ run = Table(
     Column("lane", Text, nullable=False, server_default="fresh", comment="fresh or backfill"),
     Column("scope", JSONB, comment="contracts.scope.Scope: what of the source is read; null: all that is new"),
     Column("predicted", JSONB, comment="what its plan said of it"),
+    Column("tick_at", DateTime(timezone=True), comment="the tick of the schedule that asked for it"),
+    # However many replicas see a tick, it has one run.
+    Index("uq_run_tick", "ingestion_id", "tick_at", unique=True, postgresql_where=text("tick_at IS NOT NULL")),
     Column("revision", Integer, nullable=False, server_default="0", comment="of its state, as told on run-state"),
     # The two rules of the queue, where no race can break them: in each lane one active run, one waiting.
     Index(
@@ -95,6 +98,17 @@ run = Table(
     ),
     Index("ix_run_ingestion_created", "ingestion_id", "created_at"),
     schema=SCHEMA,
+)
+
+schedule = Table(
+    "schedule",
+    metadata,
+    Column("ingestion_id", Uuid, ForeignKey("control.ingestion.id"), primary_key=True),
+    Column("tick_at", DateTime(timezone=True), nullable=False, comment="the first tick that nothing was done about"),
+    Column("due_at", DateTime(timezone=True), nullable=False, index=True, comment="when it is looked at"),
+    Column("blocked_by", Text, comment="code of the reason why its run could not start so far"),
+    schema=SCHEMA,
+    comment="The next tick of each ingestion that goes by the clock.",
 )
 
 refresh = Table(

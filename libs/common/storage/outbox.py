@@ -43,5 +43,13 @@ class Outbox:
                 value=encode(message, source=self._source, time=self._clock()),
             )
         )
+        self._wake_after(connection)
+
+    async def enqueue_foreign(self, connection: AsyncConnection, topic: Topic, *, key: str, value: bytes) -> None:
+        """Adds a message that others wrote, as it is, to the transaction of ``connection``."""
+        await connection.execute(outbox.insert().values(topic=topic.name(self._prefix), key=key, value=value))
+        self._wake_after(connection)
+
+    def _wake_after(self, connection: AsyncConnection) -> None:
         if self._wake is not None:
             after_commit(connection, self._wake)

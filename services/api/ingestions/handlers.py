@@ -25,6 +25,7 @@ from services.api.ingestions.schemas import Halt, IngestionIn, IngestionMetadata
 from services.api.ingestions.sense import Neighbour, warnings
 from services.api.pages import Page
 from services.api.runs import repository as runs
+from services.api.schedules import standing
 
 
 class Ingestions:
@@ -118,6 +119,7 @@ class Ingestions:
         before, after = Definition.model_validate(row.definition), sent.definition()
         check_identity(before, after, is_bound=await repository.is_bound(connection, row.id, row.generation))
         await repository.update_definition(connection, row.id, after)
+        await standing.follow(connection, row, before.schedule, after.schedule)
         if sent.credentials is not None:
             await repository.store_secret(connection, row.id, seal_credentials(self._box, row.id, sent.credentials))
         elif not keep_credentials:
@@ -149,8 +151,8 @@ class Ingestions:
 
     async def resume(self, caller: Caller, ingestion_id: UUID, once: Once | None) -> Answer:
         """Lets loading go on after a pause or a halt, and starts the run that waits, if one does. If ledger and table
-        still contradict each other, the next batch halts it again before anything becomes visible. Neither paused nor
-        halted: nothing changes.
+        still contradict each other, the next batch halts it again before anything becomes visible. A draft with a
+        schedule, or with events, becomes active: they are on. Nothing of all that: nothing changes.
 
         Raises:
             NotFound. Invalid: code ``idempotency_key_reused``.
@@ -166,14 +168,15 @@ class Ingestions:
     async def _resume(self, connection: AsyncConnection, caller: Caller, ingestion_id: UUID) -> Answer:
         row = await repository.lock(connection, caller.tenant_id, ingestion_id)
         halted_at = await lift_halt(connection, ingestion_id)
+        begins = row.status == "draft" and Definition.model_validate(row.definition).schedule.is_wanted
         is_paused = row.status == "paused"
-        if is_paused:
-            await repository.set_status(connection, ingestion_id, "active")
+        if begins or is_paused:
+            await standing.activate(connection, row)
             await runs.dispatch_queued(connection, self._outbox, ingestion_id)
-        if is_paused or halted_at is not None:
+        if begins or is_paused or halted_at is not None:
             details = {"halted_at": halted_at.isoformat()} if halted_at else {}
             await audit.record(connection, caller, "ingestion.resumed", ingestion_id, details=details)
-        return Answer(200, Resumed(status="active" if is_paused else row.status).model_dump(mode="json"))
+        return Answer(200, Resumed(status="active" if begins or is_paused else row.status).model_dump(mode="json"))
 
     async def _shown(self, connection: AsyncConnection, caller: Caller, rows: Sequence[Row[Any]]) -> list[IngestionOut]:
         neighbours = await repository.neighbours(connection, caller.tenant_id, rows)
@@ -195,6 +198,7 @@ class Ingestions:
                 "metadata": IngestionMetadata(
                     last_run_id=row.last_run_id,
                     last_run_time=row.last_run_time,
+                    next_run_time=row.next_run_time if row.status == "active" and halt is None else None,
                     schema_version=row.schema_version,
                     watermark=row.watermark,
                     halt=halt,

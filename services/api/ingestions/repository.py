@@ -14,7 +14,7 @@ from libs.common.ids import TenantId
 from libs.common.ledger.states import BatchState
 from libs.common.ledger.tables import batch, schema_version, watermark
 from libs.common.ledger.tables import ingestion as ledger_ingestion
-from libs.common.storage.control import ingestion, refresh, run, secret
+from libs.common.storage.control import ingestion, refresh, run, schedule, secret
 from services.api.caller import Caller
 from services.api.ingestions.sense import Neighbour
 from services.api.pages import Page
@@ -57,6 +57,7 @@ async def forget(connection: AsyncConnection, ingestion_id: UUID) -> None:
     """Nobody sees the ingestion any more, and its credentials are gone. The ledger still refers to its row."""
     await connection.execute(update(ingestion).where(ingestion.c.id == ingestion_id).values(deleted_at=func.now()))
     await connection.execute(delete(secret).where(secret.c.ingestion_id == ingestion_id))
+    await connection.execute(delete(schedule).where(schedule.c.ingestion_id == ingestion_id))
 
 
 async def lock(connection: AsyncConnection, tenant_id: TenantId, ingestion_id: UUID) -> Row[Any]:
@@ -227,6 +228,7 @@ def _shown(tenant_id: TenantId) -> Select[Any]:
             last_run.c.id.label("last_run_id"),
             last_run.c.created_at.label("last_run_time"),
             schema.c.version.label("schema_version"),
+            schedule.c.due_at.label("next_run_time"),
             watermark.c.up_to.label("watermark"),
             ledger_ingestion.c.halt_code,
             ledger_ingestion.c.halt_message,
@@ -237,6 +239,7 @@ def _shown(tenant_id: TenantId) -> Select[Any]:
         .select_from(
             ingestion.outerjoin(last_run, true())
             .outerjoin(schema, true())
+            .outerjoin(schedule, schedule.c.ingestion_id == ingestion.c.id)
             .outerjoin(
                 watermark,
                 and_(watermark.c.ingestion_id == ingestion.c.id, watermark.c.generation == ingestion.c.generation),

@@ -25,7 +25,7 @@ def router(ingestions: Ingestions, deletions: Deletions, caller: Caller) -> APIR
         status_code=201,
         response_model=IngestionOut,
         summary="Create an ingestion",
-        description="A draft: it runs when asked (`POST …/run`).",
+        description="A draft: it runs when asked (`POST …/run`). `POST …/resume` turns its schedule on.",
         responses=errors_for(400, 413, 422),
     )
     async def create_ingestion(sent: IngestionIn, once: OnceHeader) -> Response:
@@ -93,8 +93,8 @@ def router(ingestions: Ingestions, deletions: Deletions, caller: Caller) -> APIR
         "/{ingestion_id}/pause",
         response_model=Paused,
         summary="Let nothing begin",
-        description="Requests for runs are refused with `ingestion_paused`, and a queued run waits. A run that is "
-        "active goes on to its end: cancel it to stop it.",
+        description="Requests for runs are refused with `ingestion_paused`, its schedule rests, and a queued run "
+        "waits. A run that is active goes on to its end: cancel it to stop it.",
         responses=errors_for(404, 413, 422),
     )
     async def pause_ingestion(ingestion_id: UUID, once: OnceHeader) -> Response:
@@ -104,8 +104,10 @@ def router(ingestions: Ingestions, deletions: Deletions, caller: Caller) -> APIR
         "/{ingestion_id}/resume",
         response_model=Resumed,
         summary="Let loading go on",
-        description="After a pause: a run that waits starts. After a halt (`metadata.halt`): if ledger and table still "
-        "contradict each other, the next batch halts the ingestion again before anything becomes visible.",
+        description="A draft with a schedule becomes `active`: from now on it ticks. After a pause: a run that waits "
+        "starts, and of ticks that were missed becomes what `schedule.catch_up` says. After a halt (`metadata.halt`): "
+        "if ledger and table still contradict each other, the next batch halts the ingestion again before anything "
+        "becomes visible.",
         responses=errors_for(404, 413, 422),
     )
     async def resume_ingestion(ingestion_id: UUID, once: OnceHeader) -> Response:

@@ -145,7 +145,9 @@ class Resumed(BaseModel):
 class IngestionMetadata(BaseModel):
     last_run_id: UUID | None = None
     last_run_time: datetime | None = Field(default=None, description="When the last run was asked for.")
-    next_run_time: datetime | None = None
+    next_run_time: datetime | None = Field(
+        default=None, description="When the schedule starts the next run, jitter included; null while it is not on."
+    )
     schema_version: int | None = Field(default=None, description="Version of the table's schema, from 1.")
     watermark: datetime | None = Field(
         default=None,

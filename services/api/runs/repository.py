@@ -28,14 +28,15 @@ _NOT_LOADED = (FileState.FAILED, FileState.MISSING, FileState.DISCOVERED)
 
 @dataclass(frozen=True, slots=True)
 class NewRun:
-    """What distinguishes one request from another: why it was made, what of the source is read, and what somebody was
-    told that this will come to."""
+    """What distinguishes one request from another: why it was made, what of the source is read, what somebody was told
+    that this will come to, and the tick of the schedule that it is for."""
 
     trigger: str
     lane: Lane = "fresh"
     scope: Scope | None = None
     retry_of: UUID | None = None
     predicted: dict[str, Any] | None = None
+    tick_at: datetime | None = None
 
 
 async def insert_run(
@@ -59,6 +60,7 @@ async def insert_run(
             scope=None if new.scope is None else new.scope.model_dump(mode="json", exclude_defaults=True),
             retry_of=new.retry_of,
             predicted=new.predicted,
+            tick_at=new.tick_at,
             definition_version=of.definition_version,
             definition=definition_of_now(of.definition, of.building),
             dispatched_at=func.now() if dispatch else None,

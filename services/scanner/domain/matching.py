@@ -7,7 +7,7 @@ characters that it begins with are those that the key (or the name) begins with;
 
 import re
 from collections import Counter, defaultdict
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator
 from dataclasses import dataclass, field
 
 from libs.common.contracts.definition import Source
@@ -106,18 +106,6 @@ class Index:
 
     def __len__(self) -> int:
         return len(self._sources)
-
-    def follow(self, sources: Mapping[IngestionId, Source]) -> None:
-        """Has exactly these from now on. What stays as it was costs next to nothing.
-
-        Raises:
-            ValueError: a pattern cannot be read.
-        """
-        for gone in self._sources.keys() - sources.keys():
-            self.remove(gone)
-        for ingestion_id, source in sources.items():
-            if self._sources.get(ingestion_id) != source:
-                self.put(ingestion_id, source)
 
     def put(self, ingestion_id: IngestionId, source: Source) -> None:
         """Adds an ingestion, or has it look elsewhere.

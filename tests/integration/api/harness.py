@@ -36,6 +36,8 @@ from services.api.files.handlers import Files
 from services.api.health.checks import Check
 from services.api.http import build_http
 from services.api.ingestions.handlers import Ingestions
+from services.api.notifications.handlers import Deliveries
+from services.api.notifications.secrets import SharedSecrets
 from services.api.plans.handlers import Plans
 from services.api.preview.bounds import Bounds
 from services.api.preview.handlers import Previews
@@ -52,11 +54,14 @@ from services.api.runs.live import LiveRuns
 from services.api.runs.projector import Projector
 from services.api.runs.requests import RunRequests
 from services.api.runs.sweeper import Sweeper
+from services.api.schedules.handlers import Schedules
 from services.api.table_schema.handlers import Schemas
+from services.api.triggers.ticker import Ticker
 from services.api.webhooks.handlers import Webhooks
 from tests.support.memory_objects import MemoryObjects
 
 INGESTIONS = "/api/v1/ingestions"
+NOTIFICATION_SECRETS = ("the-one-that-is-new", "the-one-that-was-before")
 KEPT_FOR = timedelta(days=7)
 START = datetime(2025, 1, 7, 12, 34, 56, tzinfo=UTC)
 CREDENTIALS = {"aws_access_key_id": "AKIA-id", "aws_secret_access_key": "topsecret", "region": "eu-central-1"}
@@ -99,6 +104,8 @@ class ApiUnderTest:
     client: httpx.AsyncClient
     live_runs: LiveRuns
     relay: NotedRelay
+    run_requests: RunRequests
+    ticker: Ticker
     projector: Projector
     sweeper: Sweeper
     refreshes: RefreshProjector
@@ -206,6 +213,7 @@ async def api_under_test(
     objects = MemoryObjects()
     clusters = Clusters({"local": "sc://localhost:15002", "big": "sc://big:15002/;token=topsecret"})
     messages = Outbox(source="autoloader/api", wake=relay.poke)
+    run_requests = RunRequests(database, clusters, messages)
     runs = Runs(
         database,
         messages,
@@ -223,7 +231,7 @@ async def api_under_test(
         runs=runs,
         live_runs=live_runs,
         plans=Plans(database, box, clusters, objects, Speed(), Prices(), files_max=10),
-        run_requests=RunRequests(database, clusters, messages),
+        run_requests=run_requests,
         reconciliations=Reconciliations(database, clusters, messages),
         refreshes=Refreshes(
             database,
@@ -235,6 +243,7 @@ async def api_under_test(
             kept_for=KEPT_FOR,
         ),
         schemas=Schemas(database),
+        schedules=Schedules(database),
         files=Files(database, box, objects),
         quarantine=Quarantine(database),
         completeness=Completeness(database),
@@ -242,6 +251,8 @@ async def api_under_test(
         previews=Previews(database, clusters, lambda: objects, Bounds()),
         clusters=clusters,
         connection_tests=ConnectionTests(database, clusters, messages, wait=timedelta(seconds=0.5)),
+        deliveries=Deliveries(database, messages),
+        notification_secrets=SharedSecrets(NOTIFICATION_SECRETS),
         checks=checks or {},
         caller=Caller(TenantId(tenant_id), actor="tester"),
         webhooks=Webhooks(database, box, private_allowed=True),
@@ -257,6 +268,8 @@ async def api_under_test(
             client=client,
             live_runs=live_runs,
             relay=relay,
+            run_requests=run_requests,
+            ticker=Ticker(database, run_requests),
             projector=Projector(database, messages),
             sweeper=Sweeper(database, messages, interval=timedelta(0)),
             refreshes=RefreshProjector(database, messages),

@@ -38,6 +38,7 @@ async def test_a_new_ingestion_is_a_draft_with_everything_said_back(api: ApiUnde
         "last_run_time": None,
         "next_run_time": None,
         "schema_version": None,
+        "watermark": None,
         "halt": None,
     }
     assert created["created_at"].endswith("Z")

@@ -13,6 +13,8 @@ from services.api.ingestions.sense import Neighbour, warnings
 
 KEYS = {"aws_access_key_id": "AKIA", "aws_secret_access_key": "topsecret"}
 
+CRON = {"frequency": "custom", "cron_expression": "*/15 6-20 * * MON-FRI"}
+
 
 def sent(change: dict[str, Any]) -> IngestionIn:
     return IngestionIn.model_validate(merge(EXAMPLE, change))
@@ -118,6 +120,24 @@ def sent(change: dict[str, Any]) -> IngestionIn:
         ({"schedule": {"timezone": "../../etc/passwd"}}, "schedule.timezone", "Europe/Berlin"),
         ({"schedule": {"timezone": "Europe"}}, "schedule.timezone", "Europe/Berlin"),
         ({"schedule": {"timezone": ""}}, "schedule.timezone", "Europe/Berlin"),
+        ({"schedule": {"weekday": "monday"}}, "schedule.weekday", "not weekly"),
+        ({"schedule": {"frequency": "hourly", "weekday": "monday"}}, "schedule.weekday", "is hourly"),
+        ({"schedule": {"jitter_s": 5}}, "schedule.jitter_s", "schedule.frequency is null"),
+        ({"schedule": {"frequency": "daily", "cron_expression": "0 0 * * *"}}, "cron_expression", "not custom"),
+        ({"schedule": {"cron_expression": "0 0 * * *"}}, "schedule.cron_expression", "not custom"),
+        ({"schedule": {"frequency": "custom"}}, "schedule.cron_expression is missing", "30 2 * * *"),
+        ({"schedule": CRON | {"time": "02:30"}}, "schedule.time", "cron_expression says when"),
+        ({"schedule": CRON | {"cron_expression": "61 * * * *"}}, "its minute cannot be read", "*/15"),
+        ({"schedule": CRON | {"cron_expression": "0 24 * * *"}}, "its hour cannot be read", "6-20"),
+        ({"schedule": CRON | {"cron_expression": "0 0 0 * *"}}, "its day of month cannot be read", "*/15"),
+        ({"schedule": CRON | {"cron_expression": "0 0 * 13 *"}}, "its month cannot be read", "*/15"),
+        ({"schedule": CRON | {"cron_expression": "0 0 * * FUN"}}, "its day of week cannot be read", "MON-FRI"),
+        ({"schedule": CRON | {"cron_expression": "0 0 2 * * *"}}, "has six fields", "leave out the seconds"),
+        ({"schedule": CRON | {"cron_expression": "@daily"}}, "has 1 fields", "day of week"),
+        ({"schedule": CRON | {"cron_expression": "0 0 30 2 *"}}, "never comes", "no year has such a day"),
+        ({"schedule": CRON | {"cron_expression": "0 0 */20 * 1L"}}, "never comes", "no year has such a day"),
+        ({"schedule": {"backfill_interval": "1 day"}}, "schedule.backfill_interval", "schedule.trigger is time"),
+        ({"schedule": {"backfill": {"enabled": True}}}, "schedule.backfill.enabled", "POST …/backfill"),
         ({"schedule": {"backfill": {"start_date": "2025-01-01"}}}, "schedule.backfill.start_date", "enabled is false"),
         ({"schedule": {"backfill": {"start_date": "soon"}}}, "schedule.backfill.start_date", "2025-01-31"),
         ({"source": {"allow_overwrites": "replace"}}, "source.allow_overwrites", "destination.metadata_columns"),
@@ -159,6 +179,10 @@ def test_what_cannot_be_meant_is_refused(change: dict[str, Any], field: str, rem
         {"source": {"credentials": None}},
         {"format": {"options": {"compression": "GZIP"}}},
         {"schedule": {"timezone": "Europe/Berlin"}},
+        {"schedule": CRON},
+        {"schedule": CRON | {"cron_expression": "0 0 29 FEB sun#1"}},
+        {"schedule": {"frequency": "weekly", "weekday": "friday", "time": "23:59", "timezone": "Asia/Kathmandu"}},
+        {"schedule": {"frequency": "daily", "trigger": "event", "backfill_interval": "6 hours"}},
     ],
 )
 def test_what_can_be_meant_is_accepted(change: dict[str, Any]) -> None:

@@ -1,0 +1,1 @@
+"""Having buckets tell of their objects: `autoloader notifications`."""

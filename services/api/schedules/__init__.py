@@ -1,0 +1,1 @@
+"""Schedules: when an ingestion runs by itself."""
