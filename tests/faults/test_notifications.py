@@ -47,8 +47,7 @@ async def follow(place: Landing, **schedule: Any) -> None:
     wanted = {"trigger": "event", "events": {"max_delay_s": 0.5}, **schedule}
     answer = await place.autoloader.client.patch(path, json={"schedule": wanted})
     assert answer.is_success, answer.text
-    for action in ("pause", "resume"):
-        await place.autoloader.post(f"/{place.ingestion_id}/{action}")
+    await place.autoloader.post(f"/{place.ingestion_id}/resume")
     await eventually(lambda: has_listed(place), RECOVERY_S, what="the first listing is over")
 
 
