@@ -73,6 +73,9 @@ WEBHOOK_ATTEMPTS = Counter(
     "autoloader_webhook_attempts", "Requests to webhooks. outcome: delivered, again, dead.", ("outcome",)
 )
 
+SCANS_WAITING = Gauge(
+    "autoloader_scans_waiting", "Listings of this process that stand still until executors have caught up."
+)
 WATERMARK_LAG_SECONDS = Gauge(
     "autoloader_watermark_lag_seconds",
     "How long ago the watermark of an active ingestion is: what landed before it is loaded, set aside or left out. An "

@@ -27,7 +27,11 @@ from libs.common.ledger.model.batches import BatchClaim
 from libs.common.logs import get_logger
 from libs.common.storage.definitions import RunDefinition, RunDefinitions
 from services.executor.commit import CommitProtocol
+from services.executor.domain.turns import whose_turn
 from services.executor.ports import Table
+
+_TURNS_MAX = 20
+"""How often somebody else may be faster."""
 
 _log = get_logger(__name__)
 
@@ -90,7 +94,7 @@ class Batches:
     async def on_file_batch_planned(self, envelope: Envelope) -> None:
         event = envelope.message
         assert isinstance(event, FileBatchPlanned)
-        await self.work_on(BatchId(event.batch_id))
+        await self._work(BatchId(event.batch_id), by_turns=True)
 
     async def work_on(self, batch_id: BatchId) -> None:
         """Sees a batch to its end, unless somebody else has it or it is finished.
@@ -99,9 +103,12 @@ class Batches:
             Fenced: another executor took over; the table decides between the two.
             Temporary: the database is away.
         """
+        await self._work(batch_id, by_turns=False)
+
+    async def _work(self, batch_id: BatchId, *, by_turns: bool) -> None:
         if self.aside.is_on():
             return  # the sweeper of another executor finds it, and at last our own
-        claim = await self._ledger.claim(batch_id)
+        claim = await (self._next(batch_id) if by_turns else self._ledger.claim(batch_id))
         if claim is None:
             return
         failpoint("exec.after_claim")
@@ -125,6 +132,18 @@ class Batches:
         except asyncio.CancelledError:
             await self._hand_back(claim, "its executor was stopped", counts=False)
             raise
+
+    async def _next(self, told: BatchId) -> BatchClaim | None:
+        """The batch whose turn it is. A message only says that there is one more: there are as many messages as
+        batches, so each finds its executor, and a sweeper finds what a lost message leaves."""
+        for _ in range(_TURNS_MAX):
+            batch_id = whose_turn(await self._ledger.waiting(told))
+            if batch_id is None:
+                break
+            if (claim := await self._ledger.claim(batch_id)) is not None:
+                return claim
+        # Nobody waits who has not been tried: this one may have been given back.
+        return await self._ledger.claim(told)
 
     async def _see_through(self, claim: BatchClaim, tables: _AtHand) -> None:
         try:

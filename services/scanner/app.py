@@ -24,8 +24,10 @@ from services.scanner.notifications.topic import BucketNews, TopicNews, decode_n
 from services.scanner.settings import ScannerSettings
 from services.scanner.subscriptions import subscriptions
 from services.scanner.sweeper import scan_sweeper
+from services.scanner.turns import Turns
 
 CONSUMER = "scanner"
+_LOOK_FOR_ROOM = timedelta(seconds=0.5)
 NEWS_AT_ONCE = 500
 """Messages of buckets that one scanner takes in at the same time. They do nothing but wait for a common transaction."""
 
@@ -43,24 +45,24 @@ def build_service(settings: ScannerSettings) -> Service:
     definitions = RunDefinitions(backbone.database, SecretBox(settings.require_secret_key()))
     objects = S3Objects(default_access(settings))
     candidates = Candidates(ledger, objects, PlannedFiles(backbone.database))
-    scans = Scans(
-        ledger,
-        definitions,
-        candidates,
-        heartbeat=lease / 3,
-        aside=Aside.for_sweeps(sweep_interval, backbone.database.now),
-    )
+    aside = Aside.for_sweeps(sweep_interval, backbone.database.now)
+
+    def scans() -> Scans:
+        """With turns of their own: neither lane, nor what was left behind, waits for another's."""
+        turns = Turns(ledger, settings.room(), at_once=settings.scans_at_once, pause=_LOOK_FOR_ROOM)
+        return Scans(ledger, definitions, candidates, turns, heartbeat=lease / 3, aside=aside)
 
     service = Service("scanner")
     service.add_resource("objects", stop=objects.close)
     backbone.attach(service)
-    service.add_task("sweeper", scan_sweeper(ledger, scans, interval=sweep_interval).run)
+    sweeper = scan_sweeper(ledger, scans(), interval=sweep_interval, at_once=settings.scans_open_max)
+    service.add_task("sweeper", sweeper.run)
     news = TopicNews(Intake(Followers(backbone.database), Hints(backbone.database)))
     backbone.subscribe(
         service,
-        subscriptions(scans, news),
+        subscriptions(scans(), scans(), news),
         consumer=CONSUMER,
-        concurrency=settings.scans_at_once,
+        concurrency=settings.scans_open_max,
         apart={S3_NOTIFICATIONS: NEWS_AT_ONCE},
         foreign={S3_NOTIFICATIONS: decode_news},
     )

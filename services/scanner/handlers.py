@@ -29,6 +29,7 @@ from libs.common.storage.definitions import RunDefinition, RunDefinitions
 from services.scanner.candidates import Candidates
 from services.scanner.domain.planning import BatchPlanner, Limits
 from services.scanner.domain.seen import Seen, overdue, warnings
+from services.scanner.turns import Turn, Turns
 
 BUG_ATTEMPTS_MAX = 5
 """A listing that ends with a bug of ours is begun again; the one with this number is the last."""
@@ -44,6 +45,7 @@ class Scans:
         ledger: ScanLedger,
         definitions: RunDefinitions,
         candidates: Candidates,
+        turns: Turns,
         *,
         heartbeat: timedelta,
         aside: Aside,
@@ -52,6 +54,7 @@ class Scans:
         self._ledger = ledger
         self._definitions = definitions
         self._candidates = candidates
+        self._turns = turns
         self._heartbeat = heartbeat
         self.aside = aside
         self._now = now
@@ -70,16 +73,19 @@ class Scans:
             Fenced: another scanner took over.
             Temporary: the database is away, or our clock is wrong; the request is worth repeating.
         """
-        claim = await self._ledger.claim(run_id, ingestion_id, generation)
-        if claim is None:
-            return
-        log = _log.bind(run_id=str(run_id), ingestion_id=str(ingestion_id), attempt=claim.attempt)
+        async with self._turns.turn() as turn:
+            claim = await self._ledger.claim(run_id, ingestion_id, generation)
+            if claim is not None:
+                await self._see_through(claim, turn)
+
+    async def _see_through(self, claim: ScanClaim, turn: Turn) -> None:
+        log = _log.bind(run_id=str(claim.run_id), ingestion_id=str(claim.ingestion_id), attempt=claim.attempt)
         try:
             async with holding(lambda: self._ledger.extend(claim), every=self._heartbeat):
-                order = await self._definitions.of(UUID(str(run_id)))
+                order = await self._definitions.of(UUID(str(claim.run_id)))
                 if (halt := await self._ledger.halt_of(claim)) is not None:
                     raise Permanent(halt.message, code=halt.error_type, hint=halt.hint)
-                seen = await self._list(claim, order)
+                seen = await self._list(claim, order, turn)
             log.info("scan.completed", objects=seen.objects, matching=seen.of_age, skipped=seen.skipped)
         except Fenced:
             log.warning("scan.fenced")
@@ -114,7 +120,7 @@ class Scans:
         with suppress(Exception):
             await self._ledger.release(claim)
 
-    async def _list(self, claim: ScanClaim, order: RunDefinition) -> Seen:
+    async def _list(self, claim: ScanClaim, order: RunDefinition, turn: Turn) -> Seen:
         source = order.definition.source
         limits = Limits(source.max_files_per_trigger, source.max_bytes_per_trigger)
         planner, replacing = BatchPlanner(limits), BatchPlanner(limits, replaces_rows=True)
@@ -146,6 +152,8 @@ class Scans:
             if page.taken or page.left or page.refused or page.batches:
                 await self._ledger.record(claim, page)
             failpoint("scan.after_page")
+            if page.batches:
+                await turn.wait_for_room(claim)
             if cap.is_reached and claim.attempt == 1:
                 break  # a later attempt lists on: what an earlier one took and this one does not see is told as gone
         failpoint("scan.before_done")

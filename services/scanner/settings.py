@@ -4,12 +4,35 @@ from pydantic import Field, SecretStr
 
 from libs.common.contracts.definition import Credentials
 from libs.common.settings import CommonSettings
+from services.scanner.domain.room import RoomLimits
 
 
 class ScannerSettings(CommonSettings):
     """Read once, in ``__main__``."""
 
-    scans_at_once: int = Field(default=4, ge=1, description="Runs that one scanner lists for at the same time.")
+    scans_at_once: int = Field(
+        default=4,
+        ge=1,
+        description="Runs of one lane that one scanner lists for at the same time; listings that wait for executors do "
+        "not count.",
+    )
+    scans_open_max: int = Field(
+        default=32,
+        ge=1,
+        description="Runs of one lane that one scanner has taken, with those whose listing waits for executors. Each "
+        "holds a page and a batch in memory.",
+    )
+    waiting_batches_max: int = Field(
+        default=100,
+        ge=1,
+        description="Unfinished batches of one ingestion beyond which its listing stands still until executors have "
+        "caught up. What one page of the listing adds comes on top.",
+    )
+    waiting_batches_in_all_max: int = Field(
+        default=1000,
+        ge=1,
+        description="The same for all ingestions together. A tenant with less than its share of them may go on.",
+    )
     sqs_queues: tuple[str, ...] = Field(
         default=(),
         description="Queues of Amazon SQS that buckets send their notifications to, by address, as JSON: "
@@ -33,6 +56,10 @@ class ScannerSettings(CommonSettings):
         default=None, description="Access key for the queues. Unset: the environment's own (profile, role)."
     )
     sqs_secret_access_key: SecretStr | None = Field(default=None, description="Secret for the queues.")
+
+    def room(self) -> RoomLimits:
+        """How far listings may run ahead of executors."""
+        return RoomLimits(self.waiting_batches_max, self.waiting_batches_in_all_max)
 
     def sqs_access(self) -> Credentials | None:
         """What opens the queues; None leaves it to the environment."""

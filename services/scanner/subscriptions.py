@@ -7,10 +7,10 @@ from services.scanner.handlers import Scans
 from services.scanner.notifications.topic import BucketNews, TopicNews
 
 
-def subscriptions(scans: Scans, news: TopicNews) -> Subscriptions:
-    """The table."""
+def subscriptions(fresh: Scans, backfills: Scans, news: TopicNews) -> Subscriptions:
+    """The table. Each lane has turns of its own."""
     return {
-        RUN_REQUESTS: {RunRequested: scans.on_run_requested},
-        BACKFILL_REQUESTS: {RunRequested: scans.on_run_requested},
+        RUN_REQUESTS: {RunRequested: fresh.on_run_requested},
+        BACKFILL_REQUESTS: {RunRequested: backfills.on_run_requested},
         S3_NOTIFICATIONS: {BucketNews: news.on_bucket_news},
     }

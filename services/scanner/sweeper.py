@@ -7,10 +7,10 @@ from libs.common.ledger.scans import ScanLedger
 from libs.common.sweeper import Sweeper
 from services.scanner.handlers import Scans
 
-_AT_ONCE = 4
 
-
-def scan_sweeper(ledger: ScanLedger, scans: Scans, *, interval: timedelta) -> Sweeper[tuple[RunId, IngestionId, int]]:
+def scan_sweeper(
+    ledger: ScanLedger, scans: Scans, *, interval: timedelta, at_once: int
+) -> Sweeper[tuple[RunId, IngestionId, int]]:
     """A request that was sent to a scanner that died waits in Kafka until its group has missed it: the sweep is there
     first."""
     return Sweeper(
@@ -18,6 +18,6 @@ def scan_sweeper(ledger: ScanLedger, scans: Scans, *, interval: timedelta) -> Sw
         lambda run: scans.scan(*run),
         kind="scan",
         interval=interval,
-        at_once=_AT_ONCE,
+        at_once=at_once,
         aside=scans.aside,
     )

@@ -10,7 +10,6 @@ from enum import StrEnum
 from typing import Any, TypeVar, cast
 
 from libs.common.errors import AutoloaderError, Temporary
-from libs.common.ids import BatchId
 from tests.support.crash import Crash
 
 T = TypeVar("T")
@@ -25,12 +24,11 @@ class Mishap(StrEnum):
 
 
 class Process:
-    """Runs one piece of work as far as it is told: on a batch, if ``batch_id`` says so. ``bugs`` are exceptions that no
-    world may cause: also those that a handler caught."""
+    """Runs one piece of work as far as it is told. ``bugs`` are exceptions that no world may cause: also those that a
+    handler caught."""
 
-    def __init__(self, loop: asyncio.AbstractEventLoop, name: str, batch_id: BatchId | None = None) -> None:
+    def __init__(self, loop: asyncio.AbstractEventLoop, name: str) -> None:
         self.name = name
-        self.batch_id = batch_id
         self.is_dead = False
         self.mishap: Mishap | None = None
         self.stands_before: str | None = None

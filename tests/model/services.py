@@ -22,7 +22,9 @@ from services.executor.swap import Swaps
 from services.executor.table_lanes import TableLanes
 from services.executor.whole_table_ports import TablePlace, WholeTable
 from services.scanner.candidates import Candidates
+from services.scanner.domain.room import RoomLimits
 from services.scanner.handlers import Scans
+from services.scanner.turns import Turns
 from tests.model.api import Api
 from tests.model.process import Process
 from tests.support.clocks import the_same_time
@@ -70,6 +72,7 @@ class Services:
             ledger,
             cast("RunDefinitions", process.around_ledger(self.api)),
             Candidates(ledger, process.around_objects(self.objects), cast("PlannedFiles", None)),
+            Turns(ledger, RoomLimits(1000, 1000), at_once=1, pause=NEVER),
             heartbeat=NEVER,
             aside=Aside(timedelta(), the_same_time),
         )

@@ -33,7 +33,7 @@ from libs.common.contracts.events import (
     TableRefreshFailed,
 )
 from libs.common.contracts.topics import FILE_BATCHES, RUN_REQUESTS, RUN_STATUS, TABLE_COMMANDS, TABLE_STATUS
-from libs.common.ids import BatchId, RunId
+from libs.common.ids import RunId
 from libs.common.ledger.model.files import FileVersion
 from libs.common.ledger.model.hints import Hint
 from libs.common.ledger.states import FINAL_BATCH_STATES, FileState, ScanState
@@ -219,7 +219,7 @@ class World:
             case RunRequested(run_id=run_id):
                 return self._begin(f"scanner of run {run_id}", partial(self._do.scan, envelope))
             case FileBatchPlanned(batch_id=batch_id):
-                return self._begin(f"executor of batch {batch_id}", partial(self._do.load, envelope), BatchId(batch_id))
+                return self._begin(f"executor told of batch {batch_id}", partial(self._do.load, envelope))
             case RefreshTable(refresh_id=refresh_id):
                 return self._begin(f"executor of refresh {refresh_id}", partial(self._do.refresh, envelope))
             case RunFact() | TableRefreshed() | TableRefreshFailed() as fact:
@@ -237,15 +237,13 @@ class World:
         refreshes = self.loop.run_until_complete(self.ledger.refresher().claimable(limit=4))
         return [
             *(self._begin(f"scanner taking over run {scan[0]}", partial(self._do.scan_again, scan)) for scan in scans),
-            *(self._begin(f"executor taking over batch {i}", partial(self._do.load_again, i), i) for i in batches),
+            *(self._begin(f"executor taking over batch {i}", partial(self._do.load_again, i)) for i in batches),
             *(self._begin(f"executor taking over refresh {i}", partial(self._do.refresh_again, i)) for i in refreshes),
         ]
 
-    def _begin(
-        self, name: str, work: Callable[[Process], Coroutine[Any, Any, None]], batch_id: BatchId | None = None
-    ) -> Process:
+    def _begin(self, name: str, work: Callable[[Process], Coroutine[Any, Any, None]]) -> Process:
         self._processes_begun += 1
-        process = Process(self.loop, f"{self._processes_begun}: {name}", batch_id)
+        process = Process(self.loop, f"{self._processes_begun}: {name}")
         self.processes.append(process)
         self.move(process, lambda: process.begin(work(process)))
         return process
@@ -285,7 +283,8 @@ class World:
 
     def keys_at_stake(self) -> list[str]:
         """Files, as ``put`` names them, that somebody is about to publish."""
-        batches = {process.batch_id for process in self.processes if process.stands_before == "publish"} - {None}
+        owners = {process.name for process in self.processes if process.stands_before == "publish"}
+        batches = {row.id for row in self.ledger.batches.values() if row.owner in owners}
         files = self.ledger.files.values()
         keys = [f.version.key for f in files if f.state is FileState.BATCHED and f.batch_id in batches]
         keys += [

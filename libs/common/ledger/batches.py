@@ -16,10 +16,11 @@ from libs.common.contracts.events import Problem
 from libs.common.contracts.scope import Lane
 from libs.common.errors import Fenced, Permanent
 from libs.common.ids import BatchId, IngestionId
-from libs.common.ledger import batch_ends, batch_files, column_decisions, quarantine, replacements, watermarks
+from libs.common.ledger import backlogs, batch_ends, batch_files, column_decisions, quarantine, replacements, watermarks
 from libs.common.ledger.aborts import abort_of
 from libs.common.ledger.batch_claims import BatchClaims, claimable
 from libs.common.ledger.ingestions import halt, halt_of, hold_generation
+from libs.common.ledger.model.backlogs import Waiting
 from libs.common.ledger.model.batches import BatchClaim, BurnVerdict, Doubts, PublishedBatch, Standing
 from libs.common.ledger.model.columns import Decisions, Proposal
 from libs.common.ledger.model.files import BadRecords, FileVersion, Loaded
@@ -49,6 +50,11 @@ class BatchLedger:
         """Batches of a lane that nobody works on: their lease ended, or no executor came within ``planned_before``."""
         async with self._database.read() as connection:
             return await claimable(connection, planned_before=planned_before, limit=limit, lane=lane)
+
+    async def waiting(self, batch_id: BatchId) -> list[Waiting]:
+        """The tenants with batches that nobody has begun, in the lane of this one."""
+        async with self._database.read() as connection:
+            return await backlogs.waiting(connection, batch_id)
 
     async def standing(self, claim: BatchClaim) -> Standing:
         """How far the batch is. Raises ``Fenced`` when the claim is lost."""

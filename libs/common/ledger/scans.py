@@ -10,9 +10,10 @@ from sqlalchemy.ext.asyncio import AsyncConnection
 from libs.common.contracts.events import Problem, ScanCompleted, ScanFailed, ScanProgress, ScanStarted
 from libs.common.errors import Fenced
 from libs.common.ids import IngestionId, RunId
-from libs.common.ledger import hints, overwritten, scan_pages, watermarks
+from libs.common.ledger import backlogs, hints, overwritten, scan_pages, watermarks
 from libs.common.ledger.ingestions import halt_of, hold_generation
 from libs.common.ledger.known import known_versions
+from libs.common.ledger.model.backlogs import Backlog
 from libs.common.ledger.model.files import FileVersion, KnownVersion, Reload
 from libs.common.ledger.model.hints import HintedKey
 from libs.common.ledger.model.scans import Page, ScanClaim
@@ -71,6 +72,11 @@ class ScanLedger:
         """All versions that the ledger has of these keys, by digest. Keys it never saw are absent."""
         async with self._database.read() as connection:
             return await known_versions(connection, claim.ingestion_id, claim.generation, files, run_id=claim.run_id)
+
+    async def backlog(self, claim: ScanClaim) -> Backlog:
+        """What executors have before them."""
+        async with self._database.read() as connection:
+            return await backlogs.backlog(connection, claim)
 
     async def taken(self, claim: ScanClaim) -> tuple[int, int]:
         """How many files earlier attempts at this listing have put into batches, and how many bytes they have."""

@@ -12,7 +12,8 @@ from uuid import UUID
 import pytest
 
 from libs.common.aside import CLOCK_SKEWED, Aside
-from libs.common.contracts.events import FileBatchFailed, RunCompleted
+from libs.common.contracts.codec import Envelope, decode, encode
+from libs.common.contracts.events import FileBatchFailed, FileBatchPlanned, RunCompleted
 from libs.common.errors import Fenced, Permanent, Temporary
 from libs.common.ids import BatchId
 from libs.common.ledger.batches import BatchLedger
@@ -72,6 +73,11 @@ class Executor:
     async def work(self, batch_id: BatchId) -> None:
         await self.batches.work_on(batch_id)
 
+    def message(self, batch_id: BatchId) -> Envelope:
+        """What wakes executors for a batch."""
+        [planned] = [e for e in self.world.ledger.events if isinstance(e, FileBatchPlanned) and e.batch_id == batch_id]
+        return decode(encode(planned, source="autoloader/test", time=self.world.ledger.clock()))
+
     def state(self, batch_id: BatchId) -> BatchState:
         return self.world.ledger.batches[batch_id].state
 
@@ -88,6 +94,33 @@ class Executor:
 @pytest.fixture
 def executor() -> Executor:
     return Executor()
+
+
+async def test_messages_say_that_there_is_work_and_turns_say_which(executor: Executor) -> None:
+    """Told of the last batch, an executor takes the one that waits longest. As many messages as batches load them all,
+    in whatever order and however often they come; then a message finds nothing to do."""
+    first, second, third = await executor.world.plan_batches(
+        {"a.json": lines(0)}, {"b.json": lines(1)}, {"c.json": lines(2)}
+    )
+    done = []
+    for told in (third, third, first):
+        await executor.batches.on_file_batch_planned(executor.message(told))
+        done.append([batch_id for batch_id in (first, second, third) if executor.state(batch_id) == "published"])
+    assert [[first], [first, second], [first, second, third]] == done
+    await executor.batches.on_file_batch_planned(executor.message(second))
+    executor.world.check([0, 1, 2])
+    assert [1, 1, 1] == [executor.world.ledger.batches[i].attempts for i in (first, second, third)]
+
+
+async def test_a_batch_that_was_given_back_is_taken_by_its_own_message(executor: Executor) -> None:
+    """Which comes again after an outage of the database."""
+    batch_id = await executor.world.plan(a=lines(0))
+    ledger = executor.world.executor
+    claim = await ledger.claim(batch_id)
+    assert claim is not None
+    await ledger.release(claim, error="the database was away")
+    await executor.batches.on_file_batch_planned(executor.message(batch_id))
+    executor.world.check([0])
 
 
 async def test_a_batch_that_is_done_or_held_is_left_alone(executor: Executor) -> None:

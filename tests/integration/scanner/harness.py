@@ -26,7 +26,7 @@ from libs.common.contracts.events import (
     Totals,
 )
 from libs.common.contracts.scope import Scope
-from libs.common.ids import BatchId, IngestionId, RunId, new_ingestion_id, new_run_id
+from libs.common.ids import BatchId, IngestionId, RunId, TenantId, new_ingestion_id, new_run_id
 from libs.common.ledger.batches import BatchLedger
 from libs.common.ledger.model.batches import BatchClaim, BurnVerdict, PublishedBatch
 from libs.common.ledger.model.files import FileVersion
@@ -42,24 +42,32 @@ from libs.common.storage.outbox import Outbox
 from libs.common.storage.plans import PlannedFiles, plan, plan_file
 from libs.common.sweeper import Sweeper
 from services.scanner.candidates import Candidates
+from services.scanner.domain.room import RoomLimits
 from services.scanner.handlers import Scans
 from services.scanner.sweeper import scan_sweeper
+from services.scanner.turns import Turns
 from tests.support.memory_objects import MemoryObjects
 
 LONG = timedelta(minutes=5)
 BUCKET = "landing"
+_TENANT = TenantId("t")
 
 
 class Harness:
     """One ingestion of ``s3://landing/in/``, three files to a batch, four keys to a page."""
 
-    def __init__(self, database: Database, *, file_pattern: str = "*.json") -> None:
+    def __init__(
+        self, database: Database, *, file_pattern: str = "*.json", page_size: int = 4, tenant_id: TenantId = _TENANT
+    ) -> None:
         self.database = database
-        self.objects = MemoryObjects(page_size=4)
+        self.tenant_id = tenant_id
+        self.objects = MemoryObjects(page_size=page_size)
         self.objects.create_bucket(BUCKET)
         self.ingestion_id: IngestionId = new_ingestion_id()
         self.pattern = file_pattern
         self.options: dict[str, Any] = {}
+        self.room = RoomLimits(1000, 1000)
+        self.batch_files = 3
         self._outbox = Outbox(source="autoloader/test")
 
     def put(self, *keys: str, body: bytes = b"{}\n") -> None:
@@ -89,12 +97,13 @@ class Harness:
             ledger,
             definitions,
             Candidates(ledger, objects or self.objects, PlannedFiles(self.database)),
+            Turns(ledger, self.room, at_once=4, pause=timedelta(milliseconds=10)),
             heartbeat=heartbeat,
             aside=aside or Aside(LONG, self.database.now),
         )
 
     def sweeper(self, scans: Scans, *, interval: timedelta = timedelta(milliseconds=10)) -> Sweeper[Any]:
-        return scan_sweeper(self.ledger(), scans, interval=interval)
+        return scan_sweeper(self.ledger(), scans, interval=interval, at_once=4)
 
     async def new_run(self, *, retry_of: RunId | None = None, scope: Scope | None = None) -> RunId:
         """A run as the API would have stored it, but for its queue: several may be under way."""
@@ -102,7 +111,10 @@ class Harness:
             name="test",
             cluster_id="local",
             source=Source(
-                path=f"s3://{BUCKET}/in/", file_pattern=self.pattern, max_files_per_trigger=3, **self.options
+                path=f"s3://{BUCKET}/in/",
+                file_pattern=self.pattern,
+                max_files_per_trigger=self.batch_files,
+                **self.options,
             ),
             destination=Destination(catalog="c", database="d", table="t"),
         ).model_dump(mode="json", by_alias=True)
@@ -111,14 +123,18 @@ class Harness:
             if (await connection.scalar(select(ingestion.c.id).where(ingestion.c.id == self.ingestion_id))) is None:
                 await connection.execute(
                     ingestion.insert().values(
-                        id=self.ingestion_id, tenant_id="t", status="active", definition=definition, created_by="me"
+                        id=self.ingestion_id,
+                        tenant_id=self.tenant_id,
+                        status="active",
+                        definition=definition,
+                        created_by="me",
                     )
                 )
             await connection.execute(
                 run.insert().values(
                     id=run_id,
                     ingestion_id=self.ingestion_id,
-                    tenant_id="t",
+                    tenant_id=self.tenant_id,
                     generation=1,
                     trigger="manual",
                     definition_version=1,
@@ -238,19 +254,20 @@ class Harness:
     async def load(self, run_id: RunId) -> None:
         """What executors do with the run's batches."""
         ledger = BatchLedger(self.database, self._outbox, owner="executor", lease=LONG)
-        for batch_id in await self._unfinished(run_id):
+        for batch_id in await self.unfinished(run_id):
             claim = await ledger.claim(batch_id)
             assert claim is not None
             await ledger.published(claim, PublishedBatch(1, 1, ()))
 
     async def burn(self, run_id: RunId, verdict: BurnVerdict) -> None:
         ledger = BatchLedger(self.database, self._outbox, owner="executor", lease=LONG)
-        for batch_id in await self._unfinished(run_id):
+        for batch_id in await self.unfinished(run_id):
             claim = await ledger.claim(batch_id)
             assert claim is not None
             await ledger.burned(claim, verdict)
 
-    async def _unfinished(self, run_id: RunId) -> list[BatchId]:
+    async def unfinished(self, run_id: RunId) -> list[BatchId]:
+        """The run's batches that executors have before them."""
         query = select(batch.c.id).where(batch.c.run_id == run_id, batch.c.state != BatchState.PUBLISHED)
         async with self.database.read() as connection:
             return [BatchId(each) for each in (await connection.scalars(query)).all()]

@@ -9,10 +9,11 @@ from libs.common.contracts.definition import Source
 from libs.common.contracts.events import FileBatchCommitted, FileBatchFailed, Problem, ScanFailed, Totals
 from libs.common.contracts.scope import Lane
 from libs.common.errors import Fenced, Permanent
-from libs.common.ids import BatchId, IngestionId, new_batch_id
+from libs.common.ids import BatchId, IngestionId, TenantId, new_batch_id
 from libs.common.ledger import quarantine
 from libs.common.ledger.aborts import ABORTED
 from libs.common.ledger.cancellations import CANCELLED, stopped
+from libs.common.ledger.model.backlogs import Waiting
 from libs.common.ledger.model.batches import (
     BatchClaim,
     BurnVerdict,
@@ -71,6 +72,14 @@ class MemoryBatchLedger:
                 and (row.lease_until < now if row.lease_until is not None else row.updated_at < now - planned_before)
             ]
         return found[:limit]
+
+    async def waiting(self, batch_id: BatchId) -> list[Waiting]:
+        """Tenants and lanes are the API's, which has no table here: all batches are one tenant's, in one lane."""
+        async with self._tables.transaction():
+            rows = [row for row in self._tables.batches.values() if row.state not in FINAL_BATCH_STATES]
+            new = [row for row in rows if row.state is BatchState.PLANNED and row.attempts == 0]
+            in_work = sum(not self._tables.is_free(row.lease_until) for row in rows)
+        return [Waiting(TenantId("t"), in_work, new[0].id, new[0].updated_at)] if new else []
 
     async def standing(self, claim: BatchClaim) -> Standing:
         async with self._tables.transaction():

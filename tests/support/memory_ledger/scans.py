@@ -7,12 +7,13 @@ from datetime import datetime, timedelta
 from libs.common.contracts.events import Problem, ScanCompleted, ScanFailed, ScanProgress, ScanStarted, Totals
 from libs.common.errors import Fenced
 from libs.common.ids import IngestionId, RunId
+from libs.common.ledger.model.backlogs import Backlog
 from libs.common.ledger.model.batches import gone
 from libs.common.ledger.model.files import FileVersion, KnownVersion, Reload, is_by_policy
 from libs.common.ledger.model.hints import HintedKey
 from libs.common.ledger.model.scans import Page, ScanClaim
 from libs.common.ledger.run_log import PROBLEMS_IN_AN_EVENT_MAX
-from libs.common.ledger.states import LIVE_FILE_STATES, FileState, ScanState
+from libs.common.ledger.states import FINAL_BATCH_STATES, LIVE_FILE_STATES, FileState, ScanState
 from tests.support.memory_ledger import replacements, watermarks
 from tests.support.memory_ledger.rows import FileRow
 from tests.support.memory_ledger.tables import ScanRow, Tables
@@ -55,6 +56,12 @@ class MemoryScanLedger:
                     known = KnownVersion(tag, row.state, row.run_id, given_up, held, by_policy)
                     found[digest] = (*found.get(digest, ()), known)
         return found
+
+    async def backlog(self, claim: ScanClaim) -> Backlog:
+        """All batches are one tenant's, in one lane."""
+        async with self._tables.transaction():
+            rows = [row for row in self._tables.batches.values() if row.state not in FINAL_BATCH_STATES]
+        return Backlog(sum(row.ingestion_id == claim.ingestion_id for row in rows), len(rows), len(rows), 1)
 
     async def taken(self, claim: ScanClaim) -> tuple[int, int]:
         async with self._tables.transaction():
