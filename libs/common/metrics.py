@@ -48,8 +48,8 @@ FRESHNESS_SECONDS = Histogram(
     ("trigger",),
     buckets=(1, 2, 3, 4, 5, 6, 8, 10, 15, 30, 60, 300, 900, 3600, 86400),
 )
-WEBHOOK_DELIVERIES = Counter(
-    "autoloader_webhook_deliveries",
+HTTP_NOTIFICATIONS = Counter(
+    "autoloader_http_notifications",
     "Notifications that came over HTTP. outcome: accepted, unreadable, forged (without the secret, or a wrong one).",
     ("outcome",),
 )

@@ -89,7 +89,7 @@ class ApiSettings(CommonSettings):
         return secrets
 
     def shared_secrets(self) -> SharedSecrets:
-        """Those that open the webhook."""
+        """Those that let notifications in over HTTP."""
         return SharedSecrets([secret.get_secret_value() for secret in self.notification_secrets])
 
     def preview_bounds(self) -> Bounds:

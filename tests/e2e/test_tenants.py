@@ -8,8 +8,10 @@ import pytest
 import pytest_asyncio
 
 from tests.e2e.described import assert_explains_itself, operations
+from tests.support.eventually import eventually
 from tests.support.installation import Installation, installation
 from tests.support.landing import Landing, s3_client, spark_session
+from tests.support.receiver import receiver
 
 pytestmark = [pytest.mark.e2e, pytest.mark.requires_spark, pytest.mark.requires_minio]
 
@@ -19,7 +21,7 @@ CLUSTERS = {"GET /api/v1/clusters/{cluster_id}", "POST /api/v1/clusters/{cluster
 
 @pytest_asyncio.fixture
 async def autoloader() -> AsyncIterator[Installation]:
-    async with installation() as started:
+    async with installation(settings={"AUTOLOADER_WEBHOOK_PRIVATE_ADDRESSES": "true"}) as started:
         await asyncio.gather(started.start("scanner"), started.start("executor"))
         started.client.timeout = httpx.Timeout(60)  # a refresh is answered when the executor has done it
         yield started
@@ -30,6 +32,20 @@ async def neighbour(autoloader: Installation) -> AsyncIterator[httpx.AsyncClient
     """Another tenant's API, over the same database."""
     async with autoloader.another_api(AUTOLOADER_TENANT_ID="neighbour") as client:
         yield client
+
+
+async def told(client: httpx.AsyncClient) -> dict[str, str]:
+    """A webhook, and what it was told; it hears of nothing that happens afterwards."""
+    async with receiver() as hook:
+        body = {"url": hook.url, "event_types": ["schema.changed"]}
+        path = f"/api/v1/webhooks/{(await client.post('/api/v1/webhooks', json=body)).json()['id']}"
+        sent = (await client.post(f"{path}/ping")).json()
+
+        async def is_taken() -> bool:
+            return bool((await client.get(f"{path}/deliveries/{sent['id']}")).json()["state"] == "delivered")
+
+        await eventually(is_taken, 30, what="the ping is taken")
+    return {"webhook_id": sent["webhook_id"], "delivery_id": sent["id"]}
 
 
 async def one_of_everything(landing: Landing) -> dict[str, str]:
@@ -44,6 +60,7 @@ async def one_of_everything(landing: Landing) -> dict[str, str]:
     fill = await landing.ask_fill()
     test = await autoloader.client.post("/api/v1/clusters/local/test-connection")
     return {
+        **await told(autoloader.client),
         "ingestion_id": landing.ingestion_id,
         "run_id": run["id"],
         "version": "1",
@@ -83,7 +100,8 @@ class TestTenants:
                 answer = await operation.ask(neighbour, ids)
                 assert answer.status_code == 404, f"{operation}: {answer.status_code} {answer.text}"
                 assert_explains_itself(answer)
-            assert (await neighbour.get("/api/v1/ingestions")).json() == []
+            for path in ("/api/v1/ingestions", "/api/v1/webhooks"):
+                assert (await neighbour.get(path)).json() == []
 
             after = await seen_by_owner()
             assert {o: answer.text for o, answer in before.items()} == {o: answer.text for o, answer in after.items()}

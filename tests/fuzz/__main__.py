@@ -30,7 +30,7 @@ CHECKS = (
 # One worker: Python 3.11 cannot parse source in two threads at once, which hypothesis does.
 OPTIONS = ("--max-examples=25", "--workers=1", "--request-timeout=30", "--continue-on-failure", "--warnings=off")
 # The executor shall refresh and audit, and nobody shall wait for it each time.
-SETTINGS = {"AUTOLOADER_REFRESH_WAIT_S": "0.5"}
+SETTINGS = {"AUTOLOADER_REFRESH_WAIT_S": "0.5", "AUTOLOADER_WEBHOOK_PRIVATE_ADDRESSES": "true"}
 
 
 async def main(options: list[str]) -> int:

@@ -4,6 +4,8 @@ import asyncio
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 
+import httpx
+
 from tests.support.installation import Installation
 from tests.support.landing import Landing, s3_client, spark_session
 
@@ -41,6 +43,7 @@ async def _loaded(landing: Landing) -> dict[str, str]:
     post, mine = landing.autoloader.post, f"/{landing.ingestion_id}"
     tested = await landing.autoloader.client.post("/api/v1/clusters/local/test-connection")
     return {
+        **await _told(landing.autoloader.client),
         "ingestion_id": landing.ingestion_id,
         "run_id": run["id"],
         "audit_id": (await post(f"{mine}/audit"))["audit_id"],
@@ -50,6 +53,13 @@ async def _loaded(landing: Landing) -> dict[str, str]:
         "cluster_id": "local",
         "test_id": tested.json()["test_id"],
     }
+
+
+async def _told(client: httpx.AsyncClient) -> dict[str, str]:
+    """A webhook whose receiver is away, and something that waits for it."""
+    made = await client.post("/api/v1/webhooks", json={"url": "http://127.0.0.1:1/hook"})
+    sent = await client.post(f"/api/v1/webhooks/{made.json()['id']}/ping")
+    return {"webhook_id": made.json()["id"], "delivery_id": sent.json()["id"]}
 
 
 async def _untouched(landing: Landing) -> dict[str, str]:

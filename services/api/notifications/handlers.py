@@ -35,13 +35,13 @@ class Deliveries:
         try:
             _check(body)
         except (Rejected, HTTPException):
-            metrics.WEBHOOK_DELIVERIES.labels(outcome="unreadable").inc()
+            metrics.HTTP_NOTIFICATIONS.labels(outcome="unreadable").inc()
             raise
         failpoint("api.before_tx")
         async with self._database.begin() as connection:
             accepted = await at_most_once(connection, caller, once, lambda: self._pass_on(connection, body))
         failpoint("api.after_tx")
-        metrics.WEBHOOK_DELIVERIES.labels(outcome="accepted").inc()
+        metrics.HTTP_NOTIFICATIONS.labels(outcome="accepted").inc()
         return accepted
 
     async def _pass_on(self, connection: AsyncConnection, body: bytes) -> Answer:

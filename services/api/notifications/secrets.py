@@ -21,7 +21,7 @@ class SharedSecrets:
 
         Raises:
             Unauthenticated: code ``no_notification_secret``. Forbidden: codes ``wrong_notification_secret``, and
-                ``webhook_off`` if there is no secret that anybody could know.
+                ``notifications_off`` if there is no secret that anybody could know.
         """
         if given is None:
             raise _counted(
@@ -35,7 +35,7 @@ class SharedSecrets:
             raise _counted(
                 Forbidden(
                     "this API takes no notifications over HTTP",
-                    code="webhook_off",
+                    code="notifications_off",
                     hint="set AUTOLOADER_NOTIFICATION_SECRETS of the API to let somebody in",
                 )
             )
@@ -51,6 +51,6 @@ class SharedSecrets:
 
 
 def _counted(refusal: Unauthenticated | Forbidden) -> Unauthenticated | Forbidden:
-    metrics.WEBHOOK_DELIVERIES.labels(outcome="forged").inc()
+    metrics.HTTP_NOTIFICATIONS.labels(outcome="forged").inc()
     _log.warning("notifications.refused", code=refusal.code)
     return refusal

@@ -1,8 +1,8 @@
 """What was once written is read for ever.
 
 ``stored/<type>/`` holds messages as they were on their topics, in full and with the least that was ever written. A file
-is added, with its line in ``SHA256SUMS`` (``sha256sum``'s own format), and never changed or removed: topics, dead
-letters and other people's archives still hold such messages when the code that wrote them is long gone.
+is added (``python -m tests.contract.messages``), with its line in ``SHA256SUMS``, and never changed or removed: topics,
+dead letters and other people's archives still hold such messages when the code that wrote them is long gone.
 """
 
 import hashlib

@@ -31,7 +31,7 @@ async def on_their_way(api: ApiUnderTest, body: bytes) -> list[tuple[str, bytes]
 
 
 def counted(outcome: str) -> float:
-    return REGISTRY.get_sample_value("autoloader_webhook_deliveries_total", {"outcome": outcome}) or 0
+    return REGISTRY.get_sample_value("autoloader_http_notifications_total", {"outcome": outcome}) or 0
 
 
 @pytest.mark.parametrize("bearer", [NEW, OLD])

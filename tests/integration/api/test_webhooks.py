@@ -14,7 +14,8 @@ from sqlalchemy import func, select, update
 from libs.common.contracts.events import FileBatchCommitted, RunCompleted, ScanStarted
 from libs.common.ledger.tables import schema_version
 from libs.common.storage.control import idempotency, webhook, webhook_delivery
-from services.api.webhooks.attempts import Patience
+from services.api.webhooks import queue
+from services.api.webhooks.attempts import Attempt, Decision, Patience
 from services.api.webhooks.courier import Courier
 from services.api.webhooks.sender import Sender
 from services.api.webhooks.signing import signed_headers
@@ -282,6 +283,30 @@ async def test_several_replicas_send_each_delivery_once(api: ApiUnderTest) -> No
             for each in ids:
                 await ended(api, created["id"], each)
     assert sorted(ids) == sorted(hook.ids())
+
+
+async def test_a_sender_that_was_thought_dead_changes_nothing(api: ApiUnderTest) -> None:
+    """Its time was over, and another one has the delivery: what it says of it does not count."""
+    created = await create(api, "https://example.com/hook")
+    delivery_id = await ping(api, created["id"])
+    late, now = [await claimed(api) for _ in range(2)]
+    assert (late.id, late.token + 1) == (now.id, now.token)
+    given_up, taken = (Attempt(500), Decision("dead")), (Attempt(200), Decision("delivered"))
+    for holder, (attempt, decision) in ((late, given_up), (now, taken), (late, given_up)):
+        async with api.database.begin() as connection:
+            await queue.record(connection, holder, attempt, decision, disable_after=timedelta(days=5))
+    shown = await delivery(api, created["id"], delivery_id)
+    assert ("delivered", 200) == (shown["state"], shown["last_status"])
+    assert (await api.client.get(f"{WEBHOOKS}/{created['id']}")).json()["failing_since"] is None
+
+
+async def claimed(api: ApiUnderTest) -> Any:
+    """What is due, for no time at all."""
+    others = select(webhook.c.id).where(webhook.c.tenant_id != api.tenant_id)
+    busy = [row.id for row in await api.rows(others)]
+    async with api.database.begin() as connection:
+        [row] = await queue.claim(connection, at_most=1, lease=timedelta(0), but_not=busy)
+    return row
 
 
 async def test_a_name_that_leads_inside_is_not_called(api: ApiUnderTest) -> None:

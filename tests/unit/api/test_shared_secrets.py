@@ -33,7 +33,7 @@ def test_a_wrong_secret_is_refused(secret: str) -> None:
 def test_without_secrets_in_the_settings_nothing_opens() -> None:
     with pytest.raises(Forbidden) as refused:
         SharedSecrets([]).check("")
-    assert "webhook_off" == refused.value.code
+    assert "notifications_off" == refused.value.code
 
 
 def test_a_secret_that_could_be_guessed_is_no_setting() -> None:
