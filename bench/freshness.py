@@ -68,7 +68,6 @@ def main() -> int:
         _put(s3, bucket, 0)
         ingestion = api.create_ingestion(_definition(name, bucket))
         try:
-            api.pause(ingestion.id)
             api.resume(ingestion.id)
             _wait(lambda: spark.catalog.tableExists(table), "the first listing makes the table")
             watch = Watch(spark, table)

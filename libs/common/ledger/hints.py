@@ -20,13 +20,15 @@ from sqlalchemy import (
     Text,
     Uuid,
     and_,
+    cast,
+    column,
     delete,
     func,
     literal_column,
     select,
     update,
 )
-from sqlalchemy.dialects.postgresql import insert
+from sqlalchemy.dialects.postgresql import ARRAY, insert
 from sqlalchemy.ext.asyncio import AsyncConnection
 from sqlalchemy.sql.dml import ReturningInsert
 
@@ -34,8 +36,6 @@ from libs.common.ledger.model.hints import Hint, HintedKey
 from libs.common.ledger.tables import SCHEMA, storable
 from libs.common.storage.engine import Database
 from libs.common.storage.metadata import metadata
-
-_ROWS_PER_INSERT = 1000
 
 hint = Table(
     "hint",
@@ -64,6 +64,8 @@ hinted = Table(
     comment="What waits in ledger.hint, per ingestion. The row stays: it numbers the hints.",
 )
 
+_TOLD = (hint.c.ingestion_id, hint.c.key_digest, hint.c.key, hint.c.seq, hint.c.size_bytes, hint.c.event_time)
+
 
 class Hints:
     """Takes hints in. One instance per process."""
@@ -86,26 +88,16 @@ class Hints:
 
 async def _add(connection: AsyncConnection, hints: Collection[Hint]) -> None:
     last_seq = await _hold(connection, sorted({h.ingestion_id for h in hints}))
-    rows = []
+    rows: list[tuple[Any, ...]] = []
     for h in hints:
         last_seq[h.ingestion_id] += 1
-        rows.append(
-            {
-                "ingestion_id": h.ingestion_id,
-                "key_digest": h.digest,
-                "key": storable(h.key),
-                "seq": last_seq[h.ingestion_id],
-                "size_bytes": h.size_bytes or 0,
-                "event_time": h.event_time,
-                "noticed_at": func.clock_timestamp(),
-            }
-        )
+        seq = last_seq[h.ingestion_id]
+        rows.append((h.ingestion_id, h.digest, storable(h.key), seq, h.size_bytes or 0, h.event_time))
     new: Counter[UUID] = Counter()
     new_bytes: Counter[UUID] = Counter()
-    for start in range(0, len(rows), _ROWS_PER_INSERT):
-        for row in await connection.execute(_upsert(rows[start : start + _ROWS_PER_INSERT])):
-            new[row.ingestion_id] += row.is_new
-            new_bytes[row.ingestion_id] += row.is_new * row.size_bytes
+    for row in await connection.execute(_upsert(rows)):
+        new[row.ingestion_id] += row.is_new
+        new_bytes[row.ingestion_id] += row.is_new * row.size_bytes
     for ingestion_id, seq in last_seq.items():
         await connection.execute(
             update(hinted)
@@ -119,8 +111,11 @@ async def _add(connection: AsyncConnection, hints: Collection[Hint]) -> None:
         )
 
 
-def _upsert(rows: list[dict[str, Any]]) -> ReturningInsert[Any]:
-    statement = insert(hint).values(rows)
+def _upsert(rows: Sequence[tuple[Any, ...]]) -> ReturningInsert[Any]:
+    """``rows`` as ``_TOLD`` names them. One array for each column: the statement is the same for however many."""
+    arrays = [cast(list(values), ARRAY(c.type)) for c, values in zip(_TOLD, zip(*rows, strict=True), strict=True)]
+    told = func.unnest(*arrays).table_valued(*(column(c.name, c.type) for c in _TOLD), name="told").render_derived()
+    statement = insert(hint).from_select([*_TOLD, hint.c.noticed_at], select(*told.c, func.clock_timestamp()))
     return statement.on_conflict_do_update(
         index_elements=[hint.c.ingestion_id, hint.c.key_digest],
         # Size and time of the first notification stay: the sums are made of them.

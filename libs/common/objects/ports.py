@@ -22,7 +22,7 @@ class ObjectStore(Protocol):
     async def versions(
         self, bucket: str, keys: Iterable[str], credentials: Credentials | None
     ) -> dict[str, FileVersion | None]:
-        """The version that each key has now; None for a key that is gone."""
+        """The version that each key has now; None for a key that is gone, or that no object there can have."""
         ...
 
     async def first_bytes(self, file: FileVersion, size_max: int, credentials: Credentials | None) -> bytes | None:

@@ -101,9 +101,13 @@ class S3Objects:
                     try:
                         head = await client.head_object(Bucket=bucket, Key=key)
                     except ClientError as e:
-                        if _status(e) == 404:
-                            return key, None
-                        raise
+                        if _status(e) == 400:
+                            # HEAD gives no reason: a wrong region, or a key that no object of this store can have.
+                            # A listing tells the first from the second: it raises.
+                            await client.list_objects_v2(Bucket=bucket, MaxKeys=1)
+                        elif _status(e) != 404:
+                            raise
+                        return key, None
                     return key, FileVersion(
                         bucket, key, _etag(head["ETag"]), head["ContentLength"], head["LastModified"]
                     )

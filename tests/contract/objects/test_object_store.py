@@ -108,6 +108,15 @@ async def test_a_key_that_is_gone_has_no_version(store: Store, bucket: str) -> N
     assert [True, False, False] == [versions[key] is not None for key in ("here", "gone", "never")]
 
 
+async def test_a_key_that_no_object_can_have_has_no_version(store: Store, bucket: str) -> None:
+    """MinIO refuses to look; whoever forges a notification must not stop the others."""
+    await store.put(bucket, ["here"])
+    odd = ["a/../here", "a//b", ".", f"a/{'x' * 300}"]
+    versions = await store.objects.versions(bucket, ["here", *odd], store.access)
+    assert versions["here"] is not None
+    assert dict.fromkeys(odd) == {key: versions[key] for key in odd}
+
+
 async def test_hundreds_of_versions_are_looked_up_at_once(store: Store, bucket: str) -> None:
     """As many as a batch has."""
     names = [f"{n:04}" for n in range(300)]
