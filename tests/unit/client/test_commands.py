@@ -130,6 +130,31 @@ def test_a_definition_comes_from_a_file(api: MadeUpApi, call: Call, tmp_path: Pa
     assert "Flights" == json.loads(api.asked[-1].content)["name"]
 
 
+@pytest.mark.parametrize(
+    ("answer", "said"),
+    [
+        ({"is_on": False}, "off; `autoloader ingestion resume`"),
+        ({"is_on": True}, "on: 30 2 * * *"),
+        ({"is_on": True, "expression": None, "ticks": []}, "on: by what the bucket tells of"),
+        (
+            {"is_on": True, "waiting_since": "2025-03-29T01:30:00Z", "blocked_by": "refresh_active"},
+            "the tick of 2025-03-29 01:30Z has not started (refresh_active)",
+        ),
+    ],
+)
+def test_a_schedule_is_told_by_its_own_clock(api: MadeUpApi, call: Call, answer: dict[str, Any], said: str) -> None:
+    """Whether it is on, what is in the way, and its next ticks."""
+    tick = {"at": "2025-03-30T01:00:00Z", "shown": "2025-03-30T03:00:00+02:00", "starts_at": "2025-03-30T01:00:07Z"}
+    schedule = {"expression": "30 2 * * *", "timezone": "Europe/Berlin", "ticks": [tick]}
+    api.on(f"GET /{ID}/schedule", schedule | answer)
+    shown = call("ingestion", "schedule", ID, "--count", "1")
+    assert said in shown.stdout
+    if (schedule | answer)["ticks"]:
+        assert "Sun 2025-03-30 03:00 +0200" in shown.stdout
+        assert "2025-03-30 01:00:07Z" in shown.stdout
+    assert "1" == api.asked[-1].url.params["count"]
+
+
 def test_what_the_api_warns_of_is_passed_on(api: MadeUpApi, call: Call, tmp_path: Path) -> None:
     """When a definition is sent; programs find it in the answer."""
     file = tmp_path / "definition.json"
