@@ -78,6 +78,17 @@ class HeldBack(_Answer):
     last_modified: datetime
 
 
+class Missed(_Answer):
+    """A period whose expected files did not come in time."""
+
+    rule: str
+    pattern: str
+    expected: int
+    found: int
+    missed_at: datetime
+    arrived_at: datetime | None
+
+
 class Completeness(_Answer):
     """Up to when everything is loaded, and what holds that back."""
 
@@ -86,6 +97,7 @@ class Completeness(_Answer):
     listed_from: datetime | None
     held_by: tuple[HeldBack, ...]
     note: str
+    missed: tuple[Missed, ...] = ()
 
 
 class Predicted(_Answer):

@@ -73,6 +73,12 @@ WEBHOOK_ATTEMPTS = Counter(
     "autoloader_webhook_attempts", "Requests to webhooks. outcome: delivered, again, dead.", ("outcome",)
 )
 
+EXPECTED_FILES = Counter(
+    "autoloader_expected_files",
+    "Periods whose expected files did not come in time (outcome: missing), and those of them whose files came after "
+    "all (outcome: late).",
+    ("outcome",),
+)
 SCANS_WAITING = Gauge(
     "autoloader_scans_waiting", "Listings of this process that stand still until executors have caught up."
 )

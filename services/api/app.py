@@ -16,6 +16,7 @@ from libs.common.storage.migrate import newest_revision
 from services.api.caller import Caller
 from services.api.clusters.handlers import ConnectionTests
 from services.api.clusters.registry import Clusters
+from services.api.completeness.expectations import Expectations
 from services.api.completeness.handlers import Completeness
 from services.api.completeness.watcher import Watcher
 from services.api.costs.handlers import Costs
@@ -153,6 +154,14 @@ def build_service(settings: ApiSettings) -> Service:
         backbone.database, backbone.outbox, interval=timedelta(seconds=settings.sweep_interval_s)
     )
     watcher = Watcher(backbone.database, backbone.outbox, interval=timedelta(seconds=settings.watermark_interval_s))
+    expectations = Expectations(
+        backbone.database,
+        SecretBox(settings.require_secret_key()),
+        objects,
+        backbone.outbox,
+        interval=timedelta(seconds=settings.expected_interval_s),
+        again=timedelta(seconds=settings.expected_again_s),
+    )
     refreshes = RefreshProjector(backbone.database, backbone.outbox)
 
     courier = _courier(settings, backbone)
@@ -167,6 +176,7 @@ def build_service(settings: ApiSettings) -> Service:
     service.add_task("refresh reminder", reminder.run)
     service.add_task("ticker", Ticker(backbone.database, requests).run)
     service.add_task("watermarks", watcher.run)
+    service.add_task("expected files", expectations.run)
     service.add_task("listing", objects.keep_open)
     service.add_task("webhooks", courier.run)
     backbone.subscribe(

@@ -37,6 +37,12 @@ class ApiSettings(CommonSettings):
     watermark_interval_s: float = Field(
         default=5, gt=0, description="Seconds between two looks at how far the watermarks may move."
     )
+    expected_interval_s: float = Field(
+        default=15, gt=0, description="Seconds between two looks at whether files that should have come did."
+    )
+    expected_again_s: float = Field(
+        default=60, gt=0, description="Seconds between two looks for files that were told as missing."
+    )
     plan_files_max: int = Field(
         default=100_000, ge=1, description="Files that one plan names, at most; a larger one is refused."
     )

@@ -9,6 +9,7 @@ from typing import Literal
 
 from pydantic import AwareDatetime, ConfigDict, Field, field_validator, model_validator
 
+from libs.common.contracts.expected import RULES_MAX, ExpectedArrival
 from libs.common.contracts.part import Part
 from libs.common.contracts.partitioning import SHAPES, Transform, parse_all
 from libs.common.contracts.schedule import Schedule
@@ -314,6 +315,20 @@ class Quality(Part):
         "bad.",
         examples=[0.1],
     )
+
+    expected_arrivals: tuple[ExpectedArrival, ...] = Field(
+        default=(),
+        max_length=RULES_MAX,
+        description="Files that should come each hour or day. A period in which they did not is told once, as an event "
+        "and in GET …/completeness; it stops nothing.",
+    )
+
+    @model_validator(mode="after")
+    def _names_rules_once(self) -> "Quality":
+        names = [rule.name for rule in self.expected_arrivals]
+        if len(set(names)) < len(names):
+            raise ValueError("quality.expected_arrivals has two rules of one name")
+        return self
 
     @model_validator(mode="after")
     def _has_no_gate_today(self) -> "Quality":

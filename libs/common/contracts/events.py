@@ -333,11 +333,41 @@ class WatermarkAdvanced(Message):
     occurred_at: datetime
 
 
+class ExpectedFiles(Message):
+    """Of one period of one rule about files that should come (``quality.expected_arrivals``)."""
+
+    ingestion_id: UUID
+    tenant_id: str
+    rule: str = Field(description="Its name.")
+    pattern: str = Field(description="Of the period's keys, below the source's path.")
+    begins: datetime
+    ends: datetime
+    expected: int = Field(description="How many files the period should have.")
+    occurred_at: datetime
+
+
+class ExpectedFileMissing(ExpectedFiles):
+    """The period and its grace time are over, and its files have not come. Told once."""
+
+    wire_type = "file.expected_missing"
+
+    found: int = Field(description="How many of them are there.")
+
+
+class ExpectedFileArrived(ExpectedFiles):
+    """Files that were told as missing are there now."""
+
+    wire_type = "file.expected_arrived"
+
+    missed_at: datetime = Field(description="When they were told as missing.")
+
+
 RUN_FACTS: tuple[type[RunFact], ...] = (
     ScanStarted, ScanProgress, ScanCompleted, ScanFailed, FileBatchCommitted, FileBatchFailed, RunCompleted,
 )  # fmt: skip
 
 MESSAGES: tuple[type[Message], ...] = (
     RunRequested, FileBatchPlanned, AuditIngestion, RebuildLedger, FillColumns, CheckCluster, *RUN_FACTS,
-    RunState, RefreshTable, TableRefreshed, TableRefreshFailed, WatermarkAdvanced,
+    RunState, RefreshTable, TableRefreshed, TableRefreshFailed, WatermarkAdvanced, ExpectedFileMissing,
+    ExpectedFileArrived,
 )  # fmt: skip

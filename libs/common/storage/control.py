@@ -189,6 +189,34 @@ reconciliation = Table(
     comment="Audits, ledger rebuilds and fills of columns that users asked for; ledger.audit says what became of each.",
 )
 
+expected_rule = Table(
+    "expected_rule",
+    metadata,
+    Column("ingestion_id", Uuid, ForeignKey("control.ingestion.id"), primary_key=True),
+    Column("rule", Text, primary_key=True, comment="name in quality.expected_arrivals"),
+    Column("judged_until", DateTime(timezone=True), nullable=False, comment="periods that ended by then are judged"),
+    schema=SCHEMA,
+    comment="How far each rule about files that should come was judged.",
+)
+
+missed_arrival = Table(
+    "missed_arrival",
+    metadata,
+    Column("ingestion_id", Uuid, ForeignKey("control.ingestion.id"), primary_key=True),
+    Column("rule", Text, primary_key=True),
+    Column("begins", DateTime(timezone=True), primary_key=True),
+    Column("ends", DateTime(timezone=True), nullable=False),
+    Column("pattern", Text, nullable=False, comment="of the period's keys, below the source's path"),
+    Column("at_least", Integer, nullable=False),
+    Column("found", Integer, nullable=False, comment="files that were there when it was looked at last"),
+    Column("missed_at", DateTime(timezone=True), nullable=False, server_default=func.clock_timestamp()),
+    Column("looked_at", DateTime(timezone=True), comment="somebody looked again, or is about to"),
+    Column("arrived_at", DateTime(timezone=True), comment="null while files are missing"),
+    Index("ix_missed_arrival_open", "looked_at", postgresql_where=text("arrived_at IS NULL")),
+    schema=SCHEMA,
+    comment="Periods whose expected files did not come in time. Each was told once.",
+)
+
 cluster_check = Table(
     "cluster_check",
     metadata,

@@ -18,7 +18,8 @@ def router(completeness: Completeness, caller: Caller) -> APIRouter:
         summary="Up to when everything is loaded",
         description="The watermark: every object that the store had before it is loaded, set aside in quarantine, or "
         "left out by the definition. Only a listing of the whole source moves what is known; files that are not "
-        "finished hold it back, and are named.",
+        "finished hold it back, and are named. Beside it, the periods in which files that should come did not "
+        "(`quality.expected_arrivals`).",
         responses=errors_for(404, 422),
     )
     async def get_completeness(ingestion_id: UUID) -> CompletenessOut:

@@ -9,6 +9,7 @@ from pydantic import BaseModel, ConfigDict, Field
 from libs.common.ledger.states import FileState
 
 HELD_BY_MAX = 20
+MISSED_MAX = 50
 
 _EXAMPLE: dict[str, Any] = {
     "watermark": "2025-01-07T12:20:11Z",
@@ -25,6 +26,18 @@ _EXAMPLE: dict[str, Any] = {
     ],
     "note": "held back by a file that could not be loaded: repair it and upload it again, or leave it out with "
     "source.file_pattern",
+    "missed": [
+        {
+            "rule": "daily",
+            "pattern": "dt=2025-01-06/*.json",
+            "begins": "2025-01-06T00:00:00Z",
+            "ends": "2025-01-07T00:00:00Z",
+            "expected": 24,
+            "found": 23,
+            "missed_at": "2025-01-07T01:00:03Z",
+            "arrived_at": None,
+        }
+    ],
 }
 
 
@@ -36,6 +49,19 @@ class HeldOut(BaseModel):
     why: str = Field(description="What it waits for, or why it could not be loaded.")
     last_modified: datetime = Field(description="When it was written; the watermark cannot pass that.")
     run_id: UUID = Field(description="The run that saw it last as new.")
+
+
+class MissedOut(BaseModel):
+    """A period whose expected files did not come in time."""
+
+    rule: str = Field(description="The rule's name in quality.expected_arrivals.")
+    pattern: str = Field(description="Of the period's keys, below source.path.")
+    begins: datetime
+    ends: datetime
+    expected: int
+    found: int = Field(description="How many files were there when it was told, or when they had all come.")
+    missed_at: datetime = Field(description="When it was told.")
+    arrived_at: datetime | None = Field(description="When the files were found after all; null while they are missing.")
 
 
 class CompletenessOut(BaseModel):
@@ -54,3 +80,7 @@ class CompletenessOut(BaseModel):
     )
     held_by: list[HeldOut] = Field(description=f"What holds the watermark back, oldest first; {HELD_BY_MAX} at most.")
     note: str = Field(description="In a sentence, what the watermark waits for.")
+    missed: list[MissedOut] = Field(
+        description="Periods whose expected files did not come in time: those first whose files are missing still, "
+        f"then the newest; {MISSED_MAX} at most."
+    )

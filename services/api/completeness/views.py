@@ -5,7 +5,7 @@ from datetime import datetime
 
 from libs.common.ledger.model.watermarks import Listed, Unfinished
 from libs.common.ledger.states import FileState
-from services.api.completeness.schemas import CompletenessOut, HeldOut
+from services.api.completeness.schemas import CompletenessOut, HeldOut, MissedOut
 
 _WAITS = {
     FileState.DISCOVERED: "it was found, and waits for a batch",
@@ -15,7 +15,9 @@ _WAITS = {
 }
 
 
-def shown(known: Listed | None, oldest: Sequence[Unfinished], now: datetime) -> CompletenessOut:
+def shown(
+    known: Listed | None, oldest: Sequence[Unfinished], missed: Sequence[MissedOut], now: datetime
+) -> CompletenessOut:
     """``oldest``: the unfinished files, oldest first, as many as are shown."""
     watermark = None if known is None else known.up_to
     return CompletenessOut(
@@ -24,6 +26,7 @@ def shown(known: Listed | None, oldest: Sequence[Unfinished], now: datetime) -> 
         listed_from=None if known is None else known.listed_from,
         held_by=[_held(each) for each in oldest],
         note=note(known, oldest),
+        missed=list(missed),
     )
 
 

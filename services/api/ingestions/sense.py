@@ -11,6 +11,7 @@ from datetime import date
 from urllib.parse import urlsplit
 from uuid import UUID
 
+from libs.common.completeness import expected
 from libs.common.contracts.definition import (
     FILE_PATH,
     Credentials,
@@ -147,6 +148,8 @@ def _of_schedule(schedule: Schedule) -> Iterator[str]:
 
 
 def _of_quality(quality: Quality) -> Iterator[str]:
+    for rule in quality.expected_arrivals:
+        yield from expected.problems_of(rule)
     if quality.alert_recipients and not quality.alerts_enabled:
         yield _idle("quality.alert_recipients", "quality.alerts_enabled is false")
     if quality.on_error != "continue":

@@ -28,6 +28,7 @@ from libs.common.storage.outbox import Outbox
 from services.api.caller import Caller
 from services.api.clusters.handlers import ConnectionTests
 from services.api.clusters.registry import Clusters
+from services.api.completeness.expectations import Expectations
 from services.api.completeness.handlers import Completeness
 from services.api.completeness.watcher import Watcher
 from services.api.costs.handlers import Costs
@@ -111,6 +112,7 @@ class ApiUnderTest:
     refreshes: RefreshProjector
     reminder: RefreshReminder
     watcher: Watcher
+    expectations: Expectations
     objects: MemoryObjects
     checks: dict[str, Check] = field(default_factory=dict)
 
@@ -275,6 +277,7 @@ async def api_under_test(
             refreshes=RefreshProjector(database, messages),
             reminder=RefreshReminder(database, messages, interval=timedelta(0)),
             watcher=Watcher(database, messages, interval=timedelta(0)),
+            expectations=Expectations(database, box, objects, messages, interval=timedelta(0), again=timedelta(0)),
             objects=objects,
         )
     live_runs.request_stop()

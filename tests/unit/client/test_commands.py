@@ -552,8 +552,14 @@ def test_completeness_names_what_holds_the_watermark_back(api: MadeUpApi, call: 
     """Or says that there is none yet."""
     held = {"file": "s3://b/k", "state": "failed", "why": "not JSON", "last_modified": "2025-01-07T12:20:16Z"}
     told = {"watermark": "2025-01-07T12:20:11Z", "lag_s": 890.2, "listed_from": None, "note": "held back"}
-    api.on(f"GET /{ID}/completeness", {**told, "held_by": [held]})
+    missed = {"rule": "daily", "pattern": "dt=2025-01-06/*", "expected": 24, "found": 23, "arrived_at": None}
+    late = {**missed, "pattern": "dt=2025-01-05/*", "arrived_at": "2025-01-06T05:00:00Z"}
+    both = [{**each, "missed_at": "2025-01-06T01:00:00Z"} for each in (missed, late)]
+    api.on(f"GET /{ID}/completeness", {**told, "held_by": [held], "missed": both})
     shown = call("completeness", ID).stdout
+    assert "23 of 24" in shown
+    assert "missing, 2025-01-06 01:00" in shown
+    assert "came late, 2025-01-06 05:00" in shown
     assert shown.startswith("everything is loaded up to 2025-01-07 12:20:11 UTC (890 s ago)\nheld back\n")
     assert "s3://b/k" in shown
     api.on(f"GET /{ID}/completeness", {**told, "held_by": [], "watermark": None, "lag_s": None})
