@@ -27,7 +27,12 @@ class Backfill(Part):
 class Events(Part):
     """How long what the bucket tells of is gathered before a run loads it: until one of these is reached."""
 
-    max_delay_s: float = Field(default=2.0, ge=0, le=3600, description="Seconds that a notification waits, at most.")
+    max_delay_s: float = Field(
+        default=2.0,
+        ge=0,
+        le=3600,
+        description="Seconds that a notification waits, at most. No more than one run begins in that time.",
+    )
     max_files: int | None = Field(default=None, ge=1, description="A run starts once so many files are known.")
     max_bytes: int | None = Field(default=None, ge=1, description="A run starts once so many bytes are known.")
 

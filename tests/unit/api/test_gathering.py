@@ -24,10 +24,10 @@ def failed(*, requested_s: float, ended_s: float | None, failures: int = 0) -> L
 @pytest.mark.parametrize(
     ("gathered", "events", "due"),
     [
-        (waiting(since_s=1.9), Events(), False),
-        (waiting(since_s=2.0), Events(), True),
+        (waiting(since_s=0.4), Events(), False),
+        (waiting(since_s=0.5), Events(), True),
         (waiting(since_s=0), Events(max_delay_s=0), True),
-        (waiting(since_s=50, files=9), Events(max_delay_s=60, max_files=10), False),
+        (waiting(since_s=14, files=9), Events(max_delay_s=60, max_files=10), False),
         (waiting(since_s=0, files=10), Events(max_delay_s=60, max_files=10), True),
         (waiting(size_bytes=999), Events(max_delay_s=60, max_bytes=1000), False),
         (waiting(size_bytes=1000), Events(max_delay_s=60, max_bytes=1000), True),
@@ -47,6 +47,14 @@ def test_a_run_that_left_its_hints_is_tried_again_after_a_pause() -> None:
         ended_s = pause.total_seconds()
         assert not is_due(gathered, events, failed(requested_s=999, ended_s=ended_s - 0.1, failures=failures), NOW)
         assert is_due(gathered, events, failed(requested_s=999, ended_s=ended_s, failures=failures), NOW)
+
+
+def test_runs_begin_no_more_often_than_files_may_wait() -> None:
+    """So a stream of files is as many commits as its ``max_delay_s`` says, and no file waits longer than that."""
+    for since_s, requested_s, due in [(0.5, 2.0, True), (0.4, 9.0, False), (1.9, 1.95, False), (2.0, 2.0, True)]:
+        last = LastRun(NOW - requested_s * SECOND, NOW, has_failed=False, failures=0)
+        assert due is is_due(waiting(since_s=since_s), Events(), last, NOW), since_s
+    assert is_due(waiting(since_s=0, files=10), Events(max_files=10), LastRun(NOW, NOW, False, 0), NOW)
 
 
 def test_files_that_failed_do_not_hold_up_those_that_come_after() -> None:
