@@ -8,7 +8,6 @@ before it? Nothing was told, and the next look judges the period again.
 Whoever wants to hear of it otherwise than by the events hooks in at ``_tell``.
 """
 
-import asyncio
 from datetime import timedelta
 from typing import Any
 from uuid import UUID
@@ -22,7 +21,7 @@ from libs.common.contracts.definition import Definition
 from libs.common.contracts.events import ExpectedFileArrived, ExpectedFileMissing
 from libs.common.contracts.expected import ExpectedArrival
 from libs.common.contracts.topics import COMPLETENESS
-from libs.common.errors import AutoloaderError, Temporary
+from libs.common.errors import AutoloaderError
 from libs.common.logs import get_logger
 from libs.common.objects.ports import ObjectStore
 from libs.common.secrets import SecretBox
@@ -30,6 +29,7 @@ from libs.common.storage.definitions import open_credentials
 from libs.common.storage.engine import Database
 from libs.common.storage.outbox import Outbox
 from services.api.completeness import misses, repository
+from services.api.looking import keep_looking
 
 _AT_ONCE = 100
 _log = get_logger(__name__)
@@ -57,14 +57,7 @@ class Expectations:
 
     async def run(self) -> None:
         """For ever; ends only by cancellation. An absent database is waited for, bugs are logged."""
-        while True:
-            await asyncio.sleep(self._interval.total_seconds())
-            try:
-                await self.look()
-            except Temporary as error:
-                _log.warning("expected.postponed", code=error.code, problem=error.message)
-            except Exception:  # noqa: BLE001 - loud in the log, and the next look still comes
-                _log.exception("expected.bug")
+        await keep_looking(self.look, every=self._interval, name="expected")
 
     async def look(self) -> None:
         """Everything once. A store that cannot be asked is asked again by the next look.

@@ -5,7 +5,6 @@ state a watermark, and the event that tells of it is in the same transaction. Wh
 The next look finds the same.
 """
 
-import asyncio
 from datetime import timedelta
 from typing import Any
 from uuid import UUID
@@ -17,13 +16,13 @@ from libs.common.completeness.watermark import advanced, reached
 from libs.common.contracts.definition import Definition
 from libs.common.contracts.events import WatermarkAdvanced
 from libs.common.contracts.topics import COMPLETENESS
-from libs.common.errors import Temporary
 from libs.common.ledger.watermarks import held_by, written_at
 from libs.common.logs import get_logger
 from libs.common.selection.wanted import Wanted
 from libs.common.storage.engine import Database
 from libs.common.storage.outbox import Outbox
 from services.api.completeness import repository
+from services.api.looking import keep_looking
 
 _log = get_logger(__name__)
 
@@ -39,14 +38,7 @@ class Watcher:
 
     async def run(self) -> None:
         """For ever; ends only by cancellation. An absent database is waited for, bugs are logged."""
-        while True:
-            await asyncio.sleep(self._interval.total_seconds())
-            try:
-                await self.look()
-            except Temporary as error:
-                _log.warning("watermarks.postponed", code=error.code, problem=error.message)
-            except Exception:  # noqa: BLE001 - loud in the log, and the next look still comes
-                _log.exception("watermarks.bug")
+        await keep_looking(self.look, every=self._interval, name="watermarks")
 
     async def look(self) -> list[UUID]:
         """Everything once. Returns the ingestions whose watermark this process moved.

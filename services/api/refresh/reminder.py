@@ -1,12 +1,11 @@
 """Repeats the command of every refresh that has not ended: its message, or the answer to it, may be lost."""
 
-import asyncio
 from datetime import timedelta
 
-from libs.common.errors import Temporary
 from libs.common.logs import get_logger
 from libs.common.storage.engine import Database
 from libs.common.storage.outbox import Outbox
+from services.api.looking import keep_looking
 from services.api.refresh import repository
 from services.api.runs.upkeep import Reminders
 
@@ -24,14 +23,7 @@ class RefreshReminder:
 
     async def run(self) -> None:
         """For ever; ends only by cancellation. An absent database is waited for, bugs are logged."""
-        while True:
-            await asyncio.sleep(self._interval.total_seconds())
-            try:
-                await self.remind()
-            except Temporary as error:
-                _log.warning("reminder.postponed", code=error.code, problem=error.message)
-            except Exception:  # noqa: BLE001 - loud in the log, and the next look still comes
-                _log.exception("reminder.bug")
+        await keep_looking(self.remind, every=self._interval, name="reminder")
 
     async def remind(self) -> None:
         """Raises ``Temporary`` when the database is away."""

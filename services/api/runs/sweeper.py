@@ -4,7 +4,6 @@ Losing a whole topic costs time, never data: everything here is read from Postgr
 may overlap; each step is safe to repeat.
 """
 
-import asyncio
 from collections.abc import Mapping, Sequence
 from datetime import datetime, timedelta
 from typing import Any
@@ -14,7 +13,6 @@ from sqlalchemy import Interval, String, cast, delete, exists, func, select
 from sqlalchemy.ext.asyncio import AsyncConnection
 
 from libs.common.contracts.topics import DEFAULT_PREFIX, REQUESTS_OF
-from libs.common.errors import Temporary
 from libs.common.ledger.states import BatchState, FileState, ScanState
 from libs.common.ledger.tables import batch, file, scan
 from libs.common.lifecycle.run import FINAL
@@ -23,6 +21,7 @@ from libs.common.storage.control import idempotency, inbox, ingestion, outbox, r
 from libs.common.storage.engine import Database
 from libs.common.storage.outbox import Outbox
 from services.api.clusters import repository as cluster_checks
+from services.api.looking import keep_looking
 from services.api.plans import repository as plans
 from services.api.runs import repository
 from services.api.runs.projector import fold
@@ -55,14 +54,7 @@ class Sweeper:
 
     async def run(self) -> None:
         """Sweeps for ever; ends only by cancellation. An absent database is waited for, bugs are logged."""
-        while True:
-            await asyncio.sleep(self._interval.total_seconds())
-            try:
-                await self.sweep()
-            except Temporary as error:
-                _log.warning("sweep.postponed", code=error.code, problem=error.message)
-            except Exception:  # noqa: BLE001 - loud in the log, and the next sweep still comes
-                _log.exception("sweep.bug")
+        await keep_looking(self.sweep, every=self._interval, name="sweep")
 
     async def sweep(self) -> None:
         """Everything once.

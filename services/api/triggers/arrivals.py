@@ -3,7 +3,6 @@
 While a run is under way, what comes is gathered for the next one: a table that is behind gets fewer and larger runs.
 """
 
-import asyncio
 import time
 from collections.abc import Callable
 from datetime import timedelta
@@ -15,11 +14,12 @@ from sqlalchemy.ext.asyncio import AsyncConnection
 
 from libs.common.contracts.schedule import Schedule
 from libs.common.contracts.scope import HINTED
-from libs.common.errors import Rejected, Temporary
+from libs.common.errors import Rejected
 from libs.common.failpoints import failpoint
 from libs.common.lifecycle.run import RunStatus
 from libs.common.logs import get_logger
 from libs.common.storage.engine import Database
+from services.api.looking import keep_looking
 from services.api.runs.repository import NewRun
 from services.api.runs.requests import RunRequests
 from services.api.triggers import following
@@ -45,16 +45,7 @@ class Arrivals:
 
     async def run(self) -> None:
         """Ends only by cancellation. An absent database is waited for, bugs are logged."""
-        while True:
-            await asyncio.sleep(LOOK_EVERY.total_seconds())
-            try:
-                await self.look()
-            except Temporary as error:
-                _log.warning("arrivals.postponed", code=error.code, problem=error.message)
-                await asyncio.sleep(1)
-            except Exception:  # noqa: BLE001 - loud in the log, and the next look still comes
-                _log.exception("arrivals.bug")
-                await asyncio.sleep(1)
+        await keep_looking(self.look, every=LOOK_EVERY, name="arrivals")
 
     async def look(self) -> list[UUID]:
         """Begins what is due. The ids of the runs.

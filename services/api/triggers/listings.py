@@ -4,15 +4,15 @@ Notifications are hints, and hints get lost: in the bucket's configuration, in a
 they missed, and says how much that was. It is a run in the lane of backfills, so it never holds up fresh files.
 """
 
-import asyncio
 from datetime import timedelta
 from uuid import UUID
 
 from libs.common.contracts.schedule import Schedule
 from libs.common.contracts.scope import Scope
-from libs.common.errors import Rejected, Temporary
+from libs.common.errors import Rejected
 from libs.common.logs import get_logger
 from libs.common.storage.engine import Database
+from services.api.looking import keep_looking
 from services.api.runs.repository import NewRun
 from services.api.runs.requests import RunRequests
 from services.api.triggers import following
@@ -47,14 +47,7 @@ class Listings:
 
     async def run(self) -> None:
         """Ends only by cancellation. An absent database is waited for, bugs are logged."""
-        while True:
-            await asyncio.sleep(LOOK_EVERY.total_seconds())
-            try:
-                await self.look()
-            except Temporary as error:
-                _log.warning("listings.postponed", code=error.code, problem=error.message)
-            except Exception:  # noqa: BLE001 - loud in the log, and the next look still comes
-                _log.exception("listings.bug")
+        await keep_looking(self.look, every=LOOK_EVERY, name="listings")
 
     async def look(self) -> list[UUID]:
         """Asks for what is due. The ids of the runs.
