@@ -62,8 +62,8 @@ property: setup ## The properties over new examples (MINUTES=5, SEED=; ARGS="...
 faults: setup ## The whole fault catalogue on real processes (NEGATIVE=1: prove that it sees duplicates; LARGE=1: 2 GB, 100,000 files; ARGS="..." for pytest)
 	@$(DEV) run -- $(PY) -m tests.faults $(if $(NEGATIVE),--negative) $(if $(LARGE),--large) $(ARGS)
 
-soak: setup ## Random faults of all kinds at once, then the oracle (MINUTES=30, SEED=; NEGATIVE=1: must find duplicates)
-	@MINUTES="$(MINUTES)" SEED="$(SEED)" NEGATIVE="$(NEGATIVE)" $(DEV) run -- $(PY) -m tests.soak
+soak: setup ## Random faults of all kinds at once, then the oracle (MINUTES=30, SEED=; CALM=1: no faults, does memory grow?; NEGATIVE=1: must find duplicates)
+	@MINUTES="$(MINUTES)" SEED="$(SEED)" NEGATIVE="$(NEGATIVE)" CALM="$(CALM)" $(DEV) run -- $(PY) -m tests.soak
 
 fuzz: setup ## 2,000 and more made-up requests to a real API: no 5xx, nothing undocumented (ARGS="--seed=1" for schemathesis)
 	@$(DEV) run -- $(PY) -m tests.fuzz $(ARGS)
