@@ -25,11 +25,10 @@ from libs.common.ledger.model.batches import BatchClaim, PlannedBatch
 from libs.common.ledger.model.files import FileVersion, Loaded
 from libs.common.ledger.model.scans import ScanClaim
 from libs.common.ledger.quarantine import are_of
-from libs.common.ledger.states import LIVE_FILE_STATES, LOADED_FILE_STATES, FileState
+from libs.common.ledger.states import LIVE_FILE_STATES, LOADED_FILE_STATES, UNDECIDED_FILE_STATES, FileState
 from libs.common.ledger.tables import file, quarantined, replacement, storable
 
 ON_THE_WAY = replacement.c.state == FileState.BATCHED
-_IN_WORK = LIVE_FILE_STATES - LOADED_FILE_STATES
 _TOLD = (
     "ingestion_id",
     "generation",
@@ -56,7 +55,7 @@ async def plan(connection: AsyncConnection, claim: ScanClaim | BatchClaim, plann
     """
     digests = [f.digest for f in planned.files]
     loaded = await hold_loaded(connection, claim, digests)
-    in_work = exists().where(of_keys(claim, file, digests), file.c.state.in_(_IN_WORK))
+    in_work = exists().where(of_keys(claim, file, digests), file.c.state.in_(UNDECIDED_FILE_STATES))
     if loaded != set(digests) or await connection.scalar(select(in_work)):
         raise Fenced(f"a file that batch {planned.id} would replace")
     try:
