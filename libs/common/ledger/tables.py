@@ -80,6 +80,10 @@ file = Table(
         postgresql_where=text(f"state IN ({_live}) AND NOT overwritten"),
     ),
     Index("ix_file_batch_id", "batch_id"),
+    # What a run has taken when its listing begins again, and its files as the API shows them.
+    Index("ix_file_run_id", "run_id"),
+    # Newest first, as the API shows all files.
+    Index("ix_file_discovered_at", "ingestion_id", "generation", "discovered_at"),
     # What is unfinished, oldest first, holds the watermark back.
     Index(
         "ix_file_unfinished",

@@ -48,6 +48,13 @@ async def test_migrated_and_created_databases_are_described_alike_by_postgres() 
         assert expected == await _on(migrated, _describe)
 
 
+async def test_files_are_vacuumed_before_the_table_has_grown_by_a_fifth() -> None:
+    """Metadata does not tell a table's storage parameters."""
+    async with fresh_database_url() as url:
+        [(options,)] = await _on(url, _file_options)
+        assert "autovacuum_vacuum_scale_factor=0.02" in options
+
+
 async def test_two_migrations_at_once_make_one_schema() -> None:
     """Replicas that start together wait for each other instead of failing."""
     async with fresh_database_url(migrated=False) as url:
@@ -95,6 +102,10 @@ def _create_all(connection: Connection) -> None:
 def _describe(connection: Connection) -> list[str]:
     rows: Iterable[Any] = connection.execute(text(_DESCRIPTION))
     return sorted(str(row[0]) for row in rows)
+
+
+def _file_options(connection: Connection) -> list[Any]:
+    return list(connection.execute(text("SELECT reloptions FROM pg_class WHERE oid = 'ledger.file'::regclass")))
 
 
 def _revisions(connection: Connection) -> list[tuple[str]]:
