@@ -14,8 +14,10 @@ from typing import Annotated, Any
 from uuid import uuid4
 
 import typer
+from pyspark.sql.connect.session import SparkSession
 from rich.console import Console
 
+from bench import page
 from bench.catalogue import VARIANTS, Runners
 from bench.known import KNOWN_VARIANTS, PAUSE_S, known_files
 from bench.machine import describe
@@ -60,6 +62,10 @@ def main(
     results.save(where)
     show(results, console)
     console.print(f"kept in {where}")
+    if where == LATEST:
+        page.write(results)
+        apart.draw(LATEST, page.PLOT)
+        console.print(f"and told in {page.PAGE}")
 
 
 def _run(works: list[Workload], skip: frozenset[str], rounds: int, left_out: str, console: Console) -> Results:
@@ -75,7 +81,7 @@ def _run(works: list[Workload], skip: frozenset[str], rounds: int, left_out: str
             for each in works:
                 work = each.inside(bucket)
                 if work.key == KNOWN.key:
-                    measured |= _known(work, api, s3, skip, rounds, say)
+                    measured |= _known(work, api, runners.spark, s3, skip, rounds, say)
                 else:
                     say(f"{work.key}: putting {work.title} into the store")
                     put_all(s3, bucket, work.objects())
@@ -87,9 +93,15 @@ def _run(works: list[Workload], skip: frozenset[str], rounds: int, left_out: str
 
 
 def _known(
-    work: Workload, api: AutoloaderClient, s3: Any, skip: frozenset[str], rounds: int, say: Say
+    work: Workload,
+    api: AutoloaderClient,
+    spark: SparkSession,
+    s3: Any,
+    skip: frozenset[str],
+    rounds: int,
+    say: Say,
 ) -> dict[str, Measured]:
-    with known_files(work, api, s3, say) as runners:
+    with known_files(work, api, spark, s3, say) as runners:
         found = {work.key: _told(work, s3, compare(work, runners(0, skip), rounds, say))}
         if "pause" not in skip:
             paused = compare(work, runners(PAUSE_S, skip), min(PAUSES, rounds), say, warm_up=False)

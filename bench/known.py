@@ -10,13 +10,16 @@ from contextlib import contextmanager
 from typing import Any
 from uuid import uuid4
 
+from pyspark.sql.connect.session import SparkSession
+
 from bench.catalogue import LIMIT_S
 from bench.peers.apart import measure_apart
 from bench.peers.ours import run_to_success
 from bench.peers.ours_known import FIRST, OursKnown, remember
 from bench.peers.peer import measure
+from bench.peers.spark_tables import drop
 from bench.rounds import Runner
-from bench.stack import definition, put_all
+from bench.stack import definition, put_all, table_of
 from bench.workloads import Workload
 from client.rest import AutoloaderClient
 
@@ -34,7 +37,7 @@ KNOWN_VARIANTS = (OURS_NEW, OURS_NOTHING, *LISTINGS)
 
 @contextmanager
 def known_files(
-    work: Workload, api: AutoloaderClient, s3: Any, say: Callable[[str], None]
+    work: Workload, api: AutoloaderClient, spark: SparkSession, s3: Any, say: Callable[[str], None]
 ) -> Iterator[Callable[[float, frozenset[str]], Mapping[str, Runner]]]:
     """An ingestion that knows all files of a workload. Gives the runners, for a pause before each and without some."""
     name = f"bench_known_{uuid4().hex[:8]}"
@@ -61,6 +64,7 @@ def known_files(
         yield runners
     finally:
         api.delete_ingestion(ingestion)
+        drop(spark, table_of(name))
 
 
 def _listing(key: str, pause_s: float) -> Callable[[Workload], Any]:

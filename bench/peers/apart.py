@@ -47,6 +47,11 @@ def measure_apart(peer: str, work: Workload, *, limit_s: float, pause_s: float =
     return answer_of(ended.returncode, ended.stdout, ended.stderr)
 
 
+def draw(results: Path, plot: Path) -> None:
+    """The picture of some results. Raises: ``subprocess.CalledProcessError``."""
+    subprocess.run([PYTHON, "-m", "bench.plot", results, plot], cwd=HERE, check=True)  # noqa: S603  # our own program
+
+
 def answer_of(exit_code: int, out: str, err: str) -> Took:
     """What a child found: the last line that it wrote. Others may have written before it.
 
