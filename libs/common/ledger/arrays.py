@@ -4,8 +4,8 @@ parameter a value. Postgres plans it once, and SQLAlchemy renders it once."""
 from collections.abc import Iterable, Mapping, Sequence
 from typing import Any
 
-from sqlalchemy import TableValuedAlias, bindparam, func
-from sqlalchemy.dialects.postgresql import ARRAY
+from sqlalchemy import BigInteger, ColumnElement, TableValuedAlias, Text, bindparam, cast, func
+from sqlalchemy.dialects.postgresql import ARRAY, JSONB
 from sqlalchemy.types import TypeEngine
 
 Columns = Mapping[str, TypeEngine[Any]]
@@ -19,3 +19,14 @@ def rows_of(name: str, columns: Columns, rows: Iterable[Sequence[Any]]) -> Table
         for (column, type_), those in zip(columns.items(), values, strict=True)
     ]
     return func.unnest(*arrays).table_valued(*columns, name=name).render_derived()
+
+
+def number_of(
+    digest: ColumnElement[bytes], numbers: Mapping[bytes, int]
+) -> tuple[ColumnElement[bool], ColumnElement[int]]:
+    """Whether ``numbers`` has one for the digest in a row, and which. It is looked up in an object, row by row: a join
+    with an array takes the square of a batch's files as soon as Postgres takes the batch for a small one, which it
+    does where hardly any file is in a batch."""
+    by_digest = bindparam("numbers", {key.hex(): number for key, number in numbers.items()}, JSONB, unique=True)
+    key = func.encode(digest, "hex")
+    return by_digest.has_key(key), cast(by_digest.op("->>", return_type=Text())(key), BigInteger)

@@ -6,12 +6,12 @@ run inside the transactions of ``batches.py``.
 
 from collections.abc import Mapping
 
-from sqlalchemy import BigInteger, ColumnElement, LargeBinary, Text, and_, func, select, update
+from sqlalchemy import ColumnElement, LargeBinary, Text, and_, func, select, update
 from sqlalchemy.ext.asyncio import AsyncConnection
 
 from libs.common.contracts.events import Problem
 from libs.common.ledger import replacements
-from libs.common.ledger.arrays import Columns, rows_of
+from libs.common.ledger.arrays import Columns, number_of, rows_of
 from libs.common.ledger.model.batches import BatchClaim, BurnVerdict, Fate
 from libs.common.ledger.model.files import FileVersion
 from libs.common.ledger.states import FileState
@@ -37,10 +37,8 @@ async def count_rows(connection: AsyncConnection, claim: BatchClaim, rows_by_fil
     if claim.replaces_rows:
         await replacements.count_rows(connection, claim, rows_by_file)
         return
-    counted = rows_of("counted", {"digest": LargeBinary(), "rows": BigInteger()}, rows_by_file.items())
-    await connection.execute(
-        update(file).where(_in(claim), file.c.key_digest == counted.c.digest).values(row_count=counted.c.rows)
-    )
+    is_counted, rows = number_of(file.c.key_digest, rows_by_file)
+    await connection.execute(update(file).where(_in(claim), is_counted).values(row_count=rows))
 
 
 async def commit(connection: AsyncConnection, claim: BatchClaim) -> None:

@@ -14,9 +14,7 @@ from typing import Any
 from uuid import UUID
 
 from sqlalchemy import (
-    BigInteger,
     ColumnElement,
-    LargeBinary,
     Row,
     Table,
     TableValuedAlias,
@@ -33,7 +31,7 @@ from sqlalchemy.ext.asyncio import AsyncConnection
 from libs.common.contracts.events import Problem
 from libs.common.errors import Fenced
 from libs.common.ids import BatchId
-from libs.common.ledger.arrays import rows_of
+from libs.common.ledger.arrays import number_of
 from libs.common.ledger.model.batches import BatchClaim, PlannedBatch
 from libs.common.ledger.model.files import FileVersion, Loaded
 from libs.common.ledger.model.scans import ScanClaim
@@ -133,11 +131,9 @@ def _loaded(versions: Sequence[Row[Any]]) -> Loaded:
 
 async def count_rows(connection: AsyncConnection, claim: BatchClaim, rows_by_file: Mapping[bytes, int]) -> None:
     """Keeps what the audit of the staged rows counted."""
-    counted = rows_of("counted", {"digest": LargeBinary(), "rows": BigInteger()}, rows_by_file.items())
+    is_counted, rows = number_of(replacement.c.key_digest, rows_by_file)
     await connection.execute(
-        update(replacement)
-        .where(replacement.c.batch_id == claim.id, ON_THE_WAY, replacement.c.key_digest == counted.c.digest)
-        .values(row_count=counted.c.rows)
+        update(replacement).where(replacement.c.batch_id == claim.id, ON_THE_WAY, is_counted).values(row_count=rows)
     )
 
 
