@@ -12,7 +12,7 @@ SOURCES := libs services client devstack tests bench
 ARGS ?=
 
 .DEFAULT_GOAL := help
-.PHONY: help setup up down status services demo bench bench-freshness test contract property faults soak fuzz model check fmt lint types imports verify docs lock clean
+.PHONY: help setup up down status services demo bench bench-scale bench-freshness test contract property faults soak fuzz model check fmt lint types imports verify docs lock clean
 
 help: ## Show this help
 	@awk -F ':.*## ' '/^[a-z-]+:.*## /{printf "  \033[36m%-15s\033[0m %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -43,6 +43,9 @@ demo: services ## Load a year of real flights into an Iceberg table, and leave e
 
 bench: setup ## Measure Autoloader and its peers in turns (ARGS="--quick" for a look, "--only w1,w3 --skip stream --rounds 5")
 	@AUTOLOADER_DEV_SPARK_PEAK=1 $(DEV) run --services -- $(PY) -m bench $(ARGS)
+
+bench-scale: setup ## Measure runs that find nothing new among 100,000 to 1,000,000 keys (ARGS="--rounds 5 --keys 100000,300000")
+	@$(DEV) run --services -- $(PY) -m bench.scale $(ARGS)
 
 bench-freshness: setup ## Measure how long a file takes from landing to being queried (ARGS=1000 for so many objects)
 	@$(DEV) run --services -- $(PY) -m bench.freshness $(ARGS)
