@@ -7,12 +7,12 @@ PY := .venv/bin/python
 DEV := $(PY) -m devstack
 UV := VIRTUAL_ENV=.venv .venv/bin/uv
 READY := .venv/.ready
-SOURCES := libs services client devstack tests
+SOURCES := libs services client devstack tests bench
 # More for pytest: make test ARGS="tests/unit -x"
 ARGS ?=
 
 .DEFAULT_GOAL := help
-.PHONY: help setup up down status services demo bench-freshness test contract property faults soak fuzz model check fmt lint types imports verify docs lock clean
+.PHONY: help setup up down status services demo bench bench-freshness test contract property faults soak fuzz model check fmt lint types imports verify docs lock clean
 
 help: ## Show this help
 	@awk -F ':.*## ' '/^[a-z-]+:.*## /{printf "  \033[36m%-15s\033[0m %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -41,6 +41,9 @@ demo: services ## Load a year of real flights into an Iceberg table, and leave e
 	@eval "$$($(DEV) env)" && $(PY) -m client.demo
 	@echo "Everything is still running; stop it with: make down"
 
+bench: setup ## Measure Autoloader and its peers in turns (ARGS="--quick" for a look, "--only w1,w3 --skip stream --rounds 5")
+	@AUTOLOADER_DEV_SPARK_PEAK=1 $(DEV) run --services -- $(PY) -m bench $(ARGS)
+
 bench-freshness: setup ## Measure how long a file takes from landing to being queried (ARGS=1000 for so many objects)
 	@$(DEV) run --services -- $(PY) -m bench.freshness $(ARGS)
 
@@ -59,8 +62,8 @@ property: setup ## The properties over new examples (MINUTES=5, SEED=; ARGS="...
 faults: setup ## The whole fault catalogue on real processes (NEGATIVE=1: prove that it sees duplicates; LARGE=1: 2 GB, 100,000 files; ARGS="..." for pytest)
 	@$(DEV) run -- $(PY) -m tests.faults $(if $(NEGATIVE),--negative) $(if $(LARGE),--large) $(ARGS)
 
-soak: setup ## Random faults of all kinds at once, then the oracle (MINUTES=30, SEED=; NEGATIVE=1: must find duplicates)
-	@MINUTES="$(MINUTES)" SEED="$(SEED)" NEGATIVE="$(NEGATIVE)" $(DEV) run -- $(PY) -m tests.soak
+soak: setup ## Random faults of all kinds at once, then the oracle (MINUTES=30, SEED=; CALM=1: no faults, does memory grow?; NEGATIVE=1: must find duplicates)
+	@MINUTES="$(MINUTES)" SEED="$(SEED)" NEGATIVE="$(NEGATIVE)" CALM="$(CALM)" $(DEV) run -- $(PY) -m tests.soak
 
 fuzz: setup ## 2,000 and more made-up requests to a real API: no 5xx, nothing undocumented (ARGS="--seed=1" for schemathesis)
 	@$(DEV) run -- $(PY) -m tests.fuzz $(ARGS)

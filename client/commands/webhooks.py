@@ -24,7 +24,10 @@ def create(
     url: Annotated[str, typer.Argument(help="Where to send it: https://…", metavar="URL")],
     event: Annotated[
         list[str] | None,
-        typer.Option(help="run.finished, run.failed, schema.changed or file.quarantined; may be repeated. All."),
+        typer.Option(
+            help="run.finished, run.failed, schema.changed, file.quarantined, file.expected_missing or "
+            "file.expected_arrived; may be repeated. All."
+        ),
     ] = None,
     ingestion: Annotated[str | None, typer.Option(help="Of this ingestion only: its id, or its name.")] = None,
     description: Annotated[str, typer.Option(help="For people.")] = "",

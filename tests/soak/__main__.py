@@ -3,8 +3,10 @@ the end nothing may be lost or doubled, and nobody may have to lend a hand (F56 
 
     make soak MINUTES=1 SEED=3      a quick look; the seed draws the same faults again
     make soak NEGATIVE=1 MINUTES=2  executors that publish by a plain append: must end with duplicates
+    make soak CALM=1 MINUTES=30     the same load without a fault: processes live long enough to show whether they grow
 
-Exit code 0 only if the oracle has nothing to say (NEGATIVE: only if it found duplicates).
+Exit code 0 only if the oracle has nothing to say and the memory of no process grows (NEGATIVE: only if the oracle found
+duplicates).
 """
 
 import asyncio
@@ -34,9 +36,9 @@ LOUDEST = 6
 _EVENT = re.compile(r'"event": "([a-z_.]+)"')
 
 
-async def soak(minutes: float, seed: int, *, negative: bool) -> int:
+async def soak(minutes: float, seed: int, *, negative: bool, calm: bool) -> int:
     faults = [fault for fault in FAULTS if fault.negative or not negative]
-    planned = draw(seed, minutes * 60, {fault.words: fault.weight for fault in faults})
+    planned = () if calm else draw(seed, minutes * 60, {fault.words: fault.weight for fault in faults})
     print(f"soak: seed {seed}, {minutes:g} min, {len(planned)} faults drawn", flush=True)
     struck: list[str] = []
     clock, memory = Clock(), Memory()
@@ -51,9 +53,9 @@ async def soak(minutes: float, seed: int, *, negative: bool) -> int:
     async with world(seed=seed, negative=negative, struck=met_at_a_failpoint) as around:
         await asyncio.gather(*(source.first_run() for source in around.sources))
         clock = Clock()
-        memory.look(around.fleet)
         endless = [(s.name, happens()) for s in around.sources for happens in (s.land_for_ever, s.tick_for_ever)]
-        endless.append(("progress", _tell(around, clock, memory, struck)))
+        endless.append(("progress", _tell(around, clock, struck)))
+        endless.append(("memory", memory.watch(around.fleet)))
         background = [asyncio.create_task(_noted(around, name, it)) for name, it in endless]
         try:
             await _play(around, planned, {fault.words: fault for fault in faults}, clock, met)
@@ -64,7 +66,6 @@ async def soak(minutes: float, seed: int, *, negative: bool) -> int:
             await asyncio.gather(*background, return_exceptions=True)
         clock.say("no fault any more; everything is brought up, and runs once more")
         judgements = await _judge(around, clock)
-        memory.look(around.fleet)
         return _report(around, judgements, memory, minutes=minutes, seed=seed, faults=len(struck), negative=negative)
 
 
@@ -93,10 +94,9 @@ async def _play(
             group.create_task(_noted(around, plan.name, strike(plan)))
 
 
-async def _tell(around: World, clock: Clock, memory: Memory, struck: list[str]) -> None:
+async def _tell(around: World, clock: Clock, struck: list[str]) -> None:
     while True:
         await asyncio.sleep(60 - clock.elapsed_s % 60)
-        memory.look(around.fleet)
         around.store.asked.clear()
         rows, runs = await loaded(around)
         landed = sum(source.book.rows for source in around.sources)
@@ -135,7 +135,7 @@ def _report(
     faults: int,
     negative: bool,
 ) -> int:
-    troubles = [*around.problems, *around.fleet.troubles]
+    troubles = [*around.problems, *around.fleet.troubles, *memory.problems()]
     for line in (
         *(f"problem: {judgement.name}: {problem}" for judgement in judgements for problem in judgement.problems),
         *(f"problem: {trouble}" for trouble in troubles),
@@ -176,10 +176,10 @@ def _keep_logs(autoloader: Installation) -> Path:
 def main() -> int:
     minutes = float(os.environ.get("MINUTES") or 30)
     seed = int(os.environ.get("SEED") or secrets.randbelow(1_000_000))
-    negative = os.environ.get("NEGATIVE", "") not in ("", "0")
+    negative, calm = (os.environ.get(name, "") not in ("", "0") for name in ("NEGATIVE", "CALM"))
     logging.getLogger("SQLQueryContextLogger").setLevel(logging.CRITICAL)  # a foreign writer without a table is no news
     with suppress(asyncio.CancelledError):
-        return asyncio.run(_interruptible(soak(minutes, seed, negative=negative)))
+        return asyncio.run(_interruptible(soak(minutes, seed, negative=negative, calm=calm)))
     return 130
 
 

@@ -1,12 +1,14 @@
 """What a soak says of itself while it goes on, and at its end."""
 
+import asyncio
 import time
-from collections import defaultdict
 from dataclasses import dataclass, field
-from statistics import median
 
 from tests.soak.fleet import Fleet
 from tests.soak.judge import Judgement
+from tests.soak.slopes import Life, Sample, lines
+
+_LOOK_EVERY_S = 10.0
 
 
 @dataclass
@@ -26,38 +28,32 @@ class Clock:
 
 @dataclass
 class Memory:
-    """Resident memory of our services, looked at now and then. Processes are killed all the time, so what tells whether
-    it grows are those that lived for a while: each against its own first minutes."""
+    """Resident memory of our services: one life per process."""
 
-    young_s: float = 60.0
-    first: dict[str, list[float]] = field(default_factory=lambda: defaultdict(list))
-    last: dict[str, list[float]] = field(default_factory=lambda: defaultdict(list))
-    lived: dict[int, tuple[str, float, float]] = field(default_factory=dict)
-    """By process: its kind, what it had when it was young no more, and what it has now."""
+    lives: dict[int, Life] = field(default_factory=dict)
 
     def look(self, fleet: Fleet) -> None:
-        self.last = defaultdict(list)
+        """Takes a sample of each that runs."""
         for member in fleet.members:
-            resident = member.resident_mb()
-            if resident is None or member.process is None:
+            held_mb = member.resident_mb()
+            if held_mb is None or member.process is None or not member.is_up:
                 continue
-            self.last[member.kind].append(resident)
-            if member.age_s >= self.young_s:
-                pid = member.process.process.pid
-                kind, then, _ = self.lived.get(pid, (member.kind, resident, resident))
-                self.lived[pid] = (kind, then, resident)
-        if not self.first:
-            self.first = self.last
+            life = self.lives.setdefault(member.process.process.pid, Life(member.name, member.kind))
+            life.samples.append(Sample(member.age_s, held_mb))
+
+    async def watch(self, fleet: Fleet) -> None:
+        """Looks for ever."""
+        while True:
+            self.look(fleet)
+            await asyncio.sleep(_LOOK_EVERY_S)
 
     def lines(self) -> list[str]:
-        """One per kind of service, in MB."""
-        found = []
-        for kind, now in sorted(self.last.items()):
-            grown = [late - early for of, early, late in self.lived.values() if of == kind]
-            growth = f", {len(grown)} lived longer than a minute and grew by {max(grown):.0f} at most" if grown else ""
-            then = median(self.first[kind])
-            found.append(f"memory: {kind}: {then:.0f} MB at the start, {median(now):.0f} MB at the end{growth}")
-        return found
+        return lines(list(self.lives.values()))
+
+    def problems(self) -> list[str]:
+        """One for each process that grows."""
+        grown = [life for life in self.lives.values() if life.grows]
+        return [f"the memory of {life.name} grows by {life.slope_mb_h:.0f} MB/h" for life in grown]
 
 
 def last_line(minutes: float, seed: int, faults: int, judgements: list[Judgement]) -> str:

@@ -1,6 +1,7 @@
 """What webhooks are told: CloudEvents as on the topics, one HTTP request each.
 
-A run that ends is told once, as ``run.finished`` or as ``run.failed``. No service reads what is written here.
+A run that ends is told once, as ``run.finished`` or as ``run.failed``. Files that should have come are told as on their
+topic. No service reads what is written here.
 """
 
 from collections.abc import Mapping
@@ -9,7 +10,7 @@ from uuid import UUID
 
 from pydantic import BaseModel, ConfigDict, Field
 
-from libs.common.contracts.events import Message, Problem, RunState
+from libs.common.contracts.events import ExpectedFileArrived, ExpectedFileMissing, Message, Problem, RunState
 
 
 class RunFinished(RunState):
@@ -73,9 +74,11 @@ class WebhookPing(Message):
 
 
 WEBHOOK_MESSAGES: tuple[type[Message], ...] = (RunFinished, RunFailed, SchemaChanged, FileQuarantined, WebhookPing)
+"""What only webhooks are told."""
 
 EVENTS: Final[Mapping[str, type[Message]]] = {
-    message.wire_type: message for message in WEBHOOK_MESSAGES if message is not WebhookPing
+    message.wire_type: message
+    for message in (RunFinished, RunFailed, SchemaChanged, FileQuarantined, ExpectedFileMissing, ExpectedFileArrived)
 }
 """What a webhook may listen to, by the name that users write."""
 

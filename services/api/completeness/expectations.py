@@ -4,8 +4,6 @@ what was missing.
 The store is asked, not the ledger: markers are not loaded, and a file that is there but not loaded has come. Several
 processes look; a guarded update lets one of them tell, in one transaction with the event. What if the process stops
 before it? Nothing was told, and the next look judges the period again.
-
-Whoever wants to hear of it otherwise than by the events hooks in at ``_tell``.
 """
 
 from datetime import timedelta
@@ -30,6 +28,7 @@ from libs.common.storage.engine import Database
 from libs.common.storage.outbox import Outbox
 from services.api.completeness import misses, repository
 from services.api.looking import keep_looking
+from services.api.webhooks import announcing
 
 _AT_ONCE = 100
 _log = get_logger(__name__)
@@ -138,6 +137,8 @@ class Expectations:
 
     async def _tell(self, connection: AsyncConnection, fact: ExpectedFileMissing | ExpectedFileArrived) -> None:
         await self._outbox.enqueue(connection, COMPLETENESS, fact)
+        about = f"{fact.ingestion_id} {fact.rule} {fact.begins.isoformat()}"
+        await announcing.announce(connection, fact.tenant_id, fact.ingestion_id, fact, about=about)
 
     async def _count(self, ingestion_id: UUID, row: Row[Any], pattern: str, enough: int) -> int | None:
         """How many files of a period are there, ``enough`` at most; None if the store cannot be asked."""

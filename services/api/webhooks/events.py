@@ -7,8 +7,9 @@ from fastapi import APIRouter
 from libs.common.contracts.codec import CONTENT_TYPE, type_of
 from libs.common.contracts.events import Message
 from libs.common.contracts.schemas import envelope_of, example_of
-from libs.common.contracts.webhooks import WEBHOOK_MESSAGES
+from libs.common.contracts.webhooks import EVENTS, WebhookPing
 
+_TOLD: tuple[type[Message], ...] = (*EVENTS.values(), WebhookPing)
 _HEADERS = {
     "webhook-id": "The event's id. The same one again: you have it already.",
     "webhook-timestamp": "When it was sent, in seconds since 1970. Refuse what is older than some minutes.",
@@ -18,7 +19,7 @@ _HEADERS = {
 
 def describe_events(webhooks: APIRouter) -> None:
     """Adds one request per event to ``webhooks``, the part of an application that is described and never served."""
-    for message in WEBHOOK_MESSAGES:
+    for message in _TOLD:
         webhooks.add_api_route(
             message.wire_type,
             _received,

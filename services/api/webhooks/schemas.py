@@ -1,16 +1,23 @@
 """What clients send and get about webhooks."""
 
 from datetime import datetime
-from typing import Any, Literal
+from typing import Any, Literal, get_args
 from uuid import UUID
 
 from pydantic import BaseModel, ConfigDict, Field, field_validator
 
 from libs.common.contracts.webhooks import EVENTS
 
-EventType = Literal["run.finished", "run.failed", "schema.changed", "file.quarantined"]
+EventType = Literal[
+    "run.finished",
+    "run.failed",
+    "schema.changed",
+    "file.quarantined",
+    "file.expected_missing",
+    "file.expected_arrived",
+]
 URL_CHARS_MAX = 2048
-_ALL: tuple[EventType, ...] = ("run.finished", "run.failed", "schema.changed", "file.quarantined")
+_ALL: tuple[EventType, ...] = get_args(EventType)
 assert set(_ALL) == set(EVENTS), "what can be listened to is what is told"
 
 _ID = "3d0c1b5e-52a7-4c0e-8f0b-6c1f4d2b7a90"

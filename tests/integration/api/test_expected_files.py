@@ -13,6 +13,7 @@ from tests.integration.api.harness import INGESTIONS, ApiUnderTest, definition
 pytestmark = [pytest.mark.asyncio, pytest.mark.integration]
 RULE = {"name": "daily", "pattern": "dt=%Y-%m-%d/*.json", "grace_s": 0, "at_least": 2}
 BUCKET = "landing"
+WEBHOOKS = "/api/v1/webhooks"
 
 
 async def expecting(api: ApiUnderTest, *rules: dict[str, Any]) -> str:
@@ -35,6 +36,19 @@ async def facts(api: ApiUnderTest, ingestion_id: str) -> list[ExpectedFileMissin
     return [m for m in messages if isinstance(m, ExpectedFileMissing | ExpectedFileArrived)]
 
 
+async def listening(api: ApiUnderTest, event_types: list[str]) -> str:
+    """A webhook."""
+    answer = await api.client.post(WEBHOOKS, json={"url": "https://example.com/hook", "event_types": event_types})
+    assert answer.status_code == 201, answer.text
+    return str(answer.json()["id"])
+
+
+async def delivered(api: ApiUnderTest, hook: str) -> list[str]:
+    """What it is told, newest first."""
+    answer = await api.client.get(f"{WEBHOOKS}/{hook}/deliveries")
+    return [each["event_type"] for each in answer.json()]
+
+
 def counted(outcome: str) -> float:
     return REGISTRY.get_sample_value("autoloader_expected_files_total", {"outcome": outcome}) or 0
 
@@ -43,6 +57,7 @@ async def test_files_that_did_not_come_are_told_once_and_so_is_their_coming(api:
     """The latest period that is over is judged at once. Three processes look, again and again."""
     before = counted("missing"), counted("late")
     ingestion_id = await expecting(api, RULE)
+    hook = await listening(api, ["file.expected_missing", "file.expected_arrived"])
     for _ in range(2):
         await asyncio.gather(*(api.expectations.look() for _ in range(3)))
     [told] = await facts(api, ingestion_id)
@@ -67,6 +82,7 @@ async def test_files_that_did_not_come_are_told_once_and_so_is_their_coming(api:
     [shown] = await missed(api, ingestion_id)
     assert (2, True) == (shown["found"], shown["arrived_at"] is not None)
     assert (1, 1) == (counted("missing") - before[0], counted("late") - before[1])
+    assert ["file.expected_arrived", "file.expected_missing"] == await delivered(api, hook)
 
 
 async def test_what_came_in_time_is_nothing_to_tell(api: ApiUnderTest) -> None:
