@@ -12,7 +12,7 @@ SOURCES := libs services client devstack tests
 ARGS ?=
 
 .DEFAULT_GOAL := help
-.PHONY: help setup up down status services demo bench-freshness test contract property faults soak fuzz model check fmt lint types imports verify docs lock clean
+.PHONY: help setup up down status services demo bench-api bench-freshness test contract property faults soak fuzz model check fmt lint types imports verify docs lock clean
 
 help: ## Show this help
 	@awk -F ':.*## ' '/^[a-z-]+:.*## /{printf "  \033[36m%-15s\033[0m %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -40,6 +40,9 @@ status: setup ## Show what runs
 demo: services ## Load a year of real flights into an Iceberg table, and leave everything running
 	@eval "$$($(DEV) env)" && $(PY) -m client.demo
 	@echo "Everything is still running; stop it with: make down"
+
+bench-api: setup ## Measure how many requests the API takes on one core, and how late it shows facts (ARGS="--seconds 5")
+	@$(DEV) run -- $(PY) -m bench.api $(ARGS)
 
 bench-freshness: setup ## Measure how long a file takes from landing to being queried (ARGS=1000 for so many objects)
 	@$(DEV) run --services -- $(PY) -m bench.freshness $(ARGS)

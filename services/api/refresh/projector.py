@@ -21,8 +21,9 @@ from services.api.plans import repository as plans
 from services.api.refresh import repository
 from services.api.refresh.deletion import DELETES
 from services.api.refresh.foresight import foreseen
+from services.api.runs import projection
 from services.api.runs import repository as runs
-from services.api.runs.projector import fold
+from services.api.runs.folding import fold
 from services.api.runs.states import tell_state
 
 _log = get_logger(__name__)
@@ -99,8 +100,8 @@ class RefreshProjector:
                 totals=Totals(),
                 outcome="cancelled",
             )
-            await runs.add_details(connection, row.id, (), (reason,), fact.occurred_at)
-            await fold(connection, self._outbox, end)
+            await projection.add_details(connection, row.id, (), (reason,), fact.occurred_at)
+            await fold(connection, self._outbox, [end])
 
     async def _run(self, connection: AsyncConnection, of: Any, refresh: Any) -> Any:
         """The refresh's run. It waits while a run of the old generation is not over, or the ingestion is paused."""

@@ -1,25 +1,22 @@
-"""Rows of runs, and between rows and the folded ``Run``. Statements only."""
+"""Rows of runs: asking for them, lining them up, starting them. Statements only; ``projection.py`` folds facts in."""
 
-from collections.abc import Iterable
 from dataclasses import dataclass
 from datetime import datetime
 from typing import Any
 from uuid import UUID
 
-from sqlalchemy import Row, exists, func, literal, or_, select, update
-from sqlalchemy.dialects.postgresql import insert
+from sqlalchemy import Row, exists, func, or_, select, update
 from sqlalchemy.ext.asyncio import AsyncConnection
 
 from libs.common.built_aside import definition_of_now
-from libs.common.contracts.events import Problem, RunRequested, Totals
+from libs.common.contracts.events import RunRequested
 from libs.common.contracts.scope import LANES, Lane, Scope
 from libs.common.contracts.topics import REQUESTS_OF
 from libs.common.errors import NotFound
 from libs.common.ledger.model.files import digest_of
 from libs.common.ledger.states import LOADED_FILE_STATES, FileState
 from libs.common.ledger.tables import file, replacement
-from libs.common.lifecycle.run import FINAL, Run, RunStatus
-from libs.common.storage.control import ingestion, refresh, run, run_error
+from libs.common.storage.control import ingestion, refresh, run
 from libs.common.storage.outbox import Outbox
 from services.api.runs.states import tell_state
 
@@ -179,77 +176,10 @@ async def announce(connection: AsyncConnection, outbox: Outbox, run_id: UUID) ->
     await outbox.enqueue(connection, REQUESTS_OF[row.lane], message)
 
 
-async def ingestion_of(connection: AsyncConnection, run_id: UUID) -> UUID | None:
-    """The ingestion of a run; None for a run that nobody asked for."""
-    return await connection.scalar(select(run.c.ingestion_id).where(run.c.id == run_id))
-
-
 async def lock_ingestion(connection: AsyncConnection, ingestion_id: UUID) -> None:
     """Taken before any run of it is changed, so that requests and endings take turns. Deleted ones too."""
     query = select(ingestion.c.id).where(ingestion.c.id == ingestion_id)
     await connection.execute(query.with_for_update(key_share=True))
-
-
-async def load(connection: AsyncConnection, run_id: UUID) -> Run:
-    """The folded run, its row locked. Problems are not loaded: they only ever grow, row by row."""
-    row = (await connection.execute(select(run).where(run.c.id == run_id).with_for_update())).one()
-    return Run(
-        status=RunStatus(row.status),
-        seq=row.seq,
-        totals=Totals.model_validate(row.totals),
-        started_at=row.started_at,
-        ended_at=row.ended_at,
-        snapshots=frozenset(row.snapshots),
-        warnings=frozenset(row.warnings),
-    )
-
-
-async def store(connection: AsyncConnection, run_id: UUID, before: Run, after: Run, at: datetime) -> None:
-    """Writes what changed. The guard repeats what ``advance`` decided: seq never falls, final stays final."""
-    statement = (
-        update(run)
-        .where(run.c.id == run_id, run.c.seq <= after.seq)
-        .values(
-            status=after.status.value,
-            seq=after.seq,
-            totals=after.totals.model_dump(mode="json"),
-            snapshots=_appended(run.c.snapshots, sorted(after.snapshots - before.snapshots)),
-            warnings=_appended(run.c.warnings, [_storable(text) for text in sorted(after.warnings - before.warnings)]),
-            started_at=after.started_at,
-            ended_at=after.ended_at,
-        )
-    )
-    if before.status not in FINAL:
-        statement = statement.where(run.c.status.not_in([status.value for status in FINAL]))
-    await connection.execute(statement)
-    await _add_problems(connection, run_id, after.problems - before.problems, at)
-
-
-async def add_details(
-    connection: AsyncConnection, run_id: UUID, snapshots: Iterable[int], problems: Iterable[Problem], at: datetime
-) -> None:
-    """Snapshots and problems that are known from the ledger. The caller holds the run's lock."""
-    known = await connection.scalar(select(run.c.snapshots).where(run.c.id == run_id))
-    new = [snapshot for snapshot in snapshots if snapshot not in (known or ())]
-    await connection.execute(update(run).where(run.c.id == run_id).values(snapshots=_appended(run.c.snapshots, new)))
-    await _add_problems(connection, run_id, problems, at)
-
-
-async def _add_problems(connection: AsyncConnection, run_id: UUID, problems: Iterable[Problem], at: datetime) -> None:
-    rows = [
-        {
-            "run_id": run_id,
-            "error_type": _storable(problem.error_type),
-            "message": _storable(problem.message),
-            "hint": _storable(problem.hint),
-            "file": _storable(problem.file or ""),
-            "line": problem.line,
-            "occurred_at": at,
-        }
-        for problem in problems
-    ]
-    if rows:
-        await connection.execute(insert(run_error).on_conflict_do_nothing(), rows)
 
 
 async def dispatch_queued(connection: AsyncConnection, outbox: Outbox, ingestion_id: UUID) -> list[UUID]:
@@ -288,13 +218,3 @@ async def _is_swapped(connection: AsyncConnection, ingestion_id: UUID) -> bool:
         refresh.c.ingestion_id == ingestion_id, refresh.c.ended_at.is_(None), refresh.c.mode == "swap"
     )
     return bool(await connection.scalar(select(under_way)))
-
-
-def _appended(column: Any, new: list[Any]) -> Any:
-    """The array with ``new`` at its end: what was published first stays first."""
-    return func.array_cat(column, literal(new, column.type))
-
-
-def _storable(text: str) -> str:
-    # Postgres keeps no NUL in text, and a broken file's content may be quoted in a message.
-    return text.replace("\x00", "\N{REPLACEMENT CHARACTER}")
