@@ -42,7 +42,7 @@ demo: services ## Load a year of real flights into an Iceberg table, and leave e
 	@echo "Everything is still running; stop it with: make down"
 
 bench-api: setup ## Measure how many requests the API takes on one core, and how late it shows facts (ARGS="--seconds 5")
-	@$(DEV) run -- $(PY) -m bench.api $(ARGS)
+	@$(PY) -m bench.api $(ARGS)
 
 bench-freshness: setup ## Measure how long a file takes from landing to being queried (ARGS=1000 for so many objects)
 	@$(DEV) run --services -- $(PY) -m bench.freshness $(ARGS)

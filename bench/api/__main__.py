@@ -1,6 +1,6 @@
 """``make bench-api``: how many run requests the API takes on one core, and how late it shows what happens to runs.
 
-    python -m devstack run -- python -m bench.api [--rates 50,100,…] [--facts 100,300,…] [--seconds 10] [--json FILE]
+    python -m bench.api [--rates 50,100,…] [--facts 100,300,…] [--seconds 10] [--json FILE]
 
 Needs two cores. First run requests at constant rates, beside 50 status polls a second and 50 followers; the search ends
 at the first rate whose p99 is above 100 ms. Then facts of many runs at constant rates, until one is seen later than

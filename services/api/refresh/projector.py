@@ -112,8 +112,6 @@ class RefreshProjector:
         if refresh.plan_id is not None:
             predicted = await plans.predicted_by(connection, refresh.plan_id)
             new = runs.NewRun("refresh", scope=Scope(plan_id=refresh.plan_id), predicted=predicted)
-        await runs.insert_run(connection, run_id=run_id, of=of, new=new, dispatch=may_begin)
-        await tell_state(connection, self._outbox, run_id)
-        if may_begin:
-            await runs.announce(connection, self._outbox, run_id)
+        row = await runs.insert_run(connection, run_id=run_id, of=of, new=new, dispatch=may_begin)
+        await runs.tell_new(connection, self._outbox, row)
         return run_id

@@ -9,16 +9,16 @@ from sqlalchemy import Row, exists, func, or_, select, update
 from sqlalchemy.ext.asyncio import AsyncConnection
 
 from libs.common.built_aside import definition_of_now
-from libs.common.contracts.events import RunRequested
+from libs.common.contracts.events import Message, RunRequested
 from libs.common.contracts.scope import LANES, Lane, Scope
-from libs.common.contracts.topics import REQUESTS_OF
+from libs.common.contracts.topics import REQUESTS_OF, RUN_STATE, Topic
 from libs.common.errors import NotFound
 from libs.common.ledger.model.files import digest_of
 from libs.common.ledger.states import LOADED_FILE_STATES, FileState
 from libs.common.ledger.tables import file, replacement
 from libs.common.storage.control import ingestion, refresh, run
 from libs.common.storage.outbox import Outbox
-from services.api.runs.states import tell_state
+from services.api.runs.states import state_of, tell_state
 
 _NOT_LOADED = (FileState.FAILED, FileState.MISSING, FileState.DISCOVERED)
 
@@ -43,26 +43,32 @@ async def insert_run(
     of: Row[Any],
     new: NewRun,
     dispatch: bool,
-) -> None:
+) -> Row[Any]:
     """A run of the ingestion row ``of``, with its definition frozen: while a refresh builds a table aside, the run
-    loads that one."""
-    await connection.execute(
-        run.insert().values(
-            id=run_id,
-            ingestion_id=of.id,
-            tenant_id=of.tenant_id,
-            generation=of.generation,
-            trigger=new.trigger,
-            lane=new.lane,
-            scope=None if new.scope is None else new.scope.model_dump(mode="json", exclude_defaults=True),
-            retry_of=new.retry_of,
-            predicted=new.predicted,
-            tick_at=new.tick_at,
-            definition_version=of.definition_version,
-            definition=definition_of_now(of.definition, of.building),
-            dispatched_at=func.now() if dispatch else None,
+    loads that one. Returns its row, whose state is to be told as revision 1 (``tell_new``)."""
+    row: Row[Any] = (
+        await connection.execute(
+            run.insert()
+            .values(
+                id=run_id,
+                ingestion_id=of.id,
+                tenant_id=of.tenant_id,
+                generation=of.generation,
+                trigger=new.trigger,
+                lane=new.lane,
+                scope=None if new.scope is None else new.scope.model_dump(mode="json", exclude_defaults=True),
+                retry_of=new.retry_of,
+                predicted=new.predicted,
+                tick_at=new.tick_at,
+                definition_version=of.definition_version,
+                definition=definition_of_now(of.definition, of.building),
+                dispatched_at=func.now() if dispatch else None,
+                revision=1,
+            )
+            .returning(run)
         )
-    )
+    ).one()
+    return row
 
 
 async def is_paused(connection: AsyncConnection, ingestion_id: UUID) -> bool:
@@ -162,18 +168,26 @@ async def reads_all_that_is_new(connection: AsyncConnection, ingestion_id: UUID,
 
 async def announce(connection: AsyncConnection, outbox: Outbox, run_id: UUID) -> None:
     """Wakes a scanner for the run, once this transaction commits."""
-    query = select(run.c.ingestion_id, run.c.generation, run.c.tenant_id, run.c.trigger, run.c.lane).where(
-        run.c.id == run_id
-    )
-    row = (await connection.execute(query)).one()
-    message = RunRequested(
-        run_id=run_id,
+    row = (await connection.execute(select(run).where(run.c.id == run_id))).one()
+    await outbox.enqueue(connection, REQUESTS_OF[row.lane], _requested(row))
+
+
+async def tell_new(connection: AsyncConnection, outbox: Outbox, row: Row[Any]) -> None:
+    """Tells of a run that was just stored, and wakes a scanner for it if it was sent off, in one statement."""
+    messages: list[tuple[Topic, Message]] = [(RUN_STATE, state_of(row))]
+    if row.dispatched_at is not None:
+        messages.append((REQUESTS_OF[row.lane], _requested(row)))
+    await outbox.enqueue_all(connection, messages)
+
+
+def _requested(row: Row[Any]) -> RunRequested:
+    return RunRequested(
+        run_id=row.id,
         ingestion_id=row.ingestion_id,
         generation=row.generation,
         tenant_id=row.tenant_id,
         trigger=row.trigger,
     )
-    await outbox.enqueue(connection, REQUESTS_OF[row.lane], message)
 
 
 async def lock_ingestion(connection: AsyncConnection, ingestion_id: UUID) -> None:

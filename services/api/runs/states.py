@@ -46,6 +46,11 @@ async def tell_changes(
     return states
 
 
+def state_of(row: Row[Any]) -> RunState:
+    """Of a run with which nothing has gone wrong yet."""
+    return _worded(row, _Problems())
+
+
 async def _problems(connection: AsyncConnection, run_ids: Collection[UUID]) -> Mapping[UUID, _Problems]:
     """How many each run has, and the first of them; runs without any are absent."""
     place = func.row_number().over(partition_by=run_error.c.run_id, order_by=run_error.c.id)
