@@ -7,12 +7,12 @@ PY := .venv/bin/python
 DEV := $(PY) -m devstack
 UV := VIRTUAL_ENV=.venv .venv/bin/uv
 READY := .venv/.ready
-SOURCES := libs services client devstack tests
+SOURCES := libs services client devstack tests bench
 # More for pytest: make test ARGS="tests/unit -x"
 ARGS ?=
 
 .DEFAULT_GOAL := help
-.PHONY: help setup up down status services demo bench-api bench-freshness test contract property faults soak fuzz model check fmt lint types imports verify docs lock clean
+.PHONY: help setup up down status services demo bench bench-api bench-freshness test contract property faults soak fuzz model check fmt lint types imports verify docs lock clean
 
 help: ## Show this help
 	@awk -F ':.*## ' '/^[a-z-]+:.*## /{printf "  \033[36m%-15s\033[0m %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -40,6 +40,9 @@ status: setup ## Show what runs
 demo: services ## Load a year of real flights into an Iceberg table, and leave everything running
 	@eval "$$($(DEV) env)" && $(PY) -m client.demo
 	@echo "Everything is still running; stop it with: make down"
+
+bench: setup ## Measure Autoloader and its peers in turns (ARGS="--quick" for a look, "--only w1,w3 --skip stream --rounds 5")
+	@AUTOLOADER_DEV_SPARK_PEAK=1 $(DEV) run --services -- $(PY) -m bench $(ARGS)
 
 bench-api: setup ## Measure how many requests the API takes on one core, and how late it shows facts (ARGS="--seconds 5")
 	@$(PY) -m bench.api $(ARGS)

@@ -9,6 +9,7 @@ from libs.common.ledger.hints import Hints
 from libs.common.ledger.scans import ScanLedger
 from libs.common.messaging.attempt import Attempts
 from libs.common.messaging.dead_letters import DeadLetters
+from libs.common.objects.read_ahead import ReadAhead
 from libs.common.objects.s3 import S3Objects
 from libs.common.secrets import SecretBox
 from libs.common.service import Service
@@ -44,7 +45,7 @@ def build_service(settings: ScannerSettings) -> Service:
     ledger = ScanLedger(backbone.database, backbone.outbox, owner=settings.instance_id, lease=lease)
     definitions = RunDefinitions(backbone.database, SecretBox(settings.require_secret_key()))
     objects = S3Objects(default_access(settings))
-    candidates = Candidates(ledger, objects, PlannedFiles(backbone.database))
+    candidates = Candidates(ledger, ReadAhead(objects), PlannedFiles(backbone.database))
     aside = Aside.for_sweeps(sweep_interval, backbone.database.now)
 
     def scans() -> Scans:

@@ -18,7 +18,7 @@ from libs.common.errors import AutoloaderError, Fenced, Permanent, Temporary
 from libs.common.failpoints import failpoint
 from libs.common.heartbeat import holding
 from libs.common.ids import IngestionId, RunId
-from libs.common.ledger.model.files import FileVersion
+from libs.common.ledger.model.files import FileVersion, Looked
 from libs.common.ledger.model.scans import Page, ScanClaim
 from libs.common.ledger.scans import ScanLedger
 from libs.common.logs import get_logger
@@ -131,11 +131,11 @@ class Scans:
         hints_through = await self._ledger.newest_hint(claim) if order.scope.hinted else 0
         kept: list[bytes] = []
         async for files in self._wanted(claim, order, seen, hints_through):
-            known = await self._ledger.known(claim, files)
-            asked = open_to_replacement(files, known, terms)
+            looked = await self._look(claim, files, terms)
+            asked = open_to_replacement(looked.files, looked.known, terms)
             reloads = await self._ledger.reloads(claim, asked, retry_of=terms.retry_of)
-            found = limited(select(files, known, claim.run_id, terms, reloads), cap)
-            seen.skipped += found.skipped
+            found = limited(select(looked.files, looked.known, claim.run_id, terms, reloads), cap)
+            seen.skipped += looked.settled + found.skipped
             seen.unnoticed += await self._unnoticed(claim, order, found.taken)
             seen.passed_over += len(found.passed_over)
             kept += found.passed_over if order.scope.hinted else ()
@@ -168,6 +168,12 @@ class Scans:
         await self._ledger.complete(claim, last, told, is_whole=is_whole)
         metrics.FILES_UNNOTICED.inc(seen.unnoticed)
         return seen
+
+    async def _look(self, claim: ScanClaim, files: Sequence[FileVersion], terms: Terms) -> Looked:
+        """What the ledger says of a page: where nothing is new, it sends next to nothing."""
+        if terms.pass_settled_over:
+            return await self._ledger.look(claim, files)
+        return Looked(tuple(files), await self._ledger.known(claim, files))
 
     async def _unnoticed(self, claim: ScanClaim, order: RunDefinition, taken: Sequence[FileVersion]) -> int:
         """How many of these files notifications should have told of, and did not."""

@@ -9,9 +9,10 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from libs.common.ids import RunId
-from libs.common.ledger.model.files import FileVersion, KnownVersion, Reload, digest_of, is_by_policy
+from libs.common.ledger.model.files import FileVersion, KnownVersion, Reload, digest_of, is_by_policy, last_of_each
 from libs.common.ledger.states import LIVE_FILE_STATES, LOADED_FILE_STATES, FileState
-from libs.common.selection.select import Selection, Terms, select
+from libs.common.selection.select import Selection, Terms, open_to_replacement, select
+from libs.common.selection.standing import KeyStanding
 
 RUN, OTHER = RunId(UUID(int=1)), RunId(UUID(int=2))
 FILES = st.builds(
@@ -37,7 +38,8 @@ def ledgers(draw: st.DrawFn) -> dict[bytes, list[KnownVersion]]:
             given_up = state is FileState.DISCOVERED and draw(st.booleans())
             by_policy = state is FileState.SKIPPED or (state is FileState.FAILED and draw(st.booleans()))
             run_id = draw(st.sampled_from([RUN, OTHER]))
-            versions.append(KnownVersion(f"{etag}:1", state, run_id, given_up, by_policy=by_policy))
+            held = state is FileState.DISCOVERED and run_id == OTHER and draw(st.booleans())
+            versions.append(KnownVersion(f"{etag}:1", state, run_id, given_up, held, by_policy))
         if versions:
             known[digest_of("b", key)] = versions
     return known
@@ -96,6 +98,23 @@ def test_nothing_is_lost(files: list[FileVersion], known: Known, terms: Terms) -
     own = {d for d in others if any(v.run_id == RUN for v in known[d])}
     assert len(others - own) <= found.skipped <= len(others)
     assert set(files) >= set(found.taken) | set(found.resumed)
+
+
+@given(st.lists(FILES, max_size=8), ledgers(), TERMS, st.sets(st.sampled_from([RUN, OTHER])))
+def test_what_is_settled_is_skipped_and_nothing_else(
+    files: list[FileVersion], known: Known, terms: Terms, reloading: set[RunId]
+) -> None:
+    """A page without its settled keys is the same work, however it stands with replacements of their rows."""
+    page = last_of_each(files)
+    others = {digest: f for digest, f in page.items() if not KeyStanding(f, known.get(digest, ()), RUN).is_settled}
+    reloads = {digest: Reload(run, FileState.BATCHED) for run in reloading for digest in page}
+    asked = {f.digest: reloads[f.digest] for f in open_to_replacement(files, known, terms) if f.digest in reloads}
+    whole = select(files, known, RUN, terms, asked)
+    rest = select(list(others.values()), known, RUN, terms, asked)
+    assert whole == replace(rest, skipped=rest.skipped + len(page) - len(others))
+    assert open_to_replacement(list(page.values()), known, terms) == open_to_replacement(
+        list(others.values()), known, terms
+    )
 
 
 @given(st.lists(FILES, max_size=8), ledgers(), TERMS)

@@ -5,17 +5,19 @@ run inside the transactions of ``batches.py``.
 """
 
 from collections.abc import Mapping
-from typing import Any
 
-from sqlalchemy import ColumnElement, and_, bindparam, func, select, update
+from sqlalchemy import BigInteger, ColumnElement, LargeBinary, Text, and_, func, select, update
 from sqlalchemy.ext.asyncio import AsyncConnection
 
 from libs.common.contracts.events import Problem
 from libs.common.ledger import replacements
+from libs.common.ledger.arrays import Columns, rows_of
 from libs.common.ledger.model.batches import BatchClaim, BurnVerdict, Fate
 from libs.common.ledger.model.files import FileVersion
 from libs.common.ledger.states import FileState
 from libs.common.ledger.tables import file, storable
+
+_FATES: Columns = {"digest": LargeBinary(), "state": Text(), "error_type": Text(), "error_message": Text()}
 
 
 async def files_of(connection: AsyncConnection, claim: BatchClaim) -> tuple[FileVersion, ...]:
@@ -35,9 +37,9 @@ async def count_rows(connection: AsyncConnection, claim: BatchClaim, rows_by_fil
     if claim.replaces_rows:
         await replacements.count_rows(connection, claim, rows_by_file)
         return
+    counted = rows_of("counted", {"digest": LargeBinary(), "rows": BigInteger()}, rows_by_file.items())
     await connection.execute(
-        update(file).where(_in(claim), file.c.key_digest == bindparam("digest")).values(row_count=bindparam("rows")),
-        [{"digest": digest, "rows": rows} for digest, rows in rows_by_file.items()],
+        update(file).where(_in(claim), file.c.key_digest == counted.c.digest).values(row_count=counted.c.rows)
     )
 
 
@@ -54,22 +56,22 @@ async def commit(connection: AsyncConnection, claim: BatchClaim) -> None:
 async def apply(connection: AsyncConnection, claim: BatchClaim, verdict: BurnVerdict) -> tuple[FileVersion, ...]:
     """Moves the files that have a fate; returns those that have none. A file that fails for no reason of its own
     keeps the batch's: it tells the next scan that this one was given up."""
-    fates = [_fate_row(digest, fate, verdict.problem) for digest, fate in verdict.fates.items()]
-    if fates and claim.replaces_rows:
+    rows = [_fate_row(digest, fate, verdict.problem) for digest, fate in verdict.fates.items()]
+    fates = rows_of("fates", _FATES, rows)
+    if rows and claim.replaces_rows:
         await replacements.apply(connection, claim, fates)
-    elif fates:
+    elif rows:
         await connection.execute(
             update(file)
-            .where(_in(claim), file.c.key_digest == bindparam("digest"))
+            .where(_in(claim), file.c.key_digest == fates.c.digest)
             .values(
-                state=bindparam("fate"),
+                state=fates.c.state,
                 batch_id=None,
                 row_count=None,
-                error_type=bindparam("word"),
-                error_message=bindparam("words"),
+                error_type=fates.c.error_type,
+                error_message=fates.c.error_message,
                 updated_at=func.now(),
-            ),
-            fates,
+            )
         )
     return await files_of(connection, claim)
 
@@ -78,11 +80,8 @@ def _in(claim: BatchClaim) -> ColumnElement[bool]:
     return and_(file.c.batch_id == claim.id, file.c.state == FileState.BATCHED)
 
 
-def _fate_row(digest: bytes, fate: Fate, otherwise: Problem | None) -> dict[str, Any]:
+def _fate_row(digest: bytes, fate: Fate, otherwise: Problem | None) -> tuple[bytes, str, str | None, str | None]:
     problem = fate.problem or otherwise
-    return {
-        "digest": digest,
-        "fate": fate.state,
-        "word": problem.error_type if problem else None,
-        "words": storable(problem.message) if problem else None,
-    }
+    if problem is None:
+        return digest, fate.state, None, None
+    return digest, fate.state, problem.error_type, storable(problem.message)

@@ -3,13 +3,63 @@ before it promises to."""
 
 from collections.abc import Sequence
 
-from sqlalchemy import func, select
+from sqlalchemy import Text, bindparam, func, select, text
 from sqlalchemy.ext.asyncio import AsyncConnection
 
 from libs.common.ids import IngestionId, RunId
-from libs.common.ledger.model.files import FileVersion, KnownVersion, is_by_policy
-from libs.common.ledger.states import FileState, ScanState
+from libs.common.ledger.model.files import FileVersion, KnownVersion, Looked, is_by_policy, last_of_each
+from libs.common.ledger.states import LOADED_FILE_STATES, UNDECIDED_FILE_STATES, FileState, ScanState
 from libs.common.ledger.tables import file, scan
+
+# What ``KeyStanding.is_settled`` decides, for a page at once: in a bucket where little is new, nearly every key is
+# settled, and nothing of it needs to leave the database. One look into the primary key for each.
+_UNSETTLED = text(
+    """
+    SELECT page.number
+    FROM unnest(CAST(:digests AS bytea[]), CAST(:tags AS text[])) WITH ORDINALITY AS page (digest, tag, number)
+    CROSS JOIN LATERAL (
+        SELECT
+            bool_or(f.version_tag = page.tag AND f.state IN :loaded AND f.run_id IS DISTINCT FROM :run_id) AS is_loaded,
+            bool_or(f.state IN :undecided) AS is_undecided
+        FROM ledger.file AS f
+        WHERE f.ingestion_id = :ingestion_id AND f.generation = :generation AND f.key_digest = page.digest
+    ) AS key
+    WHERE is_loaded IS NOT TRUE OR is_undecided
+    ORDER BY page.number
+    """
+).bindparams(
+    bindparam("loaded", sorted(LOADED_FILE_STATES), Text, expanding=True, literal_execute=True),
+    bindparam("undecided", sorted(UNDECIDED_FILE_STATES), Text, expanding=True, literal_execute=True),
+)
+
+
+async def look(
+    connection: AsyncConnection,
+    ingestion_id: IngestionId,
+    generation: int,
+    files: Sequence[FileVersion],
+    *,
+    run_id: RunId | None = None,
+) -> Looked:
+    """Passes settled keys over, and gives all versions of the others. ``run_id`` as in ``known_versions``; what it has
+    loaded itself is not settled for it."""
+    page = last_of_each(files)
+    if not page:
+        return Looked((), {})
+    numbers = await connection.scalars(
+        _UNSETTLED,
+        {
+            "digests": list(page),
+            "tags": [f.version_tag for f in page.values()],
+            "ingestion_id": ingestion_id,
+            "generation": generation,
+            "run_id": run_id,
+        },
+    )
+    versions = list(page.values())
+    others = tuple(versions[number - 1] for number in numbers)
+    known = await known_versions(connection, ingestion_id, generation, others, run_id=run_id)
+    return Looked(others, known, settled=len(page) - len(others))
 
 
 async def known_versions(

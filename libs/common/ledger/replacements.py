@@ -13,7 +13,19 @@ from collections.abc import Mapping, Sequence
 from typing import Any
 from uuid import UUID
 
-from sqlalchemy import ColumnElement, Row, Table, and_, bindparam, exists, func, select, update
+from sqlalchemy import (
+    BigInteger,
+    ColumnElement,
+    LargeBinary,
+    Row,
+    Table,
+    TableValuedAlias,
+    and_,
+    exists,
+    func,
+    select,
+    update,
+)
 from sqlalchemy.dialects.postgresql import insert
 from sqlalchemy.exc import IntegrityError
 from sqlalchemy.ext.asyncio import AsyncConnection
@@ -21,15 +33,15 @@ from sqlalchemy.ext.asyncio import AsyncConnection
 from libs.common.contracts.events import Problem
 from libs.common.errors import Fenced
 from libs.common.ids import BatchId
+from libs.common.ledger.arrays import rows_of
 from libs.common.ledger.model.batches import BatchClaim, PlannedBatch
 from libs.common.ledger.model.files import FileVersion, Loaded
 from libs.common.ledger.model.scans import ScanClaim
 from libs.common.ledger.quarantine import are_of
-from libs.common.ledger.states import LIVE_FILE_STATES, LOADED_FILE_STATES, FileState
+from libs.common.ledger.states import LIVE_FILE_STATES, LOADED_FILE_STATES, UNDECIDED_FILE_STATES, FileState
 from libs.common.ledger.tables import file, quarantined, replacement, storable
 
 ON_THE_WAY = replacement.c.state == FileState.BATCHED
-_IN_WORK = LIVE_FILE_STATES - LOADED_FILE_STATES
 _TOLD = (
     "ingestion_id",
     "generation",
@@ -56,7 +68,7 @@ async def plan(connection: AsyncConnection, claim: ScanClaim | BatchClaim, plann
     """
     digests = [f.digest for f in planned.files]
     loaded = await hold_loaded(connection, claim, digests)
-    in_work = exists().where(of_keys(claim, file, digests), file.c.state.in_(_IN_WORK))
+    in_work = exists().where(of_keys(claim, file, digests), file.c.state.in_(UNDECIDED_FILE_STATES))
     if loaded != set(digests) or await connection.scalar(select(in_work)):
         raise Fenced(f"a file that batch {planned.id} would replace")
     try:
@@ -121,11 +133,11 @@ def _loaded(versions: Sequence[Row[Any]]) -> Loaded:
 
 async def count_rows(connection: AsyncConnection, claim: BatchClaim, rows_by_file: Mapping[bytes, int]) -> None:
     """Keeps what the audit of the staged rows counted."""
+    counted = rows_of("counted", {"digest": LargeBinary(), "rows": BigInteger()}, rows_by_file.items())
     await connection.execute(
         update(replacement)
-        .where(replacement.c.batch_id == claim.id, ON_THE_WAY, replacement.c.key_digest == bindparam("digest"))
-        .values(row_count=bindparam("rows")),
-        [{"digest": digest, "rows": rows} for digest, rows in rows_by_file.items()],
+        .where(replacement.c.batch_id == claim.id, ON_THE_WAY, replacement.c.key_digest == counted.c.digest)
+        .values(row_count=counted.c.rows)
     )
 
 
@@ -187,25 +199,24 @@ async def let_go(connection: AsyncConnection, batch_ids: Sequence[UUID], problem
     )
 
 
-async def apply(connection: AsyncConnection, claim: BatchClaim, fates: Sequence[Mapping[str, Any]]) -> None:
-    """The ends of files that did not arrive: ``digest``, ``fate``, ``word`` and ``words``. A version that failed for
-    what it holds is told beside the one that is loaded: no run tries it again by itself."""
+async def apply(connection: AsyncConnection, claim: BatchClaim, fates: TableValuedAlias) -> None:
+    """The ends of files that did not arrive: ``digest``, ``state``, ``error_type`` and ``error_message``. A version
+    that failed for what it holds is told beside the one that is loaded: no run tries it again by itself."""
     await connection.execute(
         update(replacement)
-        .where(replacement.c.batch_id == claim.id, ON_THE_WAY, replacement.c.key_digest == bindparam("digest"))
+        .where(replacement.c.batch_id == claim.id, ON_THE_WAY, replacement.c.key_digest == fates.c.digest)
         .values(
-            state=bindparam("fate"),
+            state=fates.c.state,
             row_count=None,
-            error_type=bindparam("word"),
-            error_message=bindparam("words"),
+            error_type=fates.c.error_type,
+            error_message=fates.c.error_message,
             updated_at=func.now(),
-        ),
-        fates,
+        )
     )
     failed = select(*(replacement.c[name] for name in _TOLD)).where(
         replacement.c.batch_id == claim.id,
         replacement.c.state == FileState.FAILED,
-        replacement.c.key_digest.in_([fate["digest"] for fate in fates]),
+        replacement.c.key_digest.in_(select(fates.c.digest)),
     )
     statement = insert(file).from_select(list(_TOLD), failed)
     await connection.execute(

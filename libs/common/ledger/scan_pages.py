@@ -3,9 +3,10 @@
 The functions run inside the transactions of ``scans.py``, which hold the scan.
 """
 
-from typing import Any
+from collections.abc import Sequence
+from datetime import datetime
 
-from sqlalchemy import ColumnElement, and_, func, select, text, update
+from sqlalchemy import ColumnElement, and_, func, literal, select, text, update
 from sqlalchemy.dialects.postgresql import insert
 from sqlalchemy.exc import IntegrityError
 from sqlalchemy.ext.asyncio import AsyncConnection
@@ -13,6 +14,7 @@ from sqlalchemy.ext.asyncio import AsyncConnection
 from libs.common.contracts.events import ScanProgress, Totals
 from libs.common.errors import Fenced
 from libs.common.ledger import hints, overwritten
+from libs.common.ledger.arrays import rows_of
 from libs.common.ledger.model.batches import Fate, gone
 from libs.common.ledger.model.files import FileVersion
 from libs.common.ledger.model.scans import Page, ScanClaim
@@ -22,7 +24,22 @@ from libs.common.ledger.states import LIVE_FILE_STATES, FileState, ScanState
 from libs.common.ledger.tables import file, storable
 from libs.common.storage.outbox import Outbox
 
-_ROWS_PER_INSERT = 1000
+_COLUMNS = {
+    name: file.c[name].type
+    for name in (
+        "key_digest",
+        "version_tag",
+        "bucket",
+        "key",
+        "etag",
+        "size_bytes",
+        "last_modified",
+        "state",
+        "error_type",
+        "error_message",
+    )
+}
+_Row = tuple[bytes, str, str, str, str, int, datetime, FileState, str | None, str | None]
 _NOT_OURS_TO_TAKE = LIVE_FILE_STATES - {FileState.DISCOVERED}
 
 
@@ -50,11 +67,9 @@ async def record(connection: AsyncConnection, outbox: Outbox, claim: ScanClaim, 
         counted_before = sum(r.run_id == claim.run_id and r.error_type is None for r in rows)
     if page.beside:
         await overwritten.make_room(connection, claim, page.beside)
-    await _put(connection, claim, [_row(claim, f) for f in page.taken])
-    await _put(connection, claim, [_row(claim, f) | {"state": FileState.SKIPPED} for f in page.left])
-    await _put(
-        connection, claim, [_row(claim, r.file) | _fate(Fate(FileState.FAILED, r.problem)) for r in page.refused]
-    )
+    await _put(connection, claim, [_row(f) for f in page.taken])
+    await _put(connection, claim, [_row(f, Fate(FileState.SKIPPED)) for f in page.left])
+    await _put(connection, claim, [_row(r.file, Fate(FileState.FAILED, r.problem)) for r in page.refused])
     for planned in page.batches:
         await create_batch(connection, outbox, claim, planned, taken_from=FileState.DISCOVERED)
     if page.hints_through:
@@ -86,7 +101,7 @@ async def tell_what_is_gone(connection: AsyncConnection, log: RunLog, claim: Sca
     if not files:
         return
     fates = [gone(f) for f in files]
-    await _put(connection, claim, [_row(claim, f) | _fate(fate) for f, fate in zip(files, fates, strict=True)])
+    await _put(connection, claim, [_row(f, fate) for f, fate in zip(files, fates, strict=True)])
     problems = tuple(fate.problem for fate in fates[:PROBLEMS_IN_AN_EVENT_MAX] if fate.problem is not None)
     await log.record(
         connection,
@@ -96,31 +111,36 @@ async def tell_what_is_gone(connection: AsyncConnection, log: RunLog, claim: Sca
     )
 
 
-async def _put(connection: AsyncConnection, claim: ScanClaim, rows: list[dict[str, Any]]) -> None:
+async def _put(connection: AsyncConnection, claim: ScanClaim, rows: Sequence[_Row]) -> None:
     """Guarded: a version that is in a batch or in the table, or whose key is, stays as it is."""
-    for start in range(0, len(rows), _ROWS_PER_INSERT):
-        some = rows[start : start + _ROWS_PER_INSERT]
-        statement = insert(file).values(some)
-        statement = statement.on_conflict_do_update(
-            index_elements=["ingestion_id", "generation", "key_digest", "version_tag"],
-            set_={
-                "state": statement.excluded.state,
-                "run_id": statement.excluded.run_id,
-                "batch_id": None,
-                "overwritten": False,
-                "last_modified": statement.excluded.last_modified,
-                "error_type": statement.excluded.error_type,
-                "error_message": statement.excluded.error_message,
-                "updated_at": func.now(),
-            },
-            where=and_(file.c.state.not_in(_NOT_OURS_TO_TAKE), ~_is_held(claim)),
-        )
-        try:
-            written = (await connection.execute(statement)).rowcount
-        except IntegrityError as e:  # uq_file_live_key: another version of the key is live
-            raise Fenced(f"a file that run {claim.run_id} found") from e
-        if written != len(some):
-            raise Fenced(f"a file that run {claim.run_id} found")
+    if not rows:
+        return
+    page = rows_of("page", _COLUMNS, rows)
+    same_for_all = {"ingestion_id": claim.ingestion_id, "generation": claim.generation, "run_id": claim.run_id}
+    statement = insert(file).from_select(
+        [*same_for_all, *_COLUMNS],
+        select(*(literal(value, file.c[name].type) for name, value in same_for_all.items()), *page.c),
+    )
+    statement = statement.on_conflict_do_update(
+        index_elements=["ingestion_id", "generation", "key_digest", "version_tag"],
+        set_={
+            "state": statement.excluded.state,
+            "run_id": statement.excluded.run_id,
+            "batch_id": None,
+            "overwritten": False,
+            "last_modified": statement.excluded.last_modified,
+            "error_type": statement.excluded.error_type,
+            "error_message": statement.excluded.error_message,
+            "updated_at": func.now(),
+        },
+        where=and_(file.c.state.not_in(_NOT_OURS_TO_TAKE), ~_is_held(claim)),
+    )
+    try:
+        written = (await connection.execute(statement)).rowcount
+    except IntegrityError as e:  # uq_file_live_key: another version of the key is live
+        raise Fenced(f"a file that run {claim.run_id} found") from e
+    if written != len(rows):
+        raise Fenced(f"a file that run {claim.run_id} found")
 
 
 def _is_held(claim: ScanClaim) -> ColumnElement[bool]:
@@ -134,23 +154,18 @@ def _is_held(claim: ScanClaim) -> ColumnElement[bool]:
     )
 
 
-def _row(claim: ScanClaim, version: FileVersion) -> dict[str, Any]:
-    return {
-        "ingestion_id": claim.ingestion_id,
-        "generation": claim.generation,
-        "key_digest": version.digest,
-        "version_tag": version.version_tag,
-        "bucket": version.bucket,
-        "key": storable(version.key),
-        "etag": version.etag,
-        "size_bytes": version.size_bytes,
-        "last_modified": version.last_modified,
-        "state": FileState.DISCOVERED,
-        "run_id": claim.run_id,
-    }
-
-
-def _fate(fate: Fate) -> dict[str, Any]:
-    problem = fate.problem
-    assert problem is not None
-    return {"state": fate.state, "error_type": problem.error_type, "error_message": storable(problem.message)}
+def _row(version: FileVersion, fate: Fate | None = None) -> _Row:
+    """Waiting for a batch, if no other ``fate`` is given."""
+    problem = fate.problem if fate is not None else None
+    return (
+        version.digest,
+        version.version_tag,
+        version.bucket,
+        storable(version.key),
+        version.etag,
+        version.size_bytes,
+        version.last_modified,
+        fate.state if fate is not None else FileState.DISCOVERED,
+        problem.error_type if problem is not None else None,
+        storable(problem.message) if problem is not None else None,
+    )

@@ -12,9 +12,9 @@ from libs.common.errors import Fenced
 from libs.common.ids import IngestionId, RunId
 from libs.common.ledger import backlogs, hints, overwritten, scan_pages, watermarks
 from libs.common.ledger.ingestions import halt_of, hold_generation
-from libs.common.ledger.known import known_versions
+from libs.common.ledger.known import known_versions, look
 from libs.common.ledger.model.backlogs import Backlog
-from libs.common.ledger.model.files import FileVersion, KnownVersion, Reload
+from libs.common.ledger.model.files import FileVersion, KnownVersion, Looked, Reload
 from libs.common.ledger.model.hints import HintedKey
 from libs.common.ledger.model.scans import Page, ScanClaim
 from libs.common.ledger.run_log import PROBLEMS_IN_AN_EVENT_MAX, RunLog, begin_run
@@ -72,6 +72,11 @@ class ScanLedger:
         """All versions that the ledger has of these keys, by digest. Keys it never saw are absent."""
         async with self._database.read() as connection:
             return await known_versions(connection, claim.ingestion_id, claim.generation, files, run_id=claim.run_id)
+
+    async def look(self, claim: ScanClaim, files: Sequence[FileVersion]) -> Looked:
+        """As ``known``, without the keys that are settled: for runs that pass them over (``Terms``)."""
+        async with self._database.read() as connection:
+            return await look(connection, claim.ingestion_id, claim.generation, files, run_id=claim.run_id)
 
     async def backlog(self, claim: ScanClaim) -> Backlog:
         """What executors have before them."""

@@ -46,6 +46,10 @@ LOADED_FILE_STATES: Final = frozenset({FileState.COMMITTED, FileState.BASELINE})
 """Was loaded: another version of the key is an overwrite."""
 
 
+UNDECIDED_FILE_STATES: Final = LIVE_FILE_STATES - LOADED_FILE_STATES
+"""Waits, is in work, or is set aside: what becomes of the key is open."""
+
+
 class BatchState(StrEnum):
     """Where one batch stands. Everything before *published* is picked up by a sweeper when its lease ends."""
 

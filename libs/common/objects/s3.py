@@ -4,31 +4,25 @@ One client per access, kept open: making one costs about 100 ms and some megabyt
 """
 
 import asyncio
-import socket
 from collections.abc import AsyncIterator, Iterable, Iterator, Sequence
 from contextlib import AsyncExitStack, contextmanager
-from datetime import UTC, datetime, timedelta
-from email.utils import parsedate_to_datetime
 from typing import Any
 
 import aioboto3
 from botocore.config import Config
-from botocore.exceptions import (
-    BotoCoreError,
-    ClientError,
-    HTTPClientError,
-    NoCredentialsError,
-    PartialCredentialsError,
-)
-from botocore.exceptions import ConnectionError as BotoConnectionError
-from botocore.parsers import ResponseParserError
+from botocore.exceptions import ClientError
 
-from libs.common.aside import CLOCK_SKEWED, SKEW_MAX
 from libs.common.contracts.definition import Credentials
-from libs.common.errors import AutoloaderError, Permanent, Temporary
 from libs.common.ledger.model.files import FileVersion
+from libs.common.objects.listing_page import Entry, without_entries
+from libs.common.objects.s3_errors import BOTOCORES, OTHER_VERSION, error_code, status_of, translated
 
 _HEADS_AT_ONCE = 32
+_BEFORE_BOTOCORES = "before-parse.*.ListObjectsV2"
+"""With this star our handler comes before those of ``before-parse.s3.*``: one of them parses every answer as a whole to
+see whether it is an error."""
+_ENTRIES = "Autoloader.Entries"
+"""Where an answer has the objects that we have read, and botocore has not."""
 _CONFIG = Config(
     connect_timeout=3,
     read_timeout=30,
@@ -36,25 +30,6 @@ _CONFIG = Config(
     max_pool_connections=_HEADS_AT_ONCE,
     s3={"addressing_style": "path"},
 )
-
-# What botocore raises. Its parser's and its arguments' errors are no BotoCoreError; a KeyError is an answer that lacks
-# what every answer has.
-_BOTOCORES = (BotoCoreError, ClientError, ResponseParserError, OSError, TimeoutError, ValueError, KeyError)
-
-# S3 error code → ours. Most stores use these words; what is not here falls back on the HTTP status.
-_BUCKET_NOT_FOUND = frozenset({"NoSuchBucket", "InvalidBucketName"})
-_ACCESS_DENIED = frozenset(
-    {"AccessDenied", "InvalidAccessKeyId", "SignatureDoesNotMatch", "InvalidToken", "ExpiredToken", "AllAccessDisabled",
-     "AccountProblem", "Forbidden", "403", "401"}
-)  # fmt: skip
-_WRONG_REGION = frozenset(
-    {"PermanentRedirect", "AuthorizationHeaderMalformed", "IllegalLocationConstraintException", "301"}
-)
-# Words that come with a 4xx and still mean: not now.
-_NOT_NOW = frozenset({"RequestTimeout", "RequestTimeoutException", "Throttling", "ThrottlingException", "SlowDown"})
-
-# The key is gone, or was written again since it was listed.
-_OTHER_VERSION = frozenset({"NoSuchKey", "PreconditionFailed", "InvalidRange", "412"})
 
 
 class S3Objects:
@@ -101,11 +76,11 @@ class S3Objects:
                     try:
                         head = await client.head_object(Bucket=bucket, Key=key)
                     except ClientError as e:
-                        if _status(e) == 400:
+                        if status_of(e) == 400:
                             # HEAD gives no reason: a wrong region, or a key that no object of this store can have.
                             # A listing tells the first from the second: it raises.
                             await client.list_objects_v2(Bucket=bucket, MaxKeys=1)
-                        elif _status(e) != 404:
+                        elif status_of(e) != 404:
                             raise
                         return key, None
                     return key, FileVersion(
@@ -136,7 +111,7 @@ class S3Objects:
             try:
                 answer = await client.get_object(Bucket=file.bucket, Key=file.key, IfMatch=f'"{file.etag}"', **part)
             except ClientError as e:
-                if _error_code(e) in _OTHER_VERSION:
+                if error_code(e) in OTHER_VERSION:
                     return None
                 raise
             async with answer["Body"]:  # leaves the connection, and what the store may still want to send
@@ -148,8 +123,8 @@ class S3Objects:
     def _translated(self, bucket: str, credentials: Credentials | None) -> Iterator[None]:
         try:
             yield
-        except _BOTOCORES as e:
-            raise _translate(e, bucket, self._where(credentials)) from e
+        except BOTOCORES as e:
+            raise translated(e, bucket, self._where(credentials)) from e
 
     async def _client(self, credentials: Credentials | None) -> Any:
         access = credentials or self._default
@@ -159,6 +134,7 @@ class S3Objects:
                     self._session.client("s3", config=_CONFIG, **_arguments(access))
                 )
                 client.meta.events.register("before-call.s3.HeadBucket", _is_redirected)
+                client.meta.events.register(_BEFORE_BOTOCORES, _read_entries)
                 self._clients[access] = client
             return self._clients[access]
 
@@ -171,6 +147,13 @@ def _is_redirected(params: Any, **_: Any) -> None:
     """Keeps botocore from asking for ever: on a redirect it asks HEAD for the bucket's region, and when that is
     redirected too (as by a proxy that wants https), it asks HEAD for the bucket's region. We never ask HEAD."""
     params["context"].setdefault("s3_redirect", {})["redirected"] = True
+
+
+def _read_entries(response_dict: dict[str, Any], customized_response_dict: dict[str, Any], **_: Any) -> None:
+    """Takes the objects out of a page before botocore parses it, and adds them to its answer. Retries, refusals and
+    tokens stay botocore's, and so does a page that is not written as expected."""
+    if response_dict["status_code"] == 200 and (read := without_entries(response_dict["body"])) is not None:
+        response_dict["body"], customized_response_dict[_ENTRIES] = read
 
 
 def _arguments(access: Credentials | None) -> dict[str, str | None]:
@@ -190,6 +173,9 @@ def _page(bucket: str, answer: Any) -> list[FileVersion]:
     Raises:
         KeyError: this is no listing; some other program answered with some other XML.
     """
+    entries: list[Entry] | None = answer.get(_ENTRIES)
+    if entries is not None:
+        return [FileVersion(bucket, *entry) for entry in entries]
     if "Contents" not in answer and "IsTruncated" not in answer and "KeyCount" not in answer:
         raise KeyError("IsTruncated")
     # XML cannot carry every key, so botocore asks for EncodingType=url by itself and undoes it. Asking for it in the
@@ -225,85 +211,3 @@ async def _taken(body: Any, size_max: int) -> bytes:
 def _etag(raw: str) -> str:
     """Some servers leave out the quotes of an ETag."""
     return raw.strip('"')
-
-
-def _error_code(error: ClientError) -> str:
-    return str(error.response.get("Error", {}).get("Code", ""))
-
-
-def _status(error: ClientError) -> int:
-    return int(error.response.get("ResponseMetadata", {}).get("HTTPStatusCode", 0))
-
-
-def _skew(error: ClientError) -> timedelta | None:
-    """How far our clock is ahead of the store's, if far enough to be the reason of a refusal. An answer to HEAD has no
-    body and so no code that says it, but each answer has a date."""
-    date = error.response.get("ResponseMetadata", {}).get("HTTPHeaders", {}).get("date")
-    try:
-        skew = datetime.now(UTC) - parsedate_to_datetime(date)
-    except (TypeError, ValueError):  # no date, or none that anybody can read
-        return None
-    return timedelta(seconds=round(skew.total_seconds())) if abs(skew) > SKEW_MAX else None
-
-
-def _translate(error: BaseException, bucket: str, where: str) -> AutoloaderError:
-    """The border: from botocore's words to ours. Never passes on a message that might hold a key."""
-    if isinstance(error, NoCredentialsError | PartialCredentialsError):
-        return Permanent(
-            f"there are no credentials for bucket {bucket!r}",
-            code="access_denied",
-            hint="put them into source.credentials, or give the services access to the bucket",
-        )
-    if isinstance(error, ClientError):
-        code, status = _error_code(error), _status(error)
-        if code in _BUCKET_NOT_FOUND or (status == 404 and code in ("404", "NotFound", "")):
-            return Permanent(
-                f"bucket {bucket!r} does not exist at {where}",
-                code="bucket_not_found",
-                hint="check source.path and source.credentials.endpoint_url, or create the bucket",
-            )
-        if code in _WRONG_REGION:
-            return Permanent(
-                f"bucket {bucket!r} is in another region, or {where} is not the store's own address ({code})",
-                code="wrong_region",
-                hint="set source.credentials.region to the bucket's region, or endpoint_url to the store's address",
-            )
-        if status == 403 and (skew := _skew(error)) is not None:
-            return Temporary(
-                f"the clock of {socket.gethostname()} is {abs(skew)} {'ahead of' if skew > timedelta() else 'behind'} "
-                f"that of {where}, which refuses requests signed by it",
-                code=CLOCK_SKEWED,
-                hint="set that machine's clock right, or the store's if that is the wrong one (NTP); the next run "
-                "picks up what is left",
-            )
-        if code in _ACCESS_DENIED or status in (401, 403):
-            return Permanent(
-                f"access to bucket {bucket!r} at {where} was denied ({code})",
-                code="access_denied",
-                hint="check the keys in source.credentials; they need s3:ListBucket and s3:GetObject",
-            )
-        if 300 <= status < 500 and status not in (408, 429) and code not in _NOT_NOW:
-            return Permanent(
-                f"{where} refused the request for bucket {bucket!r}: {code}",
-                code="storage_refused",
-                hint="check source.path and source.credentials",
-            )
-        return Temporary(f"{where} answered {code or status} for bucket {bucket!r}", code="storage_unreachable",
-                         hint="the store is overloaded or failing; the next run picks up what is left")  # fmt: skip
-    if isinstance(error, ResponseParserError | KeyError):
-        return Temporary(
-            f"what answers at {where} does not speak S3, or was cut short",
-            code="storage_unreachable",
-            hint="check source.credentials.endpoint_url: is it the store's S3 port? The next run picks up what is left",
-        )
-    if isinstance(error, BotoConnectionError | HTTPClientError | OSError | TimeoutError):
-        return Temporary(
-            f"object storage at {where} cannot be reached ({type(error).__name__})",
-            code="storage_unreachable",
-            hint="check source.credentials.endpoint_url and the network; the next run picks up what is left",
-        )
-    return Permanent(
-        f"object storage at {where} cannot be used: {type(error).__name__}",
-        code="storage_refused",
-        hint="check source.credentials.endpoint_url and region",
-    )

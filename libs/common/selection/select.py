@@ -6,7 +6,7 @@ from dataclasses import dataclass, field
 from libs.common.contracts.definition import OverwritePolicy
 from libs.common.contracts.events import Problem
 from libs.common.ids import RunId
-from libs.common.ledger.model.files import FileVersion, Refusal, Reload
+from libs.common.ledger.model.files import FileVersion, Refusal, Reload, last_of_each
 from libs.common.selection.names import unreadable
 from libs.common.selection.overwrites import refusal_of
 from libs.common.selection.standing import KeyStanding, Known
@@ -48,6 +48,11 @@ class Terms:
     retry_of: RunId | None = None
     again: bool = False
     failed_only: bool = False
+
+    @property
+    def pass_settled_over(self) -> bool:
+        """Whether keys that are settled count as skipped, and need no look at what else the ledger has of them."""
+        return self.retry_of is None and not self.again
 
 
 AS_USUAL = Terms()
@@ -93,7 +98,7 @@ def select(
     ``reloads``: which of the keys are being replaced, or were by this run or the one that it retries.
     """
     draft = _Draft()
-    for digest, f in {f.digest: f for f in files}.items():
+    for digest, f in last_of_each(files).items():
         key = KeyStanding(f, known.get(digest, ()), run_id, (reloads or {}).get(digest))
         if terms.retry_of is not None and not key.was_left_by(terms.retry_of):
             continue

@@ -6,7 +6,7 @@ from functools import cached_property
 
 from libs.common.ids import RunId
 from libs.common.ledger.model.files import FileVersion, KnownVersion, Reload
-from libs.common.ledger.states import LOADED_FILE_STATES, FileState
+from libs.common.ledger.states import LOADED_FILE_STATES, UNDECIDED_FILE_STATES, FileState
 
 Known = Sequence[KnownVersion]
 _IN_WORK = frozenset({FileState.BATCHED, FileState.QUARANTINED})
@@ -46,6 +46,19 @@ class KeyStanding:
     @property
     def is_this_version_loaded(self) -> bool:
         return self.same is not None and self.same.state in LOADED_FILE_STATES
+
+    @property
+    def is_settled(self) -> bool:
+        """Whether a run that loads what is new passes the key over and counts it as skipped, and that is all: the
+        version that is there now is loaded, by another run, and no other version waits or is in work.
+        ``libs/common/ledger/known.py`` asks the same in SQL."""
+        same = self.same
+        return (
+            same is not None
+            and same.state in LOADED_FILE_STATES
+            and not self.is_mine(same)
+            and all(v.state not in UNDECIDED_FILE_STATES for v in self.versions)
+        )
 
     @property
     def has_mine_loaded(self) -> bool:

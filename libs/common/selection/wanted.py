@@ -60,20 +60,14 @@ class Wanted:
         self._created_at = created_at
         self._pattern = Pattern(source.file_pattern)
         self._regex = KeyRegex(scope.key_regex) if scope.key_regex is not None else None
-
-    @property
-    def prefix(self) -> str:
+        self._below = source.prefix  # asked for each of a million keys
+        narrower = source.prefix if scope.prefix is None else scope.prefix
+        self.prefix = narrower if narrower.startswith(source.prefix) else source.prefix
         """Where a listing has to look: the narrower of the source's prefix and the scope's."""
-        prefix = self._scope.prefix
-        return prefix if prefix is not None and prefix.startswith(self._source.prefix) else self._source.prefix
-
-    @property
-    def is_out_of_reach(self) -> bool:
-        """Whether the scope's prefix lies outside of the source's: nothing can be wanted then."""
-        prefix = self._scope.prefix
-        return prefix is not None and not (
-            prefix.startswith(self._source.prefix) or self._source.prefix.startswith(prefix)
+        self.is_out_of_reach = scope.prefix is not None and not (
+            scope.prefix.startswith(source.prefix) or source.prefix.startswith(scope.prefix)
         )
+        """Whether the scope's prefix lies outside of the source's: nothing can be wanted then."""
 
     def of(self, files: Iterable[FileVersion]) -> list[FileVersion]:
         """Those that are wanted. A folder's marker never is."""
@@ -84,7 +78,7 @@ class Wanted:
         return (
             key.startswith(self.prefix)
             and not self.is_out_of_reach
-            and self._pattern.matches(key, self._source.prefix)
+            and self._pattern.matches(key, self._below)
             and (self._regex is None or self._regex.is_found_in(key))
         )
 

@@ -9,11 +9,12 @@ from libs.common.errors import Fenced
 from libs.common.ids import IngestionId, RunId
 from libs.common.ledger.model.backlogs import Backlog
 from libs.common.ledger.model.batches import gone
-from libs.common.ledger.model.files import FileVersion, KnownVersion, Reload, is_by_policy
+from libs.common.ledger.model.files import FileVersion, KnownVersion, Looked, Reload, is_by_policy, last_of_each
 from libs.common.ledger.model.hints import HintedKey
 from libs.common.ledger.model.scans import Page, ScanClaim
 from libs.common.ledger.run_log import PROBLEMS_IN_AN_EVENT_MAX
 from libs.common.ledger.states import FINAL_BATCH_STATES, LIVE_FILE_STATES, FileState, ScanState
+from libs.common.selection.standing import KeyStanding
 from tests.support.memory_ledger import replacements, watermarks
 from tests.support.memory_ledger.rows import FileRow
 from tests.support.memory_ledger.tables import ScanRow, Tables
@@ -56,6 +57,12 @@ class MemoryScanLedger:
                     known = KnownVersion(tag, row.state, row.run_id, given_up, held, by_policy)
                     found[digest] = (*found.get(digest, ()), known)
         return found
+
+    async def look(self, claim: ScanClaim, files: Sequence[FileVersion]) -> Looked:
+        known, page = await self.known(claim, files), last_of_each(files)
+        others = {d: f for d, f in page.items() if not KeyStanding(f, known.get(d, ()), claim.run_id).is_settled}
+        its_known = {digest: versions for digest, versions in known.items() if digest in others}
+        return Looked(tuple(others.values()), its_known, settled=len(page) - len(others))
 
     async def backlog(self, claim: ScanClaim) -> Backlog:
         """All batches are one tenant's, in one lane."""

@@ -1,7 +1,7 @@
 """Values about files: their versions, and what the ledger remembers of them."""
 
 import hashlib
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 
@@ -62,6 +62,22 @@ class KnownVersion:
     given_up: bool = False
     held: bool = False
     by_policy: bool = False
+
+
+@dataclass(frozen=True, slots=True)
+class Looked:
+    """What the ledger says of a page of a listing. ``settled`` counts keys with which a run has nothing to do: see
+    ``KeyStanding.is_settled``. ``files`` are the others, each key once as the page names it last, and ``known`` all
+    versions that the ledger has of these, by digest; keys it never saw are absent."""
+
+    files: tuple[FileVersion, ...]
+    known: Mapping[bytes, tuple[KnownVersion, ...]]
+    settled: int = 0
+
+
+def last_of_each(files: Sequence[FileVersion]) -> dict[bytes, FileVersion]:
+    """By digest. Of a key that a page names twice, the later entry is the truth."""
+    return {f.digest: f for f in files}
 
 
 FILE_OVERWRITTEN = "file_overwritten"

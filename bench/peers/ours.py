@@ -1,0 +1,60 @@
+"""Autoloader, as a user meets it: POST …/run, then its state until it is over. All services run and are warm."""
+
+import time
+from uuid import UUID, uuid4
+
+from pyspark.sql.connect.session import SparkSession
+
+from bench.peers.peer import GivenUp, Loaded
+from bench.peers.spark_tables import drop, look
+from bench.stack import definition, table_of
+from bench.workloads import Workload
+from client.answers import Run
+from client.rest import AutoloaderClient
+
+POLL_S = 0.02
+
+
+class Ours:
+    """A new ingestion for each load, whose first run makes the table and loads everything."""
+
+    def __init__(self, api: AutoloaderClient, spark: SparkSession, *, limit_s: float) -> None:
+        self._api = api
+        self._spark = spark
+        self._limit_s = limit_s
+        self._name = ""
+        self._ingestion: UUID | None = None
+
+    def prepare(self, work: Workload) -> None:
+        self._name = f"bench_ours_{uuid4().hex[:8]}"
+        self._ingestion = self._api.create_ingestion(definition(self._name, f"s3://{work.source}")).id
+
+    def load(self, work: Workload) -> None:  # noqa: ARG002  # the ingestion knows
+        assert self._ingestion is not None
+        run_to_success(self._api, self._ingestion, limit_s=self._limit_s)
+
+    def loaded(self) -> Loaded:
+        return look(self._spark, table_of(self._name))
+
+    def clean(self) -> None:
+        if self._ingestion is not None:
+            self._api.delete_ingestion(self._ingestion)
+            self._ingestion = None
+            drop(self._spark, table_of(self._name))
+
+
+def run_to_success(api: AutoloaderClient, ingestion_id: UUID, *, limit_s: float) -> Run:
+    """Asks for a run and waits for its end, as REST tells it.
+
+    Raises:
+        GivenUp: it is not over in time, or ended otherwise.
+    """
+    give_up = time.perf_counter() + limit_s
+    accepted = api.start_run(ingestion_id)
+    while not (run := api.run(ingestion_id, accepted.run_id)).is_over:
+        if time.perf_counter() > give_up:
+            raise GivenUp(f"the run is {run.status} after {limit_s:.0f} s")
+        time.sleep(POLL_S)
+    if run.status != "success":
+        raise GivenUp(f"the run ended {run.status}: {'; '.join(error.message for error in run.errors)}")
+    return run
