@@ -7,6 +7,7 @@ PY := .venv/bin/python
 DEV := $(PY) -m devstack
 UV := VIRTUAL_ENV=.venv .venv/bin/uv
 READY := .venv/.ready
+BENCH := .venv-bench/.ready
 SOURCES := libs services client devstack tests bench
 # More for pytest: make test ARGS="tests/unit -x"
 ARGS ?=
@@ -41,8 +42,14 @@ demo: services ## Load a year of real flights into an Iceberg table, and leave e
 	@eval "$$($(DEV) env)" && $(PY) -m client.demo
 	@echo "Everything is still running; stop it with: make down"
 
-bench: setup ## Measure Autoloader and its peers in turns (ARGS="--quick" for a look, "--only w1,w3 --skip stream --rounds 5")
+bench: setup $(BENCH) ## Measure Autoloader and its peers in turns (ARGS="--quick" for a look, "--only w1,w3 --skip stream --rounds 5")
 	@AUTOLOADER_DEV_SPARK_PEAK=1 $(DEV) run --services -- $(PY) -m bench $(ARGS)
+
+# The peers' packages live apart from ours.
+$(BENCH): requirements-bench.lock | setup
+	@test -x .venv-bench/bin/python || .venv/bin/uv venv --quiet --python $(PY) .venv-bench
+	@VIRTUAL_ENV=.venv-bench .venv/bin/uv pip sync --quiet --compile-bytecode --require-hashes requirements-bench.lock
+	@touch $@
 
 bench-api: setup ## Measure how many requests the API takes on one core, and how late it shows facts (ARGS="--seconds 5")
 	@$(PY) -m bench.api $(ARGS)
@@ -101,10 +108,11 @@ docs: setup ## Write the generated pages of docs/reference anew
 lock: $(PY) ## Pin the newest allowed versions of all packages, with hashes
 	@$(LOCK) --upgrade --extra devstack -o requirements.lock
 	@$(LOCK) --upgrade --extra devstack --extra dev -c requirements.lock -o requirements-dev.lock
+	@$(LOCK:pyproject.toml=--group bench) --upgrade -o requirements-bench.lock
 
 $(PY):
 	@$(MAKE) --no-print-directory setup
 
 clean: ## Remove what tools left in the clone (downloads and data are elsewhere: autoloader dev reset)
-	@rm -rf .venv .pytest_cache .mypy_cache .ruff_cache .hypothesis .import_linter_cache dist
+	@rm -rf .venv .venv-bench .pytest_cache .mypy_cache .ruff_cache .hypothesis .import_linter_cache dist
 	@find . -name __pycache__ -type d -prune -exec rm -rf {} +

@@ -4,6 +4,7 @@ from collections.abc import Mapping
 
 from pyspark.sql.connect.session import SparkSession
 
+from bench.peers.apart import measure_apart
 from bench.peers.ours import Ours
 from bench.peers.peer import Peer, measure
 from bench.peers.spark_batch import OneAppend, OneAppendPerFile, folder, inferred, paths
@@ -26,12 +27,17 @@ VARIANTS: Mapping[str, str] = {
     "spark-inferred": "Spark reads the folder and infers the schema",
     "spark-paths": "Spark reads every file by name, our settings",
     "stream": "Structured Streaming, availableNow",
+    "dlt": "dlt, filesystem to Iceberg",
+    "polars": "A script with polars and PyIceberg",
+    "pyarrow": "A script with pyarrow and PyIceberg",
     "per-file": "Spark, a commit for each file",
 }
+APART = frozenset({"dlt", "polars", "pyarrow"})
+"""Who runs in a process of its own, with packages of its own."""
 WITHOUT: Mapping[str, frozenset[str]] = {
     "w2": frozenset({"per-file"}),
     "w3": frozenset({"per-file"}),
-    "tiny": frozenset({"per-file", "spark-paths", "spark-inferred"}),
+    "tiny": frozenset({"per-file", "spark-paths", "spark-inferred", "dlt"}),
 }
 """Who is not measured on which workload, since it would take long and tell nothing new."""
 
@@ -64,5 +70,7 @@ class Runners:
             session.stop()
 
     def _runner(self, key: str, title: str) -> Runner:
+        if key in APART:
+            return Runner(title, lambda work: measure_apart(key, work, limit_s=LIMIT_S), is_warmed_up=False)
         peer = self._peers[key]
         return Runner(title, lambda work: measure(peer, work), files_max=PER_FILE_MAX if key == "per-file" else None)

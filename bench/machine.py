@@ -6,26 +6,9 @@ import subprocess
 from importlib.metadata import version
 from pathlib import Path
 
-from pydantic import BaseModel, ConfigDict
 from pyspark.sql.connect.session import SparkSession
 
-
-class Machine(BaseModel):
-    model_config = ConfigDict(frozen=True, extra="forbid")
-
-    cores: int
-    memory_bytes: int
-    processor: str
-    system: str
-    python: str
-    java: str
-    spark: str
-    spark_master: str
-    spark_compiles_fully: bool
-    """False: the server was started to be up quickly, and never becomes as fast as it can be."""
-    load_average: float
-    """Of the minute before the first round, per core: well above 0 means that others were at work."""
-    commit: str
+from bench.results import Machine
 
 
 def describe(spark: SparkSession) -> Machine:

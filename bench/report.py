@@ -3,7 +3,7 @@
 from rich.console import Console
 from rich.table import Table
 
-from bench.catalogue import FLOOR
+from bench.goals import floor_of
 from bench.measures import Spread, Variant
 from bench.results import Measured, Results
 
@@ -29,7 +29,7 @@ def _table(measured: Measured) -> Table:
     )
     for column in ("", "seconds (min to max)", "times the floor", "snapshots", "data files", "RSS MB"):
         table.add_column(column, justify="right" if column else "left", no_wrap=not column)
-    floor = measured.variants.get(FLOOR)
+    floor = floor_of(measured)
     for variant in measured.variants.values():
         table.add_row(title(variant), seconds(variant), _ratio(variant, floor), *of_the_table(variant))
     return table

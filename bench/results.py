@@ -6,13 +6,32 @@ from pathlib import Path
 
 from pydantic import BaseModel, ConfigDict
 
-from bench.machine import Machine
 from bench.measures import Variant
 
 LATEST = Path(__file__).parent / "results" / "latest.json"
 """Of the last whole run. The page in docs is made from it."""
 LOOK = Path(__file__).parent / "results" / "look.json"
 """Of the last run that left something out. Not kept in the repository."""
+
+
+class Machine(BaseModel):
+    """Where it was measured."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+    cores: int
+    memory_bytes: int
+    processor: str
+    system: str
+    python: str
+    java: str
+    spark: str
+    spark_master: str
+    spark_compiles_fully: bool
+    """False: the server was started to be up quickly, and never becomes as fast as it can be."""
+    load_average: float
+    """Of the minute before the first round, per core: well above 0 means that others were at work."""
+    commit: str
 
 
 class Measured(BaseModel):

@@ -21,13 +21,13 @@ class Runner:
 
 
 def compare(
-    work: Workload, runners: Mapping[str, Runner], rounds: int, say: Callable[[str], None]
+    work: Workload, runners: Mapping[str, Runner], rounds: int, say: Callable[[str], None], *, warm_up: bool = True
 ) -> Mapping[str, Variant]:
-    """Measures every variant ``rounds`` times, after a round that does not count. One that gives up is left out from
-    there on."""
+    """Measures every variant ``rounds`` times, after a round that does not count (unless all is warm already). One that
+    gives up is left out from there on."""
     took: dict[str, dict[int, Took]] = {key: {} for key in runners}
     given_up: dict[str, NotDone] = {}
-    for number in range(rounds + 1):
+    for number in range(0 if warm_up else 1, rounds + 1):
         for key in turns(list(runners), number):
             runner = runners[key]
             if key in given_up or (number == 0 and not runner.is_warmed_up):

@@ -63,6 +63,12 @@ def empty(s3: Any, bucket: str, prefix: str = "") -> None:
         list(threads.map(delete, (page["Contents"] for page in pages if "Contents" in page)))
 
 
+def size_of(s3: Any, bucket: str, prefix: str) -> int:
+    """Bytes of all objects below a prefix."""
+    pages = s3.get_paginator("list_objects_v2").paginate(Bucket=bucket, Prefix=prefix)
+    return sum(item["Size"] for page in pages for item in page.get("Contents", ()))
+
+
 def put_all(s3: Any, bucket: str, objects: Iterator[tuple[str, bytes]]) -> None:
     """Several at a time. Bodies are taken from the iterator as they can be sent, so they need not all be in memory."""
     with ThreadPoolExecutor(_THREADS) as threads:

@@ -23,6 +23,8 @@ class Workload:
     files: int
     records: int
     bucket: str = ""
+    folders: int = 0
+    """Over so many folders they are spread; 0: all lie side by side."""
 
     @property
     def rows(self) -> int:
@@ -38,12 +40,15 @@ class Workload:
         return f"{self.bucket}/{self.prefix}"
 
     def names(self) -> Iterator[str]:
-        return (f"{self.prefix}f{number:06}.json" for number in range(self.files))
+        return (f"{self.prefix}{self._folder(number)}f{number:06}.json" for number in range(self.files))
 
     def objects(self) -> Iterator[tuple[str, bytes]]:
         """Key and body of each file, made as they are asked for."""
         for number, key in enumerate(self.names()):
             yield key, lines(number * self.records, self.records)
+
+    def _folder(self, number: int) -> str:
+        return f"d{number % self.folders:02}/" if self.folders else ""
 
     def inside(self, bucket: str) -> "Workload":
         return replace(self, bucket=bucket)
@@ -74,3 +79,6 @@ WORKLOADS = (
     Workload("tiny", "10,000 files of 10 records", 10_000, 10),
 )
 """What is loaded as a whole, into a table that is new."""
+
+KNOWN = Workload("w4", "100,000 files that are known", 100_000, 1, folders=50)
+"""What is looked through for new files."""

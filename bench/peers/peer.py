@@ -48,20 +48,22 @@ class Miscounted(Exception):
     """A peer loaded other rows than there are: its time is worth nothing."""
 
 
-def measure(peer: Peer, work: Workload) -> Took:
-    """One load.
+def measure(peer: Peer, work: Workload, *, rows: int | None = None, pause_s: float = 0) -> Took:
+    """One load. ``rows`` are expected, by default all of the workload. ``pause_s`` goes by before it.
 
     Raises:
         GivenUp, Miscounted.
     """
     try:
         peer.prepare(work)
+        time.sleep(pause_s)
         began = time.perf_counter()
         peer.load(work)
         seconds = time.perf_counter() - began
         found = peer.loaded()
     finally:
         peer.clean()
-    if found.rows != work.rows:
-        raise Miscounted(f"{found.rows:,} rows are in the table, and {work.rows:,} in the files")
+    expected = work.rows if rows is None else rows
+    if found.rows != expected:
+        raise Miscounted(f"{found.rows:,} rows were loaded, and {expected:,} are in the files")
     return Took(seconds=seconds, rows=found.rows, snapshots=found.snapshots, data_files=found.data_files)

@@ -64,7 +64,7 @@ def test_a_load_is_measured_and_cleaned_up() -> None:
 
 def test_a_time_counts_only_with_all_rows_in_the_table() -> None:
     """A peer that loads half of the files is quick."""
-    with pytest.raises(Miscounted, match="11 rows are in the table, and 12 in the files"):
+    with pytest.raises(Miscounted, match="11 rows were loaded, and 12 are in the files"):
         measure(Fake(11), WORK)
 
 
