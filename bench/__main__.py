@@ -6,6 +6,7 @@ Every workload is put into a bucket of the benchmark's own, each variant loads i
 it is gone afterwards.
 """
 
+import signal
 import sys
 from collections.abc import Callable, Mapping
 from datetime import UTC, datetime
@@ -19,7 +20,7 @@ from rich.console import Console
 
 from bench import page
 from bench.catalogue import VARIANTS, Runners
-from bench.known import KNOWN_VARIANTS, PAUSE_S, known_files
+from bench.known import KNOWN_VARIANTS, PAUSE_S, Known
 from bench.machine import describe
 from bench.measures import Variant
 from bench.peers import apart
@@ -34,6 +35,8 @@ QUICK = 10
 """A quick look has so many times fewer files."""
 PAUSES = 2
 """Rounds of those that wait for the store to forget: each of their turns costs a minute and a half."""
+ENDED = 143
+"""The exit code of a program that was told to end."""
 EVERY = (*WORKLOADS, KNOWN)
 Say = Callable[[str], None]
 
@@ -52,6 +55,7 @@ def main(
     if quick:
         rounds, works, skipped = 1, [work.scaled_down(QUICK) for work in works], skipped | {"pause"}
     refuse_unless_up()
+    signal.signal(signal.SIGTERM, lambda *_: sys.exit(ENDED))  # who is ended cleans up, too
     if not apart.is_there():
         raise SystemExit("the peers' packages are not installed: `make bench` does it, into .venv-bench")
     said = [f"--only {only}" if only else "", f"--skip {skip}" if skip else "", "--quick" if quick else ""]
@@ -101,12 +105,17 @@ def _known(
     rounds: int,
     say: Say,
 ) -> dict[str, Measured]:
-    with known_files(work, api, spark, s3, say) as runners:
-        found = {work.key: _told(work, s3, compare(work, runners(0, skip), rounds, say))}
+    known = Known(work, api, spark, s3)
+    try:
+        took_s = known.prime()
+        say(f"{work.key}: {work.files:,} files were put into the store in {took_s:.0f} s, and into the ledger")
+        found = {work.key: _told(work, s3, compare(work, known.runners(0, skip), rounds, say))}
         if "pause" not in skip:
-            paused = compare(work, runners(PAUSE_S, skip), min(PAUSES, rounds), say, warm_up=False)
+            paused = compare(work, known.runners(PAUSE_S, skip), min(PAUSES, rounds), say, warm_up=False)
             found[f"{work.key}-pause"] = _told(work, s3, paused, f", after {PAUSE_S:.0f} s without a listing")
         return found
+    finally:
+        known.close()
 
 
 def _told(work: Workload, s3: Any, variants: Mapping[str, Variant], more: str = "") -> Measured:

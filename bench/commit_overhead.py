@@ -10,7 +10,6 @@ changed, compare with the ledger's side, publish, read back, and the columns for
 
 import asyncio
 import json
-import os
 import statistics
 import sys
 import time
@@ -20,8 +19,7 @@ from datetime import UTC, datetime
 from typing import Any
 from uuid import uuid4
 
-import boto3
-
+from bench.stack import REGION, S3_KEY, S3_SECRET, S3_URL, SPARK_URL, remove_bucket, s3_client
 from libs.common.contracts.definition import Credentials, Destination
 from libs.common.ids import new_batch_id, new_ingestion_id
 from libs.common.ledger.model.files import FileVersion, tags
@@ -54,26 +52,18 @@ class Bench:
     def __init__(self) -> None:
         name = f"overhead_{uuid4().hex[:8]}"
         access = Credentials(
-            aws_access_key_id=os.environ.get("TEST_MINIO_ACCESS_KEY", "minioadmin"),
-            aws_secret_access_key=os.environ.get("TEST_MINIO_SECRET_KEY", "minioadmin"),
-            endpoint_url=os.environ.get("TEST_MINIO_ENDPOINT", "http://localhost:9000"),
-            region="us-east-1",
+            aws_access_key_id=S3_KEY, aws_secret_access_key=S3_SECRET, endpoint_url=S3_URL, region=REGION
         )
         self.bucket = name.replace("_", "-")
-        self.s3: Any = boto3.client(
-            "s3",
-            endpoint_url=access.endpoint_url,
-            aws_access_key_id=access.aws_access_key_id,
-            aws_secret_access_key=access.aws_secret_access_key,
-            region_name=access.region,
-        )
+        self.s3: Any = s3_client()
         self.s3.create_bucket(Bucket=self.bucket)
         self.to = Destination(catalog="test_catalog", database="test_db", table=name)
         self.plain = f"{self.to.identifier}_plain"
-        url = os.environ.get("TEST_SPARK_CONNECT_URL", "sc://localhost:15002")
-        self.spark = open_session(SessionKey(url, self.bucket, None))
+        self.spark = open_session(SessionKey(SPARK_URL, self.bucket, None))
         self.threads = ThreadPoolExecutor(1)
-        self.table = SparkTable(TableSession(BatchSession(self.spark, self.threads, 600), url, self.to), JsonLines())
+        self.table = SparkTable(
+            TableSession(BatchSession(self.spark, self.threads, 600), SPARK_URL, self.to), JsonLines()
+        )
         self.objects = S3Objects(access)
         self.ingestion_id = new_ingestion_id()
 
@@ -146,10 +136,7 @@ class Bench:
     async def clean(self) -> None:
         for table in (self.to.identifier, self.plain):
             self.spark.sql(f"DROP TABLE IF EXISTS {table} PURGE").collect()
-        for page in self.s3.get_paginator("list_objects_v2").paginate(Bucket=self.bucket):
-            for item in page.get("Contents", ()):
-                self.s3.delete_object(Bucket=self.bucket, Key=item["Key"])
-        self.s3.delete_bucket(Bucket=self.bucket)
+        remove_bucket(self.s3, self.bucket)
         await self.objects.close()
         self.spark.stop()
         self.threads.shutdown()

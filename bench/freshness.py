@@ -9,7 +9,6 @@ one round of that query and its pause. An object counts once.
 """
 
 import json
-import os
 import random
 import statistics
 import sys
@@ -18,10 +17,11 @@ import time
 from typing import Any
 from uuid import uuid4
 
-import boto3
 from pyspark.sql.connect import functions as F
 from pyspark.sql.connect.session import SparkSession
 
+from bench.peers.spark_tables import drop
+from bench.stack import API_URL, SPARK_URL, definition, remove_bucket, s3_client, table_of
 from client.rest import AutoloaderClient
 
 OBJECTS = 100
@@ -65,16 +65,16 @@ def main() -> int:
     """Prints one table. Exit code 1 if a row is missing, doubled, or came later than the goal says."""
     objects = int(sys.argv[1]) if len(sys.argv) > 1 else OBJECTS
     name = f"bench_{uuid4().hex[:8]}"
-    bucket, table = name.replace("_", "-"), f"test_catalog.test_db.{name}"
-    s3 = _s3()
+    bucket, table = name.replace("_", "-"), table_of(name)
+    s3 = s3_client()
     s3.create_bucket(Bucket=bucket)
     s3.put_bucket_notification_configuration(
         Bucket=bucket, NotificationConfiguration={"QueueConfigurations": [TELLS_KAFKA]}
     )
-    spark = SparkSession.builder.remote(os.environ.get("TEST_SPARK_CONNECT_URL", "sc://localhost:15002")).create()
-    with AutoloaderClient(os.environ.get("TEST_API_URL", "http://localhost:8000")) as api:
+    spark = SparkSession.builder.remote(SPARK_URL).create()
+    with AutoloaderClient(API_URL) as api:
         _put(s3, bucket, 0)
-        ingestion = api.create_ingestion(_definition(name, bucket))
+        ingestion = api.create_ingestion(definition(name, f"s3://{bucket}/data/", schedule={"trigger": "event"}))
         try:
             api.resume(ingestion.id)
             _wait(lambda: spark.catalog.tableExists(table), "the first listing makes the table")
@@ -89,8 +89,8 @@ def main() -> int:
             ids = watch.ids()
         finally:
             api.delete_ingestion(ingestion.id)
-            spark.sql(f"DROP TABLE IF EXISTS {table} PURGE").collect()
-            _empty(s3, bucket)
+            drop(spark, table)
+            remove_bucket(s3, bucket)
             spark.stop()
     took = sorted(watch.seen[each] - at for each, at in landed.items())
     figures = {"p50": statistics.median(took), "p95": took[int(0.95 * (len(took) - 1))], "max": took[-1]}
@@ -125,34 +125,6 @@ def _wait(until: Any, what: str) -> None:
         if time.monotonic() > give_up:
             raise SystemExit(f"not within {GIVE_UP_S:.0f} s: {what}")
         time.sleep(0.1)
-
-
-def _empty(s3: Any, bucket: str) -> None:
-    for page in s3.get_paginator("list_objects_v2").paginate(Bucket=bucket):
-        for item in page.get("Contents", ()):
-            s3.delete_object(Bucket=bucket, Key=item["Key"])
-    s3.delete_bucket(Bucket=bucket)
-
-
-def _s3() -> Any:
-    return boto3.client(
-        "s3",
-        endpoint_url=os.environ.get("TEST_MINIO_ENDPOINT", "http://localhost:9000"),
-        aws_access_key_id=os.environ.get("TEST_MINIO_ACCESS_KEY", "minioadmin"),
-        aws_secret_access_key=os.environ.get("TEST_MINIO_SECRET_KEY", "minioadmin"),
-        region_name="us-east-1",
-    )
-
-
-def _definition(name: str, bucket: str) -> dict[str, Any]:
-    return {
-        "name": name,
-        "cluster_id": "local",
-        "source": {"type": "s3", "path": f"s3://{bucket}/data/", "file_pattern": "*.json"},
-        "format": {"type": "json"},
-        "destination": {"catalog": "test_catalog", "database": "test_db", "table": name},
-        "schedule": {"trigger": "event"},
-    }
 
 
 if __name__ == "__main__":

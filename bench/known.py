@@ -5,18 +5,21 @@ every five minutes meets one that has forgotten it.
 """
 
 import asyncio
-from collections.abc import Callable, Iterator, Mapping
-from contextlib import contextmanager
+from collections.abc import Callable, Mapping
+from datetime import UTC, datetime
+from itertools import islice, product
 from typing import Any
 from uuid import uuid4
 
 from pyspark.sql.connect.session import SparkSession
 
 from bench.catalogue import LIMIT_S
+from bench.measures import Took
 from bench.peers.apart import measure_apart
 from bench.peers.ours import run_to_success
-from bench.peers.ours_known import FIRST, OursKnown, remember
+from bench.peers.ours_known import FIRST, OursKnown, new_files, remember
 from bench.peers.peer import measure
+from bench.peers.spark_stream import StreamKnown
 from bench.peers.spark_tables import drop
 from bench.rounds import Runner
 from bench.stack import definition, put_all, table_of
@@ -32,40 +35,72 @@ LISTINGS: Mapping[str, str] = {
     "list-aioboto3": "The bare listing with aioboto3",
     "list-obstore": "The bare listing with obstore",
 }
+OTHERS: Mapping[str, str] = {"stream": "Structured Streaming", "dlt": "dlt"}
+Once = Callable[[Workload], Took]
 KNOWN_VARIANTS = (OURS_NEW, OURS_NOTHING, *LISTINGS)
 
 
-@contextmanager
-def known_files(
-    work: Workload, api: AutoloaderClient, spark: SparkSession, s3: Any, say: Callable[[str], None]
-) -> Iterator[Callable[[float, frozenset[str]], Mapping[str, Runner]]]:
-    """An ingestion that knows all files of a workload. Gives the runners, for a pause before each and without some."""
-    name = f"bench_known_{uuid4().hex[:8]}"
-    ingestion = api.create_ingestion(definition(name, f"s3://{work.source}")).id
-    try:
-        put_all(s3, work.bucket, (one for one, _ in zip(work.objects(), range(FIRST), strict=False)))
-        run_to_success(api, ingestion, limit_s=PRIME_S)
+class Known:
+    """An ingestion, a stream and a pipeline that know all files of a workload."""
+
+    def __init__(self, work: Workload, api: AutoloaderClient, spark: SparkSession, s3: Any) -> None:
+        self._work = work
+        self._api = api
+        self._spark = spark
+        self._s3 = s3
+        self._table = f"bench_known_{uuid4().hex[:8]}"
+        self._stream = StreamKnown(spark, s3, limit_s=LIMIT_S)
+        self._ingestion = api.create_ingestion(definition(self._table, f"s3://{work.source}")).id
+        self._since = datetime.now(UTC)
+
+    def prime(self) -> float:
+        """Seconds that it took to put the files into the store."""
+        work = self._work
+        put_all(self._s3, work.bucket, islice(work.objects(), FIRST))
+        run_to_success(self._api, self._ingestion, limit_s=PRIME_S)
+        self._stream.prime(work)
         filled = measure_apart("fill", work, limit_s=PRIME_S)
-        asyncio.run(remember(work, ingestion))
-        say(f"{work.key}: {work.files:,} files were put into the store in {filled.seconds:.0f} s, and into the ledger")
+        self._since = datetime.now(UTC)
+        asyncio.run(remember(work, self._ingestion))
+        return filled.seconds
 
-        def runners(pause_s: float, skip: frozenset[str]) -> Mapping[str, Runner]:
-            found = {
-                OURS_NEW: Runner(f"Autoloader, {NEW} new files", _ours(NEW, pause_s)),
-                OURS_NOTHING: Runner("Autoloader, nothing new", _ours(0, pause_s)),
-                **{key: Runner(title, _listing(key, pause_s)) for key, title in LISTINGS.items()},
-            }
-            return {key: runner for key, runner in found.items() if key not in skip}
+    def close(self) -> None:
+        self._api.delete_ingestion(self._ingestion)
+        self._stream.end()
+        drop(self._spark, table_of(self._table))
 
-        def _ours(new: int, pause_s: float) -> Callable[[Workload], Any]:
-            peer = OursKnown(api, s3, ingestion, new, limit_s=LIMIT_S)
-            return lambda work: measure(peer, work, rows=new, pause_s=pause_s)
+    def runners(self, pause_s: float, skip: frozenset[str]) -> Mapping[str, Runner]:
+        """With a pause before each. Those of others take no part in pauses: they would take hours."""
+        found = {
+            OURS_NEW: Runner(f"Autoloader, {NEW} new files", self._ours(NEW, pause_s)),
+            OURS_NOTHING: Runner("Autoloader, nothing new", self._ours(0, pause_s)),
+            **{key: Runner(title, _listing(key, pause_s)) for key, title in LISTINGS.items()},
+        }
+        if not pause_s:
+            for (key, title), new in product(OTHERS.items(), (NEW, 0)):
+                words = f"{title}, {f'{NEW} new files' if new else 'nothing new'}"
+                once = self._streaming(new) if key == "stream" else self._dlt(new)
+                found[f"{key}-{'new' if new else 'nothing'}"] = Runner(words, once, is_warmed_up=key == "stream")
+        return {key: runner for key, runner in found.items() if not {key, key.partition("-")[0]} & skip}
 
-        yield runners
-    finally:
-        api.delete_ingestion(ingestion)
-        drop(spark, table_of(name))
+    def _ours(self, new: int, pause_s: float) -> Once:
+        peer = OursKnown(self._api, self._s3, self._ingestion, new, limit_s=LIMIT_S)
+        return lambda work: measure(peer, work, rows=new, pause_s=pause_s)
+
+    def _streaming(self, new: int) -> Once:
+        def once(work: Workload) -> Took:
+            self._stream.new = new
+            return measure(self._stream, work, rows=new)
+
+        return once
+
+    def _dlt(self, new: int) -> Once:
+        def once(work: Workload) -> Took:
+            with new_files(self._s3, work, new):
+                return measure_apart("dlt-known", work, limit_s=LIMIT_S, rows=new, BENCH_SINCE=self._since.isoformat())
+
+        return once
 
 
-def _listing(key: str, pause_s: float) -> Callable[[Workload], Any]:
+def _listing(key: str, pause_s: float) -> Once:
     return lambda work: measure_apart(key, work, limit_s=LIMIT_S, pause_s=pause_s)

@@ -13,11 +13,9 @@ import sys
 import time
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager, suppress
-from typing import Any
 from uuid import uuid4
 
-import boto3
-
+from bench.stack import remove_bucket, s3_client
 from libs.common.contracts.definition import Credentials
 from libs.common.objects.s3 import S3Objects
 from services.api.ingestions.schemas import IngestionIn
@@ -32,7 +30,7 @@ def main() -> int:
     """Prints one table. Exit code 1 if a preview took longer, or more, than was promised."""
     files, mb = (int(sys.argv[n]) if len(sys.argv) > n else default for n, default in ((1, 10), (2, 100)))
     bucket = f"bench-preview-{uuid4().hex[:8]}"
-    s3 = _s3()
+    s3 = s3_client()
     s3.create_bucket(Bucket=bucket)
     try:
         plain = _lines(mb * 10**6)
@@ -44,10 +42,7 @@ def main() -> int:
         print(f"{files} files of {len(plain) / 1e6:,.0f} MB, {len(packed) / 1e6:,.0f} MB with gzip")
         return max([asyncio.run(_measure(bucket, folder)) for folder in ("plain", "packed")])
     finally:
-        for page in s3.get_paginator("list_objects_v2").paginate(Bucket=bucket):
-            for item in page.get("Contents", ()):
-                s3.delete_object(Bucket=bucket, Key=item["Key"])
-        s3.delete_bucket(Bucket=bucket)
+        remove_bucket(s3, bucket)
 
 
 async def _measure(bucket: str, folder: str) -> int:
@@ -124,17 +119,6 @@ def _access(url: str | None = None) -> Credentials:
         aws_access_key_id=os.environ.get("TEST_MINIO_ACCESS_KEY", "minioadmin"),
         aws_secret_access_key=os.environ.get("TEST_MINIO_SECRET_KEY", "minioadmin"),
         endpoint_url=url or os.environ.get("TEST_MINIO_ENDPOINT", "http://localhost:9000"),
-    )
-
-
-def _s3() -> Any:
-    access = _access()
-    return boto3.client(
-        "s3",
-        endpoint_url=access.endpoint_url,
-        aws_access_key_id=access.aws_access_key_id,
-        aws_secret_access_key=access.aws_secret_access_key,
-        region_name=access.region,
     )
 
 

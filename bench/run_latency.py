@@ -7,49 +7,47 @@ Beside it, in the same rounds and on the same server, the plain append of the sa
 write by hand: the ratio tells what discovery, ledger, staging, audit and publishing cost.
 """
 
-import json
-import os
 import statistics
 import sys
 import time
 from typing import Any
 from uuid import UUID, uuid4
 
-import boto3
 from pyspark.sql.connect.session import SparkSession
 
+from bench.peers.ours import run_to_success
+from bench.peers.spark_tables import create, drop
+from bench.stack import API_URL, SPARK_URL, definition, put_all, remove_bucket, s3_client, table_of
+from bench.workloads import DDL, lines
 from client.rest import AutoloaderClient
 
 FILES = 3
 RECORDS = 1000
-POLL_S = 0.02
-FINAL = ("success", "partial", "failed", "cancelled")
+LIMIT_S = 120.0
 
 
 def main() -> int:
     """Prints one table. Exit code 1 if a run did not succeed."""
     rounds = int(sys.argv[1]) if len(sys.argv) > 1 else 10
     name = f"bench_{uuid4().hex[:8]}"
-    s3 = _s3()
-    s3.create_bucket(Bucket=name.replace("_", "-"))
-    spark = SparkSession.builder.remote(os.environ.get("TEST_SPARK_CONNECT_URL", "sc://localhost:15002")).create()
-    spark.sql(
-        f"CREATE TABLE test_catalog.test_db.{name}_plain "
-        "(id BIGINT, timestamp STRING, user_id STRING, event_type STRING, value DOUBLE) USING iceberg"
-    ).collect()
-    with AutoloaderClient(os.environ.get("TEST_API_URL", "http://localhost:8000")) as api:
-        ingestion = api.create_ingestion(_definition(name))
+    bucket = name.replace("_", "-")
+    s3 = s3_client()
+    s3.create_bucket(Bucket=bucket)
+    spark = SparkSession.builder.remote(SPARK_URL).create()
+    create(spark, table_of(f"{name}_plain"))
+    with AutoloaderClient(API_URL) as api:
+        ingestion = api.create_ingestion(definition(name, f"s3://{bucket}/data/"))
         ours, plain = [], []
         try:
             for number in range(rounds + 1):
-                keys = _land(s3, name.replace("_", "-"), number)
+                keys = _land(s3, bucket, number)
                 ours.append(_run(api, ingestion.id))
                 plain.append(_append(spark, name, keys))
         finally:
             api.delete_ingestion(ingestion.id)
             for table in (name, f"{name}_plain"):
-                spark.sql(f"DROP TABLE IF EXISTS test_catalog.test_db.{table} PURGE").collect()
-            _empty(s3, name.replace("_", "-"))
+                drop(spark, table_of(table))
+            remove_bucket(s3, bucket)
             spark.stop()
     print(f"run of {FILES} files x {RECORDS} records, {rounds} rounds after the first")
     print(f"  first run (creates the table)  {ours[0]:6.2f} s")
@@ -68,69 +66,25 @@ def _line(what: str, seconds: list[float]) -> None:
 
 def _run(api: AutoloaderClient, ingestion_id: UUID) -> float:
     began = time.perf_counter()
-    accepted = api.start_run(ingestion_id)
-    while (run := api.run(ingestion_id, accepted.run_id)).status not in FINAL:
-        time.sleep(POLL_S)
+    run = run_to_success(api, ingestion_id, limit_s=LIMIT_S)
     took = time.perf_counter() - began
-    if run.status != "success" or run.metrics.files_processed != FILES:
-        raise SystemExit(f"run {run.id} ended {run.status}: {run.errors}")
+    if run.metrics.files_processed != FILES:
+        raise SystemExit(f"run {run.id} loaded {run.metrics.files_processed} files")
     return took
 
 
 def _append(spark: SparkSession, name: str, keys: list[str]) -> float:
     began = time.perf_counter()
-    schema = "id BIGINT, timestamp STRING, user_id STRING, event_type STRING, value DOUBLE"
     paths = [f"s3a://{name.replace('_', '-')}/{key}" for key in keys]
-    spark.read.schema(schema).json(paths).writeTo(f"test_catalog.test_db.{name}_plain").append()
+    spark.read.schema(DDL).json(paths).writeTo(table_of(f"{name}_plain")).append()
     return time.perf_counter() - began
 
 
 def _land(s3: Any, bucket: str, number: int) -> list[str]:
-    keys = []
-    for file in range(FILES):
-        first = (number * FILES + file) * RECORDS
-        lines = [
-            json.dumps(
-                {
-                    "id": first + i,
-                    "timestamp": "2025-01-07T12:34:56Z",
-                    "user_id": f"u{i % 97}",
-                    "event_type": "view",
-                    "value": i / 7,
-                }
-            )
-            for i in range(RECORDS)
-        ]
-        keys.append(f"data/{number:05d}_{file}.json")
-        s3.put_object(Bucket=bucket, Key=keys[-1], Body="\n".join(lines).encode())
+    keys = [f"data/{number:05d}_{file}.json" for file in range(FILES)]
+    first = number * FILES * RECORDS
+    put_all(s3, bucket, ((key, lines(first + file * RECORDS, RECORDS)) for file, key in enumerate(keys)))
     return keys
-
-
-def _empty(s3: Any, bucket: str) -> None:
-    for page in s3.get_paginator("list_objects_v2").paginate(Bucket=bucket):
-        for item in page.get("Contents", ()):
-            s3.delete_object(Bucket=bucket, Key=item["Key"])
-    s3.delete_bucket(Bucket=bucket)
-
-
-def _s3() -> Any:
-    return boto3.client(
-        "s3",
-        endpoint_url=os.environ.get("TEST_MINIO_ENDPOINT", "http://localhost:9000"),
-        aws_access_key_id=os.environ.get("TEST_MINIO_ACCESS_KEY", "minioadmin"),
-        aws_secret_access_key=os.environ.get("TEST_MINIO_SECRET_KEY", "minioadmin"),
-        region_name="us-east-1",
-    )
-
-
-def _definition(name: str) -> dict[str, Any]:
-    return {
-        "name": name,
-        "cluster_id": "local",
-        "source": {"type": "s3", "path": f"s3://{name.replace('_', '-')}/data/", "file_pattern": "*.json"},
-        "format": {"type": "json"},
-        "destination": {"catalog": "test_catalog", "database": "test_db", "table": name},
-    }
 
 
 if __name__ == "__main__":

@@ -22,9 +22,12 @@ def is_there() -> bool:
     return PYTHON.exists()
 
 
-def measure_apart(peer: str, work: Workload, *, limit_s: float, pause_s: float = 0) -> Took:
-    """One load by a peer of ``bench.peers.child``, after a pause. What it leaves on disk is gone; what it leaves in the
-    bucket goes with that. Time begins when everything is imported.
+def measure_apart(
+    peer: str, work: Workload, *, limit_s: float, rows: int | None = None, pause_s: float = 0, **told: str
+) -> Took:
+    """One load by a peer of ``bench.peers.child``, after a pause. ``told`` goes into its environment.
+
+    What it leaves on disk is gone; what it leaves in the bucket goes with that. Time begins when all is imported.
 
     Raises:
         GivenUp: it takes longer than ``limit_s``, and was ended; or it failed.
@@ -33,10 +36,10 @@ def measure_apart(peer: str, work: Workload, *, limit_s: float, pause_s: float =
     with tempfile.TemporaryDirectory(prefix="autoloader-bench-") as folder:
         try:
             ended = subprocess.run(  # noqa: S603  # our own program, and a name from our own table
-                [PYTHON, "-m", "bench.peers.child", peer, str(pause_s)],
+                [PYTHON, "-m", "bench.peers.child", peer],
                 cwd=HERE,
-                env={**os.environ, "PYTHONPATH": str(HERE), "BENCH_FOLDER": folder},
-                input=json.dumps(asdict(work)),
+                env={**os.environ, "PYTHONPATH": str(HERE), "BENCH_FOLDER": folder, **told},
+                input=json.dumps({"work": asdict(work), "rows": rows, "pause_s": pause_s}),
                 capture_output=True,
                 text=True,
                 timeout=pause_s + limit_s,

@@ -1,6 +1,6 @@
-"""The process of one load by one peer, in ``.venv-bench``: a workload comes in as JSON, what was measured goes out.
+"""The process of one load by one peer, in ``.venv-bench``. What is asked comes in as JSON, what was measured goes out.
 
-python -m bench.peers.child polars 0 < workload.json
+python -m bench.peers.child polars < asked.json
 """
 
 import importlib
@@ -18,6 +18,7 @@ PEERS: Mapping[str, tuple[str, str]] = {
     "polars": ("bench.peers.pyiceberg_script", "Polars"),
     "pyarrow": ("bench.peers.pyiceberg_script", "PyArrow"),
     "dlt": ("bench.peers.dlt_pipeline", "Dlt"),
+    "dlt-known": ("bench.peers.dlt_pipeline", "DltKnown"),
     "list-boto3": ("bench.peers.listings", "Boto3"),
     "list-aioboto3": ("bench.peers.listings", "Aioboto3"),
     "list-obstore": ("bench.peers.listings", "Obstore"),
@@ -30,7 +31,8 @@ def main() -> int:
     module, name = PEERS[sys.argv[1]]
     peer: Peer = getattr(importlib.import_module(module), name)()
     try:
-        took = measure(peer, Workload(**json.load(sys.stdin)), pause_s=float(sys.argv[2]))
+        asked = json.load(sys.stdin)
+        took = measure(peer, Workload(**asked["work"]), rows=asked["rows"], pause_s=asked["pause_s"])
     except Miscounted as e:
         print(e, file=sys.stderr)
         return MISCOUNTED

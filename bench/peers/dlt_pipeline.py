@@ -2,6 +2,7 @@
 
 import json
 import os
+from datetime import datetime
 from typing import Any
 
 from bench.peers.peer import Loaded
@@ -48,15 +49,21 @@ class Dlt:
             f"s3://{work.source}",
             credentials=_access(),
             file_glob="**/*.json",
-            incremental=dlt.sources.incremental("modification_date"),
+            incremental=dlt.sources.incremental("modification_date", initial_value=self.since()),
         )
         events = (files | read_jsonl(chunksize=_LINES)).with_name("events")
         told = self._pipeline.run(events, table_format="iceberg", write_disposition="append")
         told.raise_on_failed_jobs()
 
+    def since(self) -> datetime | None:
+        """Files up to this time are known. None: no file is."""
+        return None
+
     def loaded(self) -> Loaded:
         from dlt.common.libs.pyiceberg import get_iceberg_tables
 
+        if not self._pipeline.default_schema.tables.get("events", {}).get("columns"):
+            return Loaded(0)  # nothing was new, and so there is no table
         table = get_iceberg_tables(self._pipeline, "events")["events"].refresh()
         return Loaded(
             rows=table.scan().count(), snapshots=len(table.metadata.snapshots), data_files=len(table.inspect.files())
@@ -64,6 +71,13 @@ class Dlt:
 
     def clean(self) -> None:
         """All of it lies in the folder and the bucket that go away."""
+
+
+class DltKnown(Dlt):
+    """To which every file is known that is older than ``BENCH_SINCE``: dlt remembers the latest time that it saw."""
+
+    def since(self) -> datetime | None:
+        return datetime.fromisoformat(os.environ["BENCH_SINCE"])
 
 
 def _access() -> Any:

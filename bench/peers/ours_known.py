@@ -3,6 +3,7 @@
 import hashlib
 import os
 from collections.abc import Iterator
+from contextlib import ExitStack, contextmanager
 from datetime import UTC, datetime
 from typing import Any
 from uuid import UUID, uuid4
@@ -35,14 +36,12 @@ class OursKnown:
         self._ingestion_id = ingestion_id
         self._new = new
         self._limit_s = limit_s
-        self._work: Workload | None = None
-        self._names: list[str] = []
+        self._files = ExitStack()
         self._run: Run | None = None
 
     def prepare(self, work: Workload) -> None:
-        self._work, self._run = work, None
-        self._names = [f"{work.prefix}d{n:02}/new-{uuid4().hex}.json" for n in range(self._new)]
-        put_all(self._s3, work.bucket, ((name, lines(-n - 1, 1)) for n, name in enumerate(self._names)))
+        self._run = None
+        self._files.enter_context(new_files(self._s3, work, self._new))
 
     def load(self, work: Workload) -> None:  # noqa: ARG002  # the ingestion knows
         self._run = run_to_success(self._api, self._ingestion_id, limit_s=self._limit_s)
@@ -53,10 +52,19 @@ class OursKnown:
         return Loaded(self._run.metrics.records_ingested)
 
     def clean(self) -> None:
-        if self._names:
-            assert self._work is not None
-            objects = [{"Key": name} for name in self._names]
-            self._s3.delete_objects(Bucket=self._work.bucket, Delete={"Objects": objects, "Quiet": True})
+        self._files.close()
+
+
+@contextmanager
+def new_files(s3: Any, work: Workload, count: int) -> Iterator[None]:
+    """So many files more, which nobody has seen yet. They are gone again afterwards."""
+    names = [f"{work.prefix}d{n:02}/new-{uuid4().hex}.json" for n in range(count)]
+    put_all(s3, work.bucket, ((name, lines(-n - 1, 1)) for n, name in enumerate(names)))
+    try:
+        yield
+    finally:
+        if names:
+            s3.delete_objects(Bucket=work.bucket, Delete={"Objects": [{"Key": name} for name in names], "Quiet": True})
 
 
 async def remember(work: Workload, ingestion_id: UUID) -> None:

@@ -1,6 +1,6 @@
 """What a scanner does when a run is requested: list, compare with the ledger, cut into batches, page by page.
 
-Memory holds one page and one open batch, however long the listing is. A crash at any line loses nothing: the next
+Memory holds a few pages and one open batch, however long the listing is. A crash at any line loses nothing: the next
 claim lists from the start, and finds in the ledger what was recorded.
 """
 
@@ -193,7 +193,7 @@ class Scans:
         async for page in self._candidates.pages(claim, order, wanted, hints_through):
             files = [f for f in page if not f.is_folder_marker]
             named = [f for f in files if wanted.is_named(f.key)]
-            of_age = [f for f in named if wanted.too_old_or_new(f) is None]
+            of_age = wanted.of_age(named)
             seen.objects += len(files)
             seen.named += len(named)
             seen.of_age += len(of_age)

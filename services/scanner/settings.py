@@ -20,7 +20,7 @@ class ScannerSettings(CommonSettings):
         default=32,
         ge=1,
         description="Runs of one lane that one scanner has taken, with those whose listing waits for executors. Each "
-        "holds a page and a batch in memory.",
+        "holds a few pages and a batch in memory.",
     )
     waiting_batches_max: int = Field(
         default=100,

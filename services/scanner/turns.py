@@ -1,7 +1,7 @@
 """Listings take turns, and wait while executors are behind.
 
-A listing that waits keeps its claim and one page in memory, and lets another one have its turn. Its heartbeat goes on
-(``libs/common/heartbeat.py``), so nobody takes it over, and a cancellation reaches it as any.
+A listing that waits keeps its claim and a few pages in memory, and lets another one have its turn. Its heartbeat goes
+on (``libs/common/heartbeat.py``), so nobody takes it over, and a cancellation reaches it as any.
 """
 
 import asyncio

@@ -5,6 +5,7 @@ reads what stores really write, and nothing else: whatever looks different is le
 """
 
 import re
+from collections.abc import Iterable, Sequence
 from datetime import datetime
 from typing import NamedTuple
 from urllib.parse import unquote_plus
@@ -23,16 +24,16 @@ _ENTRY = re.compile(
 )
 
 
-class Entry(NamedTuple):
-    """One object, as a listing names it."""
+class Entries(NamedTuple):
+    """The objects of a page, as a listing names them: what each of them has stands at the same place."""
 
-    key: str
-    etag: str
-    size_bytes: int
-    last_modified: datetime
+    keys: Sequence[str]
+    etags: Sequence[str]
+    sizes_bytes: Sequence[int]
+    last_modified: Sequence[datetime]
 
 
-def without_entries(body: bytes) -> tuple[bytes, list[Entry]] | None:
+def without_entries(body: bytes) -> tuple[bytes, Entries] | None:
     """The page without its objects, and these; None if it is not written as expected, whatever it is then."""
     try:
         text = body.decode()
@@ -49,15 +50,20 @@ def without_entries(body: bytes) -> tuple[bytes, list[Entry]] | None:
         return None
 
 
-def _entries(found: list[tuple[str, str, str, str]]) -> list[Entry]:
-    folder, decoded = "", ""
-    entries: list[Entry] = []
-    for key, last_modified, etag, size in found:
-        # Neighbours share a folder, often with many characters in codes (k=v is k%3Dv). A slash ends every code.
+def _entries(found: Sequence[tuple[str, str, str, str]]) -> Entries:
+    keys, times, etags, sizes = zip(*found, strict=True)
+    return Entries(_decoded(keys), etags, [*map(int, sizes)], [*map(datetime.fromisoformat, times)])
+
+
+def _decoded(keys: Iterable[str]) -> list[str]:
+    """Neighbours share a folder, often with many characters in codes (k=v is k%3Dv). A slash ends every code."""
+    folder, folder_decoded = "", ""
+    decoded: list[str] = []
+    for key in keys:
         head, slash, name = key.rpartition("/")
         if head != folder:
-            folder, decoded = head, unquote_plus(head)
+            folder, folder_decoded = head, unquote_plus(head)
         if "%" in name or "+" in name:
             name = unquote_plus(name)
-        entries.append(Entry(f"{decoded}{slash}{name}", etag, int(size), datetime.fromisoformat(last_modified)))
-    return entries
+        decoded.append(f"{folder_decoded}{slash}{name}" if slash else name)
+    return decoded

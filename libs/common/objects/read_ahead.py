@@ -1,19 +1,36 @@
-"""The store's next page is under way while somebody works on the last one."""
+"""The store's next pages are under way while somebody works on the last one."""
 
 import asyncio
 from collections.abc import AsyncGenerator, AsyncIterator, Sequence
+from dataclasses import dataclass
 
 from libs.common.contracts.definition import Credentials
 from libs.common.ledger.model.files import FileVersion
 from libs.common.objects.ports import ObjectStore
 
+PAGES_AHEAD = 2
+
+
+@dataclass(frozen=True, slots=True)
+class _End:
+    """Behind the last page. ``error``: it is the last one because of that."""
+
+    error: Exception | None = None
+
+
+_Waiting = asyncio.Queue[Sequence[FileVersion] | _End]
+
 
 class ReadAhead:
-    """An ``ObjectStore``, in front of another one: its listings hold two pages instead of one. For whoever wants all
-    pages of a listing, and takes about as long for one as the store does."""
+    """An ``ObjectStore``, in front of another one, for whoever wants all pages of a listing.
 
-    def __init__(self, store: ObjectStore) -> None:
+    Up to ``pages_max`` of them wait, and one more is under way. Those that wait come as one: who works on a page has
+    the same round trips for it, whether it has a thousand objects or some thousands.
+    """
+
+    def __init__(self, store: ObjectStore, pages_max: int = PAGES_AHEAD) -> None:
         self._store = store
+        self._pages_max = pages_max
         self.versions = store.versions
         self.first_bytes = store.first_bytes
         self.last_bytes = store.last_bytes
@@ -21,16 +38,37 @@ class ReadAhead:
     async def pages(
         self, bucket: str, prefix: str, credentials: Credentials | None
     ) -> AsyncGenerator[Sequence[FileVersion], None]:
-        pages = aiter(self._store.pages(bucket, prefix, credentials))
-        following = asyncio.ensure_future(_next(pages))
+        waiting: _Waiting = asyncio.Queue(self._pages_max)
+        reader = asyncio.create_task(_read(self._store.pages(bucket, prefix, credentials), waiting))
         try:
-            while (page := await following) is not None:
-                following = asyncio.ensure_future(_next(pages))
-                yield page
+            end: _End | None = None
+            while end is None:
+                page, end = await _all_that_wait(waiting)
+                if page:
+                    yield page
+            if end.error is not None:
+                raise end.error
         finally:
-            following.cancel()
-            await asyncio.wait([following])
+            reader.cancel()
+            await asyncio.wait([reader])
 
 
-async def _next(pages: AsyncIterator[Sequence[FileVersion]]) -> Sequence[FileVersion] | None:
-    return await anext(pages, None)
+async def _read(pages: AsyncIterator[Sequence[FileVersion]], waiting: _Waiting) -> None:
+    try:
+        async for page in pages:
+            await waiting.put(page)
+    except Exception as e:  # noqa: BLE001  # is raised where the pages are taken, behind those before it
+        await waiting.put(_End(e))
+    else:
+        await waiting.put(_End())
+
+
+async def _all_that_wait(waiting: _Waiting) -> tuple[list[FileVersion], _End | None]:
+    """At least one page, or the end."""
+    page: list[FileVersion] = []
+    while not page or not waiting.empty():
+        each = await waiting.get()
+        if isinstance(each, _End):
+            return page, each
+        page += each
+    return page, None

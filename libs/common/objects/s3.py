@@ -6,6 +6,7 @@ One client per access, kept open: making one costs about 100 ms and some megabyt
 import asyncio
 from collections.abc import AsyncIterator, Iterable, Iterator, Sequence
 from contextlib import AsyncExitStack, contextmanager
+from itertools import repeat
 from typing import Any
 
 import aioboto3
@@ -14,7 +15,7 @@ from botocore.exceptions import ClientError
 
 from libs.common.contracts.definition import Credentials
 from libs.common.ledger.model.files import FileVersion
-from libs.common.objects.listing_page import Entry, without_entries
+from libs.common.objects.listing_page import Entries, without_entries
 from libs.common.objects.s3_errors import BOTOCORES, OTHER_VERSION, error_code, status_of, translated
 
 _HEADS_AT_ONCE = 32
@@ -173,9 +174,9 @@ def _page(bucket: str, answer: Any) -> list[FileVersion]:
     Raises:
         KeyError: this is no listing; some other program answered with some other XML.
     """
-    entries: list[Entry] | None = answer.get(_ENTRIES)
+    entries: Entries | None = answer.get(_ENTRIES)
     if entries is not None:
-        return [FileVersion(bucket, *entry) for entry in entries]
+        return [*map(FileVersion, repeat(bucket), *entries)]
     if "Contents" not in answer and "IsTruncated" not in answer and "KeyCount" not in answer:
         raise KeyError("IsTruncated")
     # XML cannot carry every key, so botocore asks for EncodingType=url by itself and undoes it. Asking for it in the

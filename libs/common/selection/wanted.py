@@ -5,7 +5,7 @@ plans and explanations all ask here, so that none of them promises what another 
 """
 
 import re
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 
@@ -68,10 +68,12 @@ class Wanted:
             scope.prefix.startswith(source.prefix) or source.prefix.startswith(scope.prefix)
         )
         """Whether the scope's prefix lies outside of the source's: nothing can be wanted then."""
+        bounds = (scope.modified_from, scope.modified_until, source.modified_after, source.modified_before)
+        self._takes_any_age = source.include_existing_files and not any(bounds)
 
     def of(self, files: Iterable[FileVersion]) -> list[FileVersion]:
         """Those that are wanted. A folder's marker never is."""
-        return [f for f in files if not f.is_folder_marker and self.is_named(f.key) and self.too_old_or_new(f) is None]
+        return list(self.of_age([f for f in files if not f.is_folder_marker and self.is_named(f.key)]))
 
     def is_named(self, key: str) -> bool:
         """Whether a key is wanted by its place and name."""
@@ -81,6 +83,12 @@ class Wanted:
             and self._pattern.matches(key, self._below)
             and (self._regex is None or self._regex.is_found_in(key))
         )
+
+    def of_age(self, files: Sequence[FileVersion]) -> Sequence[FileVersion]:
+        """Those that are wanted for the time at which they were written."""
+        if self._takes_any_age:
+            return files
+        return [f for f in files if self.too_old_or_new(f) is None]
 
     def too_old_or_new(self, f: FileVersion) -> Left | None:
         """Why the time at which an object was written leaves it out, if it does."""

@@ -1,5 +1,7 @@
 """Runs, as a scanner sees to them: what is found, what is skipped, and what the user is told."""
 
+import asyncio
+
 import pytest
 
 from libs.common.contracts.events import Problem, Totals
@@ -7,7 +9,9 @@ from libs.common.errors import Permanent, Temporary
 from libs.common.ledger.model.batches import BurnVerdict, Fate
 from libs.common.ledger.model.files import digest_of
 from libs.common.ledger.states import FileState
-from tests.integration.scanner.harness import BUCKET, Harness, assert_each_once, names
+from libs.common.objects.read_ahead import ReadAhead
+from tests.integration.scanner.harness import BUCKET, Harness, PausingObjects, assert_each_once, names
+from tests.support.eventually import eventually
 
 pytestmark = pytest.mark.integration
 
@@ -24,6 +28,23 @@ async def test_every_file_is_in_one_batch(harness: Harness) -> None:
     assert (None, ()) == (await harness.outcome(run_id), await harness.warnings(run_id))
     await harness.load(run_id)
     assert "success" == await harness.outcome(run_id)
+
+
+async def test_the_first_batch_is_loaded_while_the_listing_goes_on(harness: Harness) -> None:
+    """Executors do not wait for the end of a listing, also when the next pages wait already."""
+    harness.put(*names(10))
+    slow = PausingObjects(harness.objects)
+    run_id = await harness.new_run()
+    listing = asyncio.create_task(harness.scan(run_id, harness.scans(objects=ReadAhead(slow))))
+    await eventually(lambda: harness.unfinished(run_id), 60)
+    await harness.load(run_id)
+    assert (3, False) == ((await harness.totals(run_id)).files_done, await harness.is_scanned(run_id))
+    assert not listing.done()
+    slow.go_on.set()
+    await listing
+    await harness.load(run_id)
+    assert (10, "success") == ((await harness.totals(run_id)).files_done, await harness.outcome(run_id))
+    assert_each_once(names(10), await harness.batches(run_id))
 
 
 async def test_a_second_run_skips_what_the_first_found(harness: Harness) -> None:

@@ -73,3 +73,11 @@ def test_few_files_are_not_scaled() -> None:
     assert (
         compare(few, {"a": Runner("A", recorded.runner("a"), files_max=100)}, 1, lambda _: None)["a"].files_of is None
     )
+
+
+def test_where_all_is_warm_already_every_round_counts() -> None:
+    recorded = Recorded()
+
+    found = compare(WORK, {"a": Runner("A", recorded.runner("a"))}, 2, lambda _: None, warm_up=False)
+
+    assert {1: 1.0, 2: 2.0} == found["a"].seconds

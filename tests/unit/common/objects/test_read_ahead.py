@@ -1,4 +1,4 @@
-"""One page is worked on, the next one is on its way, and the one after that is not."""
+"""Some pages are worked on, a few wait, one is on its way, and the ones after that are not."""
 
 import asyncio
 from contextlib import aclosing
@@ -7,8 +7,8 @@ import pytest
 
 from libs.common.contracts.definition import Credentials
 from libs.common.errors import Temporary
+from libs.common.ledger.model.files import FileVersion
 from libs.common.objects.read_ahead import ReadAhead
-from tests.support.eventually import eventually
 from tests.support.memory_objects import MemoryObjects
 
 NOBODY: Credentials | None = None
@@ -22,29 +22,36 @@ def store(files: int, page_size: int = 10) -> MemoryObjects:
     return objects
 
 
-@pytest.mark.parametrize("files", [0, 1, 10, 95])
-async def test_the_same_pages_come_in_the_same_order(files: int) -> None:
-    """Also where the last one is full, or there is none."""
-    inner = store(files)
-    expected = [list(page) async for page in inner.pages("b", "", NOBODY)]
-    assert expected == [list(page) async for page in ReadAhead(inner).pages("b", "", NOBODY)]
-
-
-async def test_the_next_page_comes_while_one_is_worked_on() -> None:
-    """And no more than that one, however long the work takes."""
-    inner, asked = store(50), [0]
-    inner.on_page = lambda number: asked.__setitem__(0, number)
-    pages = ReadAhead(inner).pages("b", "", NOBODY)
-    assert "0000" == (await anext(pages))[0].key
-    await eventually(lambda: _is(asked[0] == 2), 5)
+async def rest_of_the_loop() -> None:
+    """Whatever can go on without us has gone on."""
     for _ in range(100):
         await asyncio.sleep(0)
-    assert 2 == asked[0]
-    assert "0010" == (await anext(pages))[0].key
 
 
-async def _is(true: bool) -> bool:
-    return true
+@pytest.mark.parametrize("files", [0, 1, 10, 95])
+@pytest.mark.parametrize("slow", [False, True])
+async def test_every_object_comes_once_and_in_order(files: int, slow: bool) -> None:
+    """Also where the last page is full, or there is none; whoever is faster."""
+    inner = store(files)
+    expected = [f for page in [page async for page in inner.pages("b", "", NOBODY)] for f in page]
+    found: list[FileVersion] = []
+    async for page in ReadAhead(inner, 2).pages("b", "", NOBODY):
+        found += page
+        if slow:
+            await rest_of_the_loop()
+    assert expected == found
+
+
+async def test_so_many_pages_wait_while_one_is_worked_on_and_come_as_one() -> None:
+    """No more of them, however long the work takes."""
+    inner, asked = store(90), list[int]()
+    inner.on_page = asked.append
+    async with aclosing(ReadAhead(inner, 3).pages("b", "", NOBODY)) as pages:
+        sizes = [len(await anext(pages))]
+        await rest_of_the_loop()
+        assert [1, 2, 3, 4, 5] == asked  # three wait, and one would
+        sizes.append(len(await anext(pages)))
+    assert [10, 30] == sizes
 
 
 async def test_trouble_comes_behind_the_pages_before_it() -> None:
@@ -74,8 +81,8 @@ async def test_who_stops_early_leaves_nothing_behind(fails: bool) -> None:
 
     inner.on_page = second
     before = asyncio.all_tasks()
-    async with aclosing(ReadAhead(inner).pages("b", "", NOBODY)) as pages:
+    async with aclosing(ReadAhead(inner, 1).pages("b", "", NOBODY)) as pages:
         async for _ in pages:
-            await asyncio.sleep(0)
+            await rest_of_the_loop()
             break
     assert before == asyncio.all_tasks()

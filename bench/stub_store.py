@@ -1,0 +1,102 @@
+"""A store that holds nothing and lists a lot: as much of S3 as a listing asks for, made up from arithmetic.
+
+    python -m bench.stub_store [PORT]
+
+Bucket ``keys-1000000`` has 1,000,000 keys, all below ``scale/``. It speaks ListObjectsV2 with tokens or ``start-after``
+a thousand keys at a time, ``encoding-type=url``. Credentials are not looked at. A page costs it one
+replacement in a text that is made once, so that whoever lists is what is measured.
+"""
+
+import asyncio
+import sys
+from bisect import bisect_right
+from datetime import UTC, datetime
+from functools import lru_cache
+from urllib.parse import parse_qs, quote, urlsplit
+
+from libs.common.ledger.model.files import FileVersion
+
+PREFIX = "scale/"
+PAGE = 1000
+_PAGE_MARK = "@@@@"
+_WRITTEN = datetime(2026, 11, 27, tzinfo=UTC)
+_KEY = PREFIX + "dt=2026-11-27/part={page}/events-{page}{place}-0123456789abcdef0123456789abcdef.json"
+_ETAG = "0123456789abcdef0123456{page}{place}00"
+
+
+def bucket_of(keys: int) -> str:
+    return f"keys-{keys}"
+
+
+def file_of(bucket: str, number: int) -> FileVersion:
+    """The object with this number, as a listing shows it."""
+    page, place = f"{number // PAGE:04}", f"{number % PAGE:03}"
+    return FileVersion(
+        bucket, _KEY.format(page=page, place=place), _ETAG.format(page=page, place=place), number % PAGE + 1, _WRITTEN
+    )
+
+
+def listing(keys: int, query: dict[str, list[str]]) -> bytes:
+    """The page of the listing that a request asks for."""
+    start = 0
+    if token := query.get("continuation-token"):
+        start = int(token[0])
+    elif after := query.get("start-after"):
+        start = bisect_right(range(keys), after[0], key=lambda number: file_of("", number).key)
+    if query.get("prefix", [""])[0] not in PREFIX:
+        start = keys
+    end = min(keys, start - start % PAGE + PAGE)
+    more = f"<NextContinuationToken>{end}</NextContinuationToken>" if end < keys else ""
+    return (
+        '<?xml version="1.0" encoding="UTF-8"?>\n<ListBucketResult xmlns="http://s3.amazonaws.com/doc/2006-03-01/">'
+        f"<Name>{bucket_of(keys)}</Name><Prefix>{PREFIX}</Prefix>{more}<KeyCount>{end - start}</KeyCount>"
+        f"<MaxKeys>{PAGE}</MaxKeys><IsTruncated>{'true' if more else 'false'}</IsTruncated>"
+        f"{_objects(start, end)}<EncodingType>url</EncodingType></ListBucketResult>"
+    ).encode()
+
+
+def _objects(start: int, end: int) -> str:
+    """Of one page, or of the rest of one."""
+    if start >= end:
+        return ""
+    first = start - start % PAGE
+    made = _template() if start == first and end == first + PAGE else _template(start - first, end - first)
+    return made.replace(_PAGE_MARK, f"{first // PAGE:04}")
+
+
+@lru_cache(maxsize=64)
+def _template(start: int = 0, end: int = PAGE) -> str:
+    return "".join(
+        f"<Contents><Key>{quote(_KEY.format(page=_PAGE_MARK, place=f'{place:03}'), safe='/@')}</Key>"
+        f"<LastModified>2026-11-27T00:00:00.000Z</LastModified>"
+        f"<ETag>&#34;{_ETAG.format(page=_PAGE_MARK, place=f'{place:03}')}&#34;</ETag><Size>{place + 1}</Size>"
+        "<StorageClass>STANDARD</StorageClass></Contents>"
+        for place in range(start, end)
+    )
+
+
+async def _serve(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+    try:
+        while True:
+            head = await reader.readuntil(b"\r\n\r\n")
+            target = urlsplit(head.split(b" ", 2)[1].decode())
+            keys = int(target.path.strip("/").removeprefix("keys-"))
+            body = listing(keys, parse_qs(target.query))
+            writer.write(
+                b"HTTP/1.1 200 OK\r\nContent-Type: application/xml\r\nContent-Length: %d\r\n\r\n%s" % (len(body), body)
+            )
+            await writer.drain()
+    except (asyncio.IncompleteReadError, ConnectionError):
+        pass
+    finally:
+        writer.close()
+
+
+async def _main(port: int) -> None:
+    server = await asyncio.start_server(_serve, "127.0.0.1", port)
+    print(server.sockets[0].getsockname()[1], flush=True)
+    await server.serve_forever()
+
+
+if __name__ == "__main__":
+    asyncio.run(_main(int(sys.argv[1]) if len(sys.argv) > 1 else 0))
