@@ -16,6 +16,7 @@ from botocore.exceptions import ClientError
 from libs.common.contracts.definition import Credentials
 from libs.common.ledger.model.files import FileVersion
 from libs.common.objects.listing_page import Entries, without_entries
+from libs.common.objects.looking import listed
 from libs.common.objects.s3_errors import BOTOCORES, OTHER_VERSION, error_code, status_of, translated
 
 _HEADS_AT_ONCE = 32
@@ -69,6 +70,8 @@ class S3Objects:
     ) -> dict[str, FileVersion | None]:
         with self._translated(bucket, credentials):
             client = await self._client(credentials)
+        asked = list(keys)
+        found = await _side_by_side(client, bucket, asked)
         gate = asyncio.Semaphore(_HEADS_AT_ONCE)
 
         async def look(key: str) -> tuple[str, FileVersion | None]:
@@ -90,11 +93,11 @@ class S3Objects:
 
         try:
             async with asyncio.TaskGroup() as group:
-                looks = [group.create_task(look(key)) for key in keys]
+                looks = [group.create_task(look(key)) for key in asked if key not in found]
         except BaseExceptionGroup as failures:
             first = failures.exceptions[0]  # one reason is enough; the others are mostly the same
             raise first from first.__cause__
-        return dict(task.result() for task in looks)
+        return {**found, **dict(task.result() for task in looks)}
 
     async def first_bytes(self, file: FileVersion, size_max: int, credentials: Credentials | None) -> bytes | None:
         return await self._part(file, 0, size_max, credentials)
@@ -142,6 +145,19 @@ class S3Objects:
     def _where(self, credentials: Credentials | None) -> str:
         access = credentials or self._default
         return (access.endpoint_url if access else None) or "AWS"
+
+
+async def _side_by_side(client: Any, bucket: str, keys: Sequence[str]) -> dict[str, FileVersion]:
+    """See ``looking.listed``. Whoever may not list may ask for each object, so a refusal is no matter here."""
+
+    async def page_after(prefix: str, key: str) -> list[FileVersion]:
+        start = {"StartAfter": key} if key else {}
+        return _page(bucket, await client.list_objects_v2(Bucket=bucket, Prefix=prefix, **start))
+
+    try:
+        return await listed(keys, page_after)
+    except BOTOCORES:
+        return {}
 
 
 def _is_redirected(params: Any, **_: Any) -> None:

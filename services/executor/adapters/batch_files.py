@@ -1,6 +1,7 @@
 """The files of a batch, as they are read: what is known of them before, and which of them cannot be read at all."""
 
 from collections.abc import Callable, Mapping, Sequence
+from dataclasses import replace
 from typing import TypeVar
 
 from pyspark.sql.connect import functions as F
@@ -11,6 +12,7 @@ from libs.common.ledger.model.files import FileVersion
 from libs.common.schema import Struct
 from services.executor.adapters.describing.formats import Knowledge
 from services.executor.adapters.examples import examples_in
+from services.executor.adapters.folders import Folders
 from services.executor.adapters.reading.origin import Origin
 from services.executor.adapters.reading.reader import Reader
 from services.executor.adapters.spark_errors import file_not_whole, file_read_in_silence
@@ -33,10 +35,16 @@ class BatchFiles:
     """
 
     def __init__(
-        self, on: TableSession, reader: Reader, knowledge: Knowledge, compression: Compression | None = None
+        self,
+        on: TableSession,
+        reader: Reader,
+        knowledge: Knowledge,
+        compression: Compression | None = None,
+        folders: Folders | None = None,
     ) -> None:
         self._on = on
         self._knowledge = knowledge
+        self._folders = folders
         self.reader = reader
         self.origin = Origin(on.spark, on.session.scheme, knowledge.known, compression)
 
@@ -44,7 +52,10 @@ class BatchFiles:
         def work() -> Struct:
             return self.reader.infer(self.origin, files)
 
-        return await self.reading(files, work, doubtful=lambda found: () if found.fields else files)
+        def none_if_found(found: Struct) -> Sequence[FileVersion]:
+            return () if found.fields else files
+
+        return await self.reading(files, work, none_if_found, none_if_found)
 
     async def examples(
         self, files: Sequence[FileVersion], schema: Struct, paths: Sequence[tuple[str, ...]]
@@ -77,23 +88,30 @@ class BatchFiles:
         files: Sequence[FileVersion],
         work: Callable[[], T],
         doubtful: Callable[[T], Sequence[FileVersion]] = lambda _: (),
+        unread: Callable[[T], Sequence[FileVersion]] = lambda _: (),
     ) -> T:
         """The result of work that reads these files. ``doubtful`` are those that look, by the result, as if they may
-        be something else than their names say.
+        be something else than their names say; ``unread`` those of which nothing was seen.
 
         Raises:
             SourceChanged: a file is gone, or is being replaced.
             FilesUnreadable: these can never be read; the others can.
             Temporary, Permanent: as ``TableSession.run``.
         """
-        found = await self._read(files, work)
+        folder = await self._folders.filled_by(files) if self._folders else None
+        found = await self._read(files, work, folder)
+        if folder is not None and unread(found):
+            found = await self._read(files, work)  # under its own path, a file is read or missed aloud
         return await self._read(files, work) if await self._knowledge.doubt(doubtful(found)) else found
 
-    async def _read(self, files: Sequence[FileVersion], work: Callable[[], T]) -> T:
+    async def _read(self, files: Sequence[FileVersion], work: Callable[[], T], folder: str | None = None) -> T:
         await self._knowledge.gather(files)
+        paths = self.origin
+        self.origin = replace(paths, folder=folder)
         try:
             return await self._on.session.run(work)
         except Exception as e:
+            self.origin = paths
             broken = file_not_whole(e) or await self._broken_in_silence(e, files)
             first = self._seen_as(broken[0], files) if broken else None
             if broken is None or first is None:
@@ -103,6 +121,8 @@ class BatchFiles:
                 return await self._read(files, work)
             others = await self._on.run(lambda: self._broken_among(alike))
             raise FilesUnreadable({first.digest: broken[1], **others}) from e
+        finally:
+            self.origin = paths
 
     async def _broken_in_silence(self, error: Exception, files: Sequence[FileVersion]) -> tuple[str, str] | None:
         """As ``file_not_whole``, of an error that does not tell."""

@@ -16,6 +16,7 @@ from services.executor.adapters import read_back
 from services.executor.adapters.batch_files import BatchFiles
 from services.executor.adapters.batch_snapshots import BatchSnapshots
 from services.executor.adapters.describing.formats import Knowledge
+from services.executor.adapters.folders import Folders
 from services.executor.adapters.reading.reader import Reader
 from services.executor.adapters.spark_columns import SparkColumns
 from services.executor.adapters.spark_quarantine import SparkQuarantine
@@ -38,10 +39,11 @@ class SparkTable:
         reader: Reader,
         knowledge: Knowledge | None = None,
         compression: Compression | None = None,
+        folders: Folders | None = None,
     ) -> None:
         self._on = on
         self._columns = SparkColumns(on)
-        self._files = BatchFiles(on, reader, knowledge or Knowledge(), compression)
+        self._files = BatchFiles(on, reader, knowledge or Knowledge(), compression, folders)
         self._snapshots = BatchSnapshots(on, self._columns)
         self._quarantine = SparkQuarantine(on.over(on.to.quarantine), self._files)
         self.name = on.to.identifier
@@ -96,7 +98,13 @@ class SparkTable:
         def work() -> Staged:
             return self._snapshots.stage(self._files, files, schema, wap_id, properties, from_keys or {})
 
-        return await self._files.reading(files, work, lambda staged: [f for f in files if staged.is_doubtful(f)])
+        def doubtful(staged: Staged) -> Sequence[FileVersion]:
+            return [f for f in files if staged.is_doubtful(f)]
+
+        def unread(staged: Staged) -> Sequence[FileVersion]:
+            return [f for f in files if staged.is_unread(f)]
+
+        return await self._files.reading(files, work, doubtful, unread)
 
     async def stage_replacement(
         self, rows_from: int, uris: Sequence[str], wap_id: str, properties: Mapping[str, str]

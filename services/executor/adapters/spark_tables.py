@@ -8,6 +8,7 @@ from libs.common.storage.definitions import RunDefinition
 from services.executor.adapters.clusters import url_of
 from services.executor.adapters.describing.description import Parts
 from services.executor.adapters.describing.formats import knowledge_of
+from services.executor.adapters.folders import Folders
 from services.executor.adapters.reading.reader import reader_of
 from services.executor.adapters.spark_rescued import SparkRescued
 from services.executor.adapters.spark_sessions import SessionKey, SparkSessions
@@ -66,7 +67,8 @@ class SparkTables:
     def _table(self, on: TableSession, order: RunDefinition) -> SparkTable:
         format_ = order.definition.format
         knowledge = knowledge_of(format_, Parts(self._objects, order.credentials))
-        return SparkTable(on, reader_of(format_), knowledge, format_.options.compression_of_all)
+        folders = Folders(self._objects, order.credentials)
+        return SparkTable(on, reader_of(format_), knowledge, format_.options.compression_of_all, folders)
 
     @asynccontextmanager
     async def _borrow(self, order: RunDefinition) -> AsyncIterator[TableSession]:

@@ -21,12 +21,13 @@ from services.executor.domain.provenance import is_from_key, is_ours, is_rescued
 
 
 def observe(parsed: DataFrame, watch: Observation, files: int) -> DataFrame:
-    """The same frame, watched while it is written. ``histogram_numeric`` with a bin per file is an exact count."""
+    """The same frame, watched while it is written. ``histogram_numeric`` with a bin per file is an exact count, and
+    costs little for what is null: so what is no row is counted, and not the rows."""
     bins = F.lit(max(files, 2))
     return parsed.observe(
         cast("Any", watch),  # the connect frame takes the connect observation; the shared signature names the other
         F.histogram_numeric(F.col("file"), bins).alias("lines"),
-        F.histogram_numeric(F.expr("CASE WHEN NOT blank AND NOT bad THEN file END"), bins).alias("rows"),
+        F.histogram_numeric(F.expr("CASE WHEN blank THEN file END"), bins).alias("blank"),
         F.histogram_numeric(F.expr("CASE WHEN bad THEN file END"), bins).alias("bad"),
         F.count_if(F.col("file").isNull()).alias("stray"),
         _carriers("unknown"),
@@ -77,9 +78,9 @@ def replacing(spark: SparkSession, new: DataFrame, uris: Sequence[str], marker: 
 
 def reads(observed: Mapping[str, Any], files: Sequence[FileVersion]) -> dict[bytes, FileRead]:
     """Per file digest, what the pass saw of it. Files without a line are absent."""
-    lines, rows, bad = (_by_file(observed[name]) for name in ("lines", "rows", "bad"))
+    lines, blank, bad = (_by_file(observed[name]) for name in ("lines", "blank", "bad"))
     return {
-        files[position].digest: FileRead(count, rows.get(position, 0), bad.get(position, 0))
+        files[position].digest: FileRead(count, count - blank[position] - bad[position], bad[position])
         for position, count in lines.items()
     }
 
@@ -95,7 +96,7 @@ def carried(observed: Mapping[str, Any], names: str, files: Sequence[FileVersion
     return found
 
 
-def _by_file(histogram: Any) -> dict[int, int]:
+def _by_file(histogram: Any) -> Counter[int]:
     """Counts by file position. A file that was read in several partitions may have a bin from each."""
     counts: Counter[int] = Counter()
     for b in histogram or ():

@@ -44,8 +44,11 @@ class Staged:
 
     def is_doubtful(self, file: FileVersion) -> bool:
         """Whether the file may be something else than it was read as: it has a bad record, or bytes and no record."""
-        read = self.read_of(file)
-        return bool(read.bad or (file.size_bytes and not read.lines and file.digest not in self.empty))
+        return bool(self.read_of(file).bad) or self.is_unread(file)
+
+    def is_unread(self, file: FileVersion) -> bool:
+        """Whether the file has bytes, and no record was seen of it that its format promises."""
+        return bool(file.size_bytes and not self.read_of(file).lines and file.digest not in self.empty)
 
 
 @dataclass(frozen=True, slots=True)
@@ -166,7 +169,7 @@ def _fate(
         )
     if (objection := tolerance.objection(file, read.rows, read.bad)) is not None:
         return Fate(FileState.FAILED, objection)
-    if file.size_bytes and not read.lines and file.digest not in staged.empty:
+    if staged.is_unread(file):
         return Fate(
             FileState.FAILED,
             Problem(

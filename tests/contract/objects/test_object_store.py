@@ -125,6 +125,18 @@ async def test_hundreds_of_versions_are_looked_up_at_once(store: Store, bucket: 
     assert {f.key: f.version_tag for page in await listed(store, bucket) for f in page} == tags(versions)
 
 
+async def test_among_hundreds_of_keys_what_is_gone_or_changed_is_seen(store: Store, bucket: str) -> None:
+    """Whether a page of a listing tells of a key or a look at it alone, and whatever stands between them."""
+    names = [f"in/{n:04} é+%41" for n in range(300)]
+    await store.put(bucket, [*names, "in/0000", "other"])
+    before = {f.key: f.version_tag for page in await listed(store, bucket) for f in page}
+    await store.delete(bucket, [names[7]])
+    await store.put(bucket, [names[8]], b"another\n")
+    now = tags(await store.objects.versions(bucket, [*names, "in/9999"], store.access))
+    assert {names[7], names[8], "in/9999"} == {key for key in now if now[key] != before.get(key, "")}
+    assert (None, None) == (now[names[7]], now["in/9999"])
+
+
 @pytest.mark.parametrize(("size_max", "expected"), [(1, b"a"), (4, b"abcd"), (10, b"abcdefghij"), (99, b"abcdefghij")])
 async def test_an_object_is_read_from_its_start(store: Store, bucket: str, size_max: int, expected: bytes) -> None:
     """As far as is asked for, and not beyond its end."""

@@ -17,6 +17,7 @@ from libs.common.ledger.model.files import FileVersion
 from libs.common.schema import Struct
 from services.executor.adapters.describing.description import Parts
 from services.executor.adapters.describing.formats import knowledge_of
+from services.executor.adapters.folders import Folders
 from services.executor.adapters.reading.origin import Origin
 from services.executor.adapters.reading.reader import reader_of
 from services.executor.adapters.spark_rescued import SparkRescued
@@ -75,6 +76,7 @@ class Place:
         self._spark = spark
         self._s3 = s3
         self._parts = parts
+        self._folders = Folders(parts.objects, parts.credentials)
         self._name = f"reading_{uuid4().hex[:12]}"
         self._keys: list[str] = []
         self._tables: list[Destination] = []
@@ -104,7 +106,13 @@ class Place:
         """One that is not there yet."""
         to = Destination(catalog="test_catalog", database="contract", table=f"{self._name}_{len(self._tables)}")
         self._tables.append(to)
-        return self._spark.hold(to, format_=format_, knowledge=knowledge_of(format_, self._parts))
+        return self._spark.hold(
+            to, format_=format_, knowledge=knowledge_of(format_, self._parts), folders=self._folders
+        )
+
+    async def folder_of(self, files: Sequence[FileVersion]) -> str | None:
+        """The folder as which a table's batch of these files is read."""
+        return await self._folders.filled_by(files)
 
     def rescued(self, format_: Format) -> SparkRescued:
         """What is rescued beside the rows of the latest table."""

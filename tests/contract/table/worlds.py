@@ -13,6 +13,7 @@ from libs.common.contracts.definition import Destination, Format
 from libs.common.ledger.model.files import BadRecords, FileVersion
 from libs.common.schema import Field, Struct
 from services.executor.adapters.describing.formats import Knowledge
+from services.executor.adapters.folders import Folders
 from services.executor.adapters.reading.reader import reader_of
 from services.executor.adapters.spark_rescued import SparkRescued
 from services.executor.adapters.spark_sessions import BatchSession, SessionKey, open_session
@@ -141,9 +142,15 @@ class Spark:
         self.sessions = [open_session(key) for _ in range(2)]
 
     def hold(
-        self, to: Destination, session: int = 0, format_: Format = NDJSON, knowledge: Knowledge | None = None
+        self,
+        to: Destination,
+        session: int = 0,
+        format_: Format = NDJSON,
+        knowledge: Knowledge | None = None,
+        folders: Folders | None = None,
     ) -> SparkTable:
-        return SparkTable(self._on(to, session), reader_of(format_), knowledge, format_.options.compression_of_all)
+        compression = format_.options.compression_of_all
+        return SparkTable(self._on(to, session), reader_of(format_), knowledge, compression, folders)
 
     def place(self, to: Destination, session: int = 0) -> SparkTablePlace:
         return SparkTablePlace(self._on(to, session))

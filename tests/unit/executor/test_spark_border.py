@@ -188,7 +188,8 @@ def test_counts_are_added_up_over_partitions() -> None:
     """A file that two tasks read has two bins; a file without a line has none."""
     files = [version("a"), version("b"), version("c")]
     bins = [{"x": 0.0, "y": 779.0}, {"x": 0.0, "y": 221.0}, {"x": 1.0, "y": 3.0}]
-    observed: dict[str, Any] = {"lines": bins, "rows": bins[:2], "bad": [{"x": 1.0, "y": 2.0}]}
+    one, two = {"x": 1.0, "y": 1.0}, {"x": 1.0, "y": 2.0}
+    observed: dict[str, Any] = {"lines": bins, "blank": [one], "bad": [two]}
     assert {
         files[0].digest: FileRead(lines=1000, rows=1000),
         files[1].digest: FileRead(lines=3, rows=0, bad=2),

@@ -37,7 +37,7 @@ def numbered(origin: Origin, files: Sequence[FileVersion], syntax: Syntax, heade
     """As ``records``, with their ``line``; of files that are cut as pieces, the number of the record."""
     if syntax.needs_wholes:
         return _cut(origin, files, syntax)
-    lines = origin.reading(files).text(origin.paths(files))
+    lines = origin.text(files)
     latin = syntax.encoding.of_bytes("CAST(value AS binary)")
     found = lines.selectExpr(f"{syntax.encoding.text(latin)} AS raw", f"{PATH} AS path", f"{LINE} AS line")
     return found.where(f"line IS NULL OR line > {header_lines}")

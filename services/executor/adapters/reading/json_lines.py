@@ -15,6 +15,7 @@ from libs.common.ledger.model.files import FileVersion
 from libs.common.schema import Array, Field, Map, Struct, Type, quoted, structs_in, to_json
 from services.executor.adapters.reading import json_schema
 from services.executor.adapters.reading.json_misfits import misfits, outside, without
+from services.executor.adapters.reading.json_plain import is_plain
 from services.executor.adapters.reading.json_reasons import reason
 from services.executor.adapters.reading.json_schema import CORRUPT as _CORRUPT
 from services.executor.adapters.reading.origin import Origin
@@ -26,6 +27,8 @@ _SELF_CHECKED = "gzip"
 # Spark's parser stops at the end of the first value: of {"a":1}{"a":2} on one line it would drop the second object
 # without a word. So each line is also read as the first of exactly two elements of an array, ours being the second.
 _END = "autoloader:end-of-line"
+# To trim costs more than to look at one character.
+_IS_BLANK = "NOT startswith(raw, '{') AND trim(BOTH ' \\t\\r' FROM raw) = ''"
 # An object ends with a brace: where a line's first brace is its last character, nothing can follow, and no second look
 # is needed.
 _IS_ONE_VALUE = (
@@ -55,19 +58,21 @@ class JsonLines:
 
 
 def _lines(origin: Origin, files: Sequence[FileVersion]) -> DataFrame:
-    return origin.reading(files).text(origin.paths(files)).withColumnRenamed("value", "raw")
+    return origin.text(files).withColumnRenamed("value", "raw")
 
 
 def parse(lines: DataFrame, schema: Struct) -> DataFrame:
-    """Adds ``row``, ``blank``, ``bad``, ``unknown``, ``misfits`` and ``outside`` to lines of JSON, ``raw``."""
+    """Adds ``row``, ``blank``, ``bad``, ``unknown``, ``misfits`` and ``outside`` to lines of JSON, ``raw``; ``keys``
+    are the names in a line, none for one that is plain (``json_plain``): they are all known."""
     rescues = is_rescuing(schema)
     schema = data_of(schema)
     known = StructType.fromJson(to_json(schema)).add(_CORRUPT, StringType())
     options = {"mode": "PERMISSIVE", "columnNameOfCorruptRecord": _CORRUPT}
     parsed = (
         lines.withColumn("row", F.from_json("raw", known, options))
-        .withColumn("blank", F.expr("trim(BOTH ' \\t\\r' FROM raw) = ''"))
-        .withColumn("keys", F.expr("json_object_keys(raw)"))
+        .withColumn("blank", F.expr(_IS_BLANK))
+        .withColumn("plain", is_plain(schema, _CORRUPT))
+        .withColumn("keys", F.when(F.col("plain"), _no_names()).otherwise(F.expr("json_object_keys(raw)")))
         .withColumn("misfits", misfits(schema, _CORRUPT))
         .withColumn("bad", F.expr(f"NOT blank AND ({_faults(schema, rescues=rescues)})"))
         .withColumn("unknown", _unknown(schema))
@@ -88,7 +93,7 @@ def _faults(schema: Struct, *, rescues: bool) -> str:
     faults = [
         "keys IS NULL",
         f"row.{_CORRUPT} IS NOT NULL" + (" AND size(misfits) = 0" if rescues else ""),
-        f"NOT {_IS_ONE_VALUE}",
+        f"NOT (plain OR {_IS_ONE_VALUE})",
         # The parser would put a replacement character for each stray byte, and the value would be lost.
         "NOT is_valid_utf8(raw)",
         *(f"row.{quoted(f.name)} IS NULL" for f in schema.fields if f.required),
@@ -99,7 +104,8 @@ def _faults(schema: Struct, *, rescues: bool) -> str:
 
 
 def _unknown(schema: Struct) -> SparkColumn:
-    return F.concat(*(_unknown_in(schema, path, struct) for path, struct in structs_in(schema)))
+    found = F.concat(*(_unknown_in(schema, path, struct) for path, struct in structs_in(schema)))
+    return F.when(F.col("plain"), _no_names()).otherwise(found)
 
 
 def _unknown_in(schema: Struct, path: tuple[str, ...], struct: Struct) -> SparkColumn:

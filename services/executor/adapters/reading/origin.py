@@ -21,8 +21,12 @@ from services.executor.domain.from_keys import KeyValues
 
 _MOUNT = "autoloader"
 _GLOB = re.compile(r"([{}\[\]*?\\])")
-# A key's path comes back URI-encoded; url_decode would turn a literal + into a space.
-PATH = "url_decode(replace(_metadata.file_path, '+', '%2B'))"
+# A key's path comes back URI-encoded; url_decode would turn a literal + into a space. It is asked for with each record,
+# and hardly ever has anything to decode.
+PATH = (
+    "CASE WHEN contains(_metadata.file_path, '%') THEN url_decode(replace(_metadata.file_path, '+', '%2B')) "
+    "ELSE _metadata.file_path END"
+)
 WHOLE_FILE_BYTES = 2**31 - 1
 """What is larger is read in several partitions, if it can be cut."""
 _WHOLE_FILES = {
@@ -41,13 +45,15 @@ _KNOWN = "array<struct<seen: string, path: string, version: string, folders: map
 class Origin:
     """A session, and the URL scheme under which it reads the source's files. ``described`` is what is known of files
     beside their names, by digest; ``compression`` is that of every file, whatever its name (None: as it says);
-    ``from_keys`` is what their keys say for columns."""
+    ``from_keys`` is what their keys say for columns; ``folder`` is the prefix of the folder that the files to read fill
+    (None: they are read path by path)."""
 
     spark: SparkSession
     scheme: str = "s3a"
     described: Mapping[bytes, Description] = field(default_factory=dict)
     compression: Compression | None = None
     from_keys: KeyValues = field(default_factory=dict)
+    folder: str | None = None
 
     @property
     def read(self) -> DataFrameReader:
@@ -67,6 +73,14 @@ class Origin:
                 reader = reader.option(f"fs.viewfs.mounttable.{_MOUNT}.link./{name}", target)
                 reader = reader.option("fs.viewfs.impl.disable.cache", "true")
         return reader
+
+    def text(self, files: Sequence[FileVersion]) -> DataFrame:
+        """The lines of these files, as ``value``; they still have their ``_metadata``."""
+        if self.folder is None or any(self._other_name(f) for f in files):
+            return self.reading(files).text(self.paths(files))
+        # Spark leaves out the others when it lists the folder, before it opens a file.
+        lines = self.read.text(_escaped(f"{self.scheme}://{files[0].bucket}/{self.folder}"))
+        return lines.where(F.expr(PATH).isin([self.seen(f) for f in files]))
 
     def paths(self, files: Sequence[FileVersion]) -> list[str]:
         return [self.seen(f) if self._other_name(f) else exact_path(f, self.scheme) for f in files]
@@ -138,4 +152,8 @@ def file_path(file: FileVersion, scheme: str = "s3a") -> str:
 
 def exact_path(file: FileVersion, scheme: str = "s3a") -> str:
     """The path to hand to a reader, so that ``*?[]{}`` in a key mean themselves."""
-    return _GLOB.sub(r"\\\1", file_path(file, scheme))
+    return _escaped(file_path(file, scheme))
+
+
+def _escaped(path: str) -> str:
+    return _GLOB.sub(r"\\\1", path)

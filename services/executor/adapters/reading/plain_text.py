@@ -68,7 +68,7 @@ class PlainText:
             cut = "split(regexp_replace(text, '(\\r\\n|\\r|\\n)\\\\z', ''), '\\r\\n|\\r|\\n')"
             lines = pieces.selectExpr("path", f"posexplode({cut}) AS (place, raw)")
             return lines.selectExpr("raw", "path", "CAST(place + 1 AS bigint) AS line")
-        lines = origin.reading(files).text(origin.paths(files))
+        lines = origin.text(files)
         if self._encoding.name == "utf-8":
             return lines.selectExpr("value AS raw", f"{PATH} AS path", f"{LINE} AS line")
         text = self._encoding.text(self._encoding.of_bytes("CAST(value AS binary)"))

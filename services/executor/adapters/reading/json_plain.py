@@ -1,0 +1,80 @@
+"""A cheap proof that a line of JSON is *plain*: one object, all of its fields known, and each held whole by its column.
+
+Nearly all lines are. To look for unknown names, a line is read once more, and that costs about as much as reading it;
+to prove that there are none takes counting colons. Each field of an object has one colon between its name and its
+value. So a line has at least as many as it has fields, and those that stand in the values beside. The known fields that
+have a value, and the colons in what was parsed of them, give a number; if the line has no more colons than that, there
+was no other field, no null and no key that comes twice, at any depth.
+
+What is not proved is no worse for it: it is looked at in the other way.
+"""
+
+from collections.abc import Iterator, Sequence
+from functools import reduce
+from operator import add, and_
+
+from pyspark.sql import Column as SparkColumn
+from pyspark.sql.connect import functions as F
+
+from libs.common.schema import Field, Struct
+
+_SIGNS = ("", "+", "-")
+_NO_NUMBERS = ("NaN", *(f"{sign}{word}" for sign in _SIGNS for word in ("INF", "Infinity")))
+"""Words that the parser takes for numbers, though no JSON has them."""
+
+
+def is_plain(schema: Struct, corrupt: str) -> SparkColumn:
+    """Whether it is proved of the line ``raw``, by ``row``, what was parsed of it; its field ``corrupt`` is null when
+    all of it fitted. Never null. Whether the line is text of its encoding is not asked."""
+    raw, row = F.col("raw"), F.col("row")
+    evidence = [
+        row.getField(corrupt).isNull(),
+        raw.startswith("{"),
+        # The first brace that closes is the last character: nothing follows the object. With objects in it there is
+        # an earlier one.
+        raw.endswith("}"),
+        _has_at_most(raw, "}", F.lit(1)),
+        # A colon may be written as an escape.
+        ~raw.contains("\\"),
+        _has_at_most(raw, ":", _explained(row, schema.fields)),
+        *_json_alone(row, schema.fields),
+    ]
+    return F.coalesce(reduce(and_, evidence), F.lit(False))
+
+
+def _has_at_most(text: SparkColumn, mark: str, count: SparkColumn) -> SparkColumn:
+    """Nothing is cut off from the mark after these. To count them all would make a text without them."""
+    return F.octet_length(F.substring_index(text, mark, count + 1)) == F.octet_length(text)  # type: ignore[arg-type]
+
+
+def _explained(struct: SparkColumn, fields: Sequence[Field]) -> SparkColumn:
+    """How many colons of a struct's text are those of known fields. Of what cannot be told, at the least."""
+    return reduce(add, (_of_field(struct.getField(f.name), f) for f in fields), F.lit(0))
+
+
+def _of_field(value: SparkColumn, field: Field) -> SparkColumn:
+    within = F.when(value.contains(":"), _colons(value)).otherwise(0) if field.type == "string" else F.lit(0)
+    return F.when(value.isNotNull(), within + 1).otherwise(0)
+
+
+def _colons(text: SparkColumn) -> SparkColumn:
+    return F.octet_length(text) - F.octet_length(F.replace(text, F.lit(":"), F.lit("")))
+
+
+def _json_alone(struct: SparkColumn, fields: Sequence[Field]) -> Iterator[SparkColumn]:
+    """That no value is a number which JSON does not know; what is proved of a value is true of null."""
+    for f in fields:
+        value = struct.getField(f.name)
+        match f.type:
+            case "float" | "double":
+                yield F.coalesce(F.abs(value) < float("inf"), F.lit(True))  # NaN is larger
+            case "string":
+                # Of an object or a list it holds the text.
+                nested = value.startswith("{") | value.startswith("[")
+                odd = value.isin([*_NO_NUMBERS, *(f'"{word}"' for word in _NO_NUMBERS)])
+                yield ~F.coalesce(nested | odd, F.lit(False))
+            case str():
+                pass
+            case _:
+                # In whatever is nested, of what stands in the line.
+                yield reduce(and_, (~F.col("raw").contains(word) for word in ("NaN", "INF", "Infinity")))
