@@ -13,7 +13,7 @@ SOURCES := libs services client devstack tests bench
 ARGS ?=
 
 .DEFAULT_GOAL := help
-.PHONY: help setup up down status services demo bench bench-scale bench-freshness test contract property faults soak fuzz model check fmt lint types imports verify docs lock clean
+.PHONY: help setup up down status services demo bench bench-api bench-scale bench-freshness test contract property faults soak fuzz model check fmt lint types imports verify docs lock clean
 
 help: ## Show this help
 	@awk -F ':.*## ' '/^[a-z-]+:.*## /{printf "  \033[36m%-15s\033[0m %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -53,6 +53,9 @@ $(BENCH): requirements-bench.lock | setup
 
 bench-scale: setup ## Measure runs that find nothing new among 100,000 to 1,000,000 keys (ARGS="--rounds 5 --keys 100000,300000")
 	@$(DEV) run --services -- $(PY) -m bench.scale $(ARGS)
+
+bench-api: setup ## Measure how many requests the API takes on one core, and how late it shows facts (ARGS="--seconds 5")
+	@$(PY) -m bench.api $(ARGS)
 
 bench-freshness: setup ## Measure how long a file takes from landing to being queried (ARGS=1000 for so many objects)
 	@$(DEV) run --services -- $(PY) -m bench.freshness $(ARGS)

@@ -43,6 +43,8 @@ class Pins:
     java_minimum: int
     minio_module: str
     minio_version: str
+    vegeta_module: str
+    vegeta_version: str
     kafka: str
     spark: str
     iceberg: str
@@ -67,6 +69,8 @@ def parse_pins(document: dict[str, Any], checksums: Path) -> Pins:
         java_minimum=document["java"]["minimum"],
         minio_module=document["minio"]["module"],
         minio_version=document["minio"]["version"],
+        vegeta_module=document["vegeta"]["module"],
+        vegeta_version=document["vegeta"]["version"],
         kafka=document["kafka"]["version"],
         spark=document["spark"]["version"],
         iceberg=document["spark"]["iceberg"],

@@ -7,6 +7,7 @@ from fastapi import FastAPI
 
 from libs.common.backbone import Backbone, default_access
 from libs.common.contracts.asyncapi import asyncapi
+from libs.common.contracts.topics import RUN_STATUS
 from libs.common.ids import TenantId
 from libs.common.messaging.kafka import ping
 from libs.common.objects.ports import ObjectStore
@@ -38,7 +39,7 @@ from services.api.refresh.reminder import RefreshReminder
 from services.api.refresh.word import ExecutorsWord
 from services.api.runs.handlers import Runs
 from services.api.runs.live import LiveRuns
-from services.api.runs.projector import CONSUMER, Projector
+from services.api.runs.projector import AT_ONCE, CONSUMER, Projector
 from services.api.runs.requests import RunRequests
 from services.api.runs.sweeper import Sweeper
 from services.api.schedules.handlers import Schedules
@@ -180,7 +181,11 @@ def build_service(settings: ApiSettings) -> Service:
     service.add_task("listing", objects.keep_open)
     service.add_task("webhooks", courier.run)
     backbone.subscribe(
-        service, subscriptions(projector, refreshes), consumer=CONSUMER, concurrency=PROJECTOR_CONCURRENCY
+        service,
+        subscriptions(projector, refreshes),
+        consumer=CONSUMER,
+        concurrency=PROJECTOR_CONCURRENCY,
+        apart={RUN_STATUS: 2 * AT_ONCE},  # while one transaction is under way, those for the next one gather
     )
     service.add_task("live runs", live_runs.run, request_stop=live_runs.request_stop, stop_deadline=_LOOK_S)
     # Last, so that it stops first: no request is accepted that nobody would announce.

@@ -21,8 +21,9 @@ from services.api.plans import repository as plans
 from services.api.refresh import repository
 from services.api.refresh.deletion import DELETES
 from services.api.refresh.foresight import foreseen
+from services.api.runs import projection
 from services.api.runs import repository as runs
-from services.api.runs.projector import fold
+from services.api.runs.folding import fold
 from services.api.runs.states import tell_state
 
 _log = get_logger(__name__)
@@ -99,8 +100,8 @@ class RefreshProjector:
                 totals=Totals(),
                 outcome="cancelled",
             )
-            await runs.add_details(connection, row.id, (), (reason,), fact.occurred_at)
-            await fold(connection, self._outbox, end)
+            await projection.add_details(connection, row.id, (), (reason,), fact.occurred_at)
+            await fold(connection, self._outbox, [end])
 
     async def _run(self, connection: AsyncConnection, of: Any, refresh: Any) -> Any:
         """The refresh's run. It waits while a run of the old generation is not over, or the ingestion is paused."""
@@ -111,8 +112,6 @@ class RefreshProjector:
         if refresh.plan_id is not None:
             predicted = await plans.predicted_by(connection, refresh.plan_id)
             new = runs.NewRun("refresh", scope=Scope(plan_id=refresh.plan_id), predicted=predicted)
-        await runs.insert_run(connection, run_id=run_id, of=of, new=new, dispatch=may_begin)
-        await tell_state(connection, self._outbox, run_id)
-        if may_begin:
-            await runs.announce(connection, self._outbox, run_id)
+        row = await runs.insert_run(connection, run_id=run_id, of=of, new=new, dispatch=may_begin)
+        await runs.tell_new(connection, self._outbox, row)
         return run_id

@@ -19,9 +19,9 @@ from services.api.costs.model import Prices, Speed
 from services.api.idempotency import Answer, Once, at_most_once
 from services.api.ingestions import repository as ingestions
 from services.api.pages import Page
-from services.api.runs import repository
+from services.api.runs import projection, repository
+from services.api.runs.folding import fold
 from services.api.runs.live import Mark, Sight
-from services.api.runs.projector import fold
 from services.api.runs.schemas import RunCancelled, RunOut
 from services.api.runs.states import tell_state
 from services.api.runs.upkeep import completion_of
@@ -94,8 +94,8 @@ class Runs:
         if ended is None:
             await tell_state(connection, self._outbox, run_id)
         else:
-            await repository.add_details(connection, run_id, (), (CANCELLED,), ended["ended_at"])
-            await fold(connection, self._outbox, completion_of(ended))
+            await projection.add_details(connection, run_id, (), (CANCELLED,), ended["ended_at"])
+            await fold(connection, self._outbox, [completion_of(ended)])
         status = (await repository.get(connection, ingestion_id, run_id)).status
         shown = RunCancelled(run_id=run_id, status=status, cancel_requested_at=at)
         return Answer(202, shown.model_dump(mode="json"))

@@ -1,27 +1,24 @@
-"""Rows of runs, and between rows and the folded ``Run``. Statements only."""
+"""Rows of runs: asking for them, lining them up, starting them. Statements only; ``projection.py`` folds facts in."""
 
-from collections.abc import Iterable
 from dataclasses import dataclass
 from datetime import datetime
 from typing import Any
 from uuid import UUID
 
-from sqlalchemy import Row, exists, func, literal, or_, select, update
-from sqlalchemy.dialects.postgresql import insert
+from sqlalchemy import Row, exists, func, or_, select, update
 from sqlalchemy.ext.asyncio import AsyncConnection
 
 from libs.common.built_aside import definition_of_now
-from libs.common.contracts.events import Problem, RunRequested, Totals
+from libs.common.contracts.events import Message, RunRequested
 from libs.common.contracts.scope import LANES, Lane, Scope
-from libs.common.contracts.topics import REQUESTS_OF
+from libs.common.contracts.topics import REQUESTS_OF, RUN_STATE, Topic
 from libs.common.errors import NotFound
 from libs.common.ledger.model.files import digest_of
 from libs.common.ledger.states import LOADED_FILE_STATES, FileState
 from libs.common.ledger.tables import file, replacement
-from libs.common.lifecycle.run import FINAL, Run, RunStatus
-from libs.common.storage.control import ingestion, refresh, run, run_error
+from libs.common.storage.control import ingestion, refresh, run
 from libs.common.storage.outbox import Outbox
-from services.api.runs.states import tell_state
+from services.api.runs.states import state_of, tell_state
 
 _NOT_LOADED = (FileState.FAILED, FileState.MISSING, FileState.DISCOVERED)
 
@@ -46,26 +43,32 @@ async def insert_run(
     of: Row[Any],
     new: NewRun,
     dispatch: bool,
-) -> None:
+) -> Row[Any]:
     """A run of the ingestion row ``of``, with its definition frozen: while a refresh builds a table aside, the run
-    loads that one."""
-    await connection.execute(
-        run.insert().values(
-            id=run_id,
-            ingestion_id=of.id,
-            tenant_id=of.tenant_id,
-            generation=of.generation,
-            trigger=new.trigger,
-            lane=new.lane,
-            scope=None if new.scope is None else new.scope.model_dump(mode="json", exclude_defaults=True),
-            retry_of=new.retry_of,
-            predicted=new.predicted,
-            tick_at=new.tick_at,
-            definition_version=of.definition_version,
-            definition=definition_of_now(of.definition, of.building),
-            dispatched_at=func.now() if dispatch else None,
+    loads that one. Returns its row, whose state is to be told as revision 1 (``tell_new``)."""
+    row: Row[Any] = (
+        await connection.execute(
+            run.insert()
+            .values(
+                id=run_id,
+                ingestion_id=of.id,
+                tenant_id=of.tenant_id,
+                generation=of.generation,
+                trigger=new.trigger,
+                lane=new.lane,
+                scope=None if new.scope is None else new.scope.model_dump(mode="json", exclude_defaults=True),
+                retry_of=new.retry_of,
+                predicted=new.predicted,
+                tick_at=new.tick_at,
+                definition_version=of.definition_version,
+                definition=definition_of_now(of.definition, of.building),
+                dispatched_at=func.now() if dispatch else None,
+                revision=1,
+            )
+            .returning(run)
         )
-    )
+    ).one()
+    return row
 
 
 async def is_paused(connection: AsyncConnection, ingestion_id: UUID) -> bool:
@@ -165,91 +168,32 @@ async def reads_all_that_is_new(connection: AsyncConnection, ingestion_id: UUID,
 
 async def announce(connection: AsyncConnection, outbox: Outbox, run_id: UUID) -> None:
     """Wakes a scanner for the run, once this transaction commits."""
-    query = select(run.c.ingestion_id, run.c.generation, run.c.tenant_id, run.c.trigger, run.c.lane).where(
-        run.c.id == run_id
-    )
-    row = (await connection.execute(query)).one()
-    message = RunRequested(
-        run_id=run_id,
+    row = (await connection.execute(select(run).where(run.c.id == run_id))).one()
+    await outbox.enqueue(connection, REQUESTS_OF[row.lane], _requested(row))
+
+
+async def tell_new(connection: AsyncConnection, outbox: Outbox, row: Row[Any]) -> None:
+    """Tells of a run that was just stored, and wakes a scanner for it if it was sent off, in one statement."""
+    messages: list[tuple[Topic, Message]] = [(RUN_STATE, state_of(row))]
+    if row.dispatched_at is not None:
+        messages.append((REQUESTS_OF[row.lane], _requested(row)))
+    await outbox.enqueue_all(connection, messages)
+
+
+def _requested(row: Row[Any]) -> RunRequested:
+    return RunRequested(
+        run_id=row.id,
         ingestion_id=row.ingestion_id,
         generation=row.generation,
         tenant_id=row.tenant_id,
         trigger=row.trigger,
     )
-    await outbox.enqueue(connection, REQUESTS_OF[row.lane], message)
-
-
-async def ingestion_of(connection: AsyncConnection, run_id: UUID) -> UUID | None:
-    """The ingestion of a run; None for a run that nobody asked for."""
-    return await connection.scalar(select(run.c.ingestion_id).where(run.c.id == run_id))
 
 
 async def lock_ingestion(connection: AsyncConnection, ingestion_id: UUID) -> None:
     """Taken before any run of it is changed, so that requests and endings take turns. Deleted ones too."""
     query = select(ingestion.c.id).where(ingestion.c.id == ingestion_id)
     await connection.execute(query.with_for_update(key_share=True))
-
-
-async def load(connection: AsyncConnection, run_id: UUID) -> Run:
-    """The folded run, its row locked. Problems are not loaded: they only ever grow, row by row."""
-    row = (await connection.execute(select(run).where(run.c.id == run_id).with_for_update())).one()
-    return Run(
-        status=RunStatus(row.status),
-        seq=row.seq,
-        totals=Totals.model_validate(row.totals),
-        started_at=row.started_at,
-        ended_at=row.ended_at,
-        snapshots=frozenset(row.snapshots),
-        warnings=frozenset(row.warnings),
-    )
-
-
-async def store(connection: AsyncConnection, run_id: UUID, before: Run, after: Run, at: datetime) -> None:
-    """Writes what changed. The guard repeats what ``advance`` decided: seq never falls, final stays final."""
-    statement = (
-        update(run)
-        .where(run.c.id == run_id, run.c.seq <= after.seq)
-        .values(
-            status=after.status.value,
-            seq=after.seq,
-            totals=after.totals.model_dump(mode="json"),
-            snapshots=_appended(run.c.snapshots, sorted(after.snapshots - before.snapshots)),
-            warnings=_appended(run.c.warnings, [_storable(text) for text in sorted(after.warnings - before.warnings)]),
-            started_at=after.started_at,
-            ended_at=after.ended_at,
-        )
-    )
-    if before.status not in FINAL:
-        statement = statement.where(run.c.status.not_in([status.value for status in FINAL]))
-    await connection.execute(statement)
-    await _add_problems(connection, run_id, after.problems - before.problems, at)
-
-
-async def add_details(
-    connection: AsyncConnection, run_id: UUID, snapshots: Iterable[int], problems: Iterable[Problem], at: datetime
-) -> None:
-    """Snapshots and problems that are known from the ledger. The caller holds the run's lock."""
-    known = await connection.scalar(select(run.c.snapshots).where(run.c.id == run_id))
-    new = [snapshot for snapshot in snapshots if snapshot not in (known or ())]
-    await connection.execute(update(run).where(run.c.id == run_id).values(snapshots=_appended(run.c.snapshots, new)))
-    await _add_problems(connection, run_id, problems, at)
-
-
-async def _add_problems(connection: AsyncConnection, run_id: UUID, problems: Iterable[Problem], at: datetime) -> None:
-    rows = [
-        {
-            "run_id": run_id,
-            "error_type": _storable(problem.error_type),
-            "message": _storable(problem.message),
-            "hint": _storable(problem.hint),
-            "file": _storable(problem.file or ""),
-            "line": problem.line,
-            "occurred_at": at,
-        }
-        for problem in problems
-    ]
-    if rows:
-        await connection.execute(insert(run_error).on_conflict_do_nothing(), rows)
 
 
 async def dispatch_queued(connection: AsyncConnection, outbox: Outbox, ingestion_id: UUID) -> list[UUID]:
@@ -288,13 +232,3 @@ async def _is_swapped(connection: AsyncConnection, ingestion_id: UUID) -> bool:
         refresh.c.ingestion_id == ingestion_id, refresh.c.ended_at.is_(None), refresh.c.mode == "swap"
     )
     return bool(await connection.scalar(select(under_way)))
-
-
-def _appended(column: Any, new: list[Any]) -> Any:
-    """The array with ``new`` at its end: what was published first stays first."""
-    return func.array_cat(column, literal(new, column.type))
-
-
-def _storable(text: str) -> str:
-    # Postgres keeps no NUL in text, and a broken file's content may be quoted in a message.
-    return text.replace("\x00", "\N{REPLACEMENT CHARACTER}")

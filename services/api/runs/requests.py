@@ -33,7 +33,6 @@ from services.api.runs.places import placed_in
 from services.api.runs.refusals import file_column_missing, refuse_retry, retry_scope, run_queued
 from services.api.runs.repository import NewRun
 from services.api.runs.schemas import RunAccepted
-from services.api.runs.states import tell_state
 
 IfBusy = Literal["join", "wait", "leave"]
 """What becomes of a run that no caller asked for while others of its lane are unfinished. join: it waits behind the
@@ -223,10 +222,8 @@ class RunRequests:
         self, connection: AsyncConnection, caller: Caller, of: Row[Any], new: NewRun, *, is_first: bool
     ) -> UUID:
         run_id = new_run_id()
-        await repository.insert_run(connection, run_id=run_id, of=of, new=new, dispatch=is_first)
-        await tell_state(connection, self._outbox, run_id)
-        if is_first:
-            await repository.announce(connection, self._outbox, run_id)
+        row = await repository.insert_run(connection, run_id=run_id, of=of, new=new, dispatch=is_first)
+        await repository.tell_new(connection, self._outbox, row)
         details = {"run_id": str(run_id), "trigger": new.trigger}
         await audit.record(connection, caller, "run.requested", of.id, details=details)
         return run_id

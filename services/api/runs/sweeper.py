@@ -15,7 +15,6 @@ from sqlalchemy.ext.asyncio import AsyncConnection
 from libs.common.contracts.topics import DEFAULT_PREFIX, REQUESTS_OF
 from libs.common.ledger.states import BatchState, FileState, ScanState
 from libs.common.ledger.tables import batch, file, scan
-from libs.common.lifecycle.run import FINAL
 from libs.common.logs import get_logger
 from libs.common.storage.control import idempotency, inbox, ingestion, outbox, run
 from libs.common.storage.engine import Database
@@ -23,8 +22,8 @@ from libs.common.storage.outbox import Outbox
 from services.api.clusters import repository as cluster_checks
 from services.api.looking import keep_looking
 from services.api.plans import repository as plans
-from services.api.runs import repository
-from services.api.runs.projector import fold
+from services.api.runs import projection, repository
+from services.api.runs.folding import fold
 from services.api.runs.upkeep import Reminders, completion_of, problem_of
 from services.api.webhooks import queue as deliveries
 
@@ -111,10 +110,11 @@ class Sweeper:
         fact = completion_of(row)
         async with self._database.begin() as connection:
             await repository.lock_ingestion(connection, fact.ingestion_id)
-            if (await repository.load(connection, fact.run_id)).status in FINAL:
+            locked = await projection.lock(connection, [fact.run_id])
+            if locked[fact.run_id].ended_at is not None:
                 return  # its message came after all
             await self._add_details(connection, fact.run_id, fact.occurred_at)
-            await fold(connection, self._outbox, fact)
+            await fold(connection, self._outbox, [fact])
         _log.warning("sweep.run_ended", run_id=str(fact.run_id), outcome=fact.outcome)
 
     async def _add_details(self, connection: AsyncConnection, run_id: UUID, at: datetime) -> None:
@@ -127,7 +127,7 @@ class Sweeper:
         )
         snapshots = (await connection.scalars(published)).all()
         files = (await connection.execute(failed.limit(_PROBLEMS_MAX))).mappings().all()
-        await repository.add_details(connection, run_id, snapshots, [problem_of(dict(each)) for each in files], at)
+        await projection.add_details(connection, run_id, snapshots, [problem_of(dict(each)) for each in files], at)
 
     async def start_queued(self) -> list[UUID]:
         """Queued runs with no active one before them in their lane. Returns their ids."""

@@ -3,7 +3,7 @@
 The id of a delivery follows from webhook and fact, so a fact that is taken in twice is told once.
 """
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from uuid import UUID, uuid5
 
 from sqlalchemy import select
@@ -36,8 +36,15 @@ async def enqueue(connection: AsyncConnection, webhook_id: UUID, delivery_id: UU
     await repository.add_delivery(connection, delivery_id, webhook_id, message.wire_type, body)
 
 
-async def announce_fact(connection: AsyncConnection, fact: RunFact, state: RunState) -> None:
-    """What this fact of a run means to webhooks. ``state`` is the run with the fact in it."""
+async def announce_facts(connection: AsyncConnection, facts: Sequence[tuple[RunFact, RunState]]) -> None:
+    """What these facts of runs mean to webhooks. Beside each, its run with the fact in it."""
+    if not await repository.any_listens(connection, {state.tenant_id for _, state in facts}):
+        return
+    for fact, state in facts:
+        await _announce_fact(connection, fact, state)
+
+
+async def _announce_fact(connection: AsyncConnection, fact: RunFact, state: RunState) -> None:
     of = state.tenant_id, state.ingestion_id
     if isinstance(fact, RunCompleted):
         ended = RunFailed if state.status == "failed" else RunFinished

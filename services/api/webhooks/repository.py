@@ -1,10 +1,10 @@
 """Webhooks and what they are told, in Postgres. Statements only."""
 
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 from typing import Any
 from uuid import UUID
 
-from sqlalchemy import Row, delete, func, or_, select, update
+from sqlalchemy import Row, delete, exists, func, or_, select, update
 from sqlalchemy.dialects.postgresql import insert
 from sqlalchemy.ext.asyncio import AsyncConnection
 
@@ -69,6 +69,12 @@ async def listeners(connection: AsyncConnection, tenant_id: str, ingestion_id: U
     mine = or_(webhook.c.ingestion_id.is_(None), webhook.c.ingestion_id == ingestion_id)
     query = select(webhook).where(webhook.c.tenant_id == tenant_id, webhook.c.status == "active", mine)
     return (await connection.execute(query)).all()
+
+
+async def any_listens(connection: AsyncConnection, tenant_ids: Collection[str]) -> bool:
+    """Whether one of these tenants has an active webhook."""
+    listens = exists().where(webhook.c.tenant_id.in_(tenant_ids), webhook.c.status == "active")
+    return bool(await connection.scalar(select(listens)))
 
 
 async def add_delivery(

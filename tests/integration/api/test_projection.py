@@ -6,7 +6,7 @@ from typing import Any
 from uuid import UUID, uuid4
 
 import pytest
-from sqlalchemy import func, select
+from sqlalchemy import distinct, func, literal_column, select, update
 
 from libs.common.contracts.events import (
     FileBatchCommitted,
@@ -15,13 +15,14 @@ from libs.common.contracts.events import (
     RunCompleted,
     RunFact,
     RunRequested,
+    RunState,
     ScanCompleted,
     ScanFailed,
     ScanProgress,
     ScanStarted,
 )
 from libs.common.errors import Permanent
-from libs.common.storage.control import inbox, run_error
+from libs.common.storage.control import inbox, run, run_error
 from services.api.subscriptions import subscriptions
 from tests.integration.api.harness import INGESTIONS, ApiUnderTest, Story, envelope
 
@@ -221,6 +222,56 @@ async def test_a_fact_of_a_run_that_nobody_asked_for_is_set_aside(api: ApiUnderT
         await api.projector.handle(event)
     assert caught.value.code == "unknown_run"
     assert await api.rows(select(inbox).where(inbox.c.event_id == event.event_id)) == []
+
+
+async def test_facts_that_come_at_once_share_a_transaction(api: ApiUnderTest) -> None:
+    """A flood of facts costs a few transactions; each run ends up as its own facts say."""
+    runs = [await requested(api) for _ in range(12)]
+    stories = [[envelope(fact) for fact in a_partial_run(*each)] for each in runs]
+    for events in zip(*stories, strict=True):
+        await asyncio.gather(*(api.projector.handle(event) for event in events))
+    for each in runs:
+        shown = await api.run(*each)
+        assert ("partial", 2000, [7, 2**62], 1) == (
+            shown["status"],
+            shown["metrics"]["records_ingested"],
+            sorted(shown["snapshots"]),
+            shown["metrics"]["error_count"],
+        )
+    ids = [event.event_id for events in stories for event in events]
+    transactions = select(func.count(distinct(literal_column("xmin::text")))).select_from(inbox)
+    [(count,)] = await api.rows(transactions.where(inbox.c.event_id.in_(ids)))
+    assert count == len(stories[0])
+
+
+async def test_facts_of_one_run_in_one_transaction_count_in_their_order(api: ApiUnderTest) -> None:
+    """They are told once, as the run is after the last of them."""
+    ingestion_id, run_id = await requested(api)
+    await asyncio.gather(*(api.projector.handle(envelope(fact)) for fact in a_partial_run(ingestion_id, run_id)))
+    assert ("partial", 2000) == (
+        (shown := await api.run(ingestion_id, run_id))["status"], shown["metrics"]["records_ingested"]
+    )  # fmt: skip
+    told = [state for state in await api.commands(run_id) if isinstance(state, RunState)]
+    assert [(1, "accepted"), (2, "partial")] == [(state.revision, state.status) for state in told]
+
+
+async def test_a_fact_that_cannot_be_folded_fails_alone(api: ApiUnderTest) -> None:
+    """Those that came with it are folded all the same."""
+    runs = [await requested(api) for _ in range(3)]
+    nobodys = (str(uuid4()), str(uuid4()))
+    events = [envelope(Story(*each).fact(ScanStarted, attempt=1)) for each in (*runs, nobodys)]
+    *folded, refused = await asyncio.gather(*map(api.projector.handle, events), return_exceptions=True)
+    assert [None, None, None] == folded
+    assert isinstance(refused, Permanent)
+    assert ["running"] * 3 == [(await api.run(*each))["status"] for each in runs]
+
+
+async def test_a_run_from_before_states_were_told_is_folded_too(api: ApiUnderTest) -> None:
+    """Its row came to revision 0 with the migration that brought revisions."""
+    ingestion_id, run_id = await requested(api)
+    await api.rows(update(run).where(run.c.id == UUID(run_id)).values(revision=0))
+    await api.tell(Story(ingestion_id, run_id).fact(ScanStarted, attempt=1))
+    assert 1 == [state for state in await api.commands(run_id) if isinstance(state, RunState)][-1].revision
 
 
 async def test_every_fact_has_its_handler(api: ApiUnderTest) -> None:
