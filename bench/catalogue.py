@@ -11,17 +11,18 @@ from bench.peers.spark_batch import OneAppend, OneAppendPerFile, folder, inferre
 from bench.peers.spark_stream import Stream
 from bench.rounds import Runner
 from bench.stack import SPARK_URL
-from bench.workloads import Workload
+from bench.workloads import DDL, Workload
 from client.rest import AutoloaderClient
 from services.executor.adapters.spark_sessions import SessionKey, open_session
 
-OURS, FLOOR = "ours", "spark-folder"
+OURS, INFERRED, FLOOR = "ours", "ours-inferred", "spark-folder"
 LIMIT_S = 120.0
 """After which a variant is given up."""
 PER_FILE_MAX = 100
 
 VARIANTS: Mapping[str, str] = {
-    OURS: "Autoloader, POST to success",
+    OURS: "Autoloader, POST to success, schema given",
+    INFERRED: "Autoloader, POST to success, schema inferred",
     FLOOR: "Spark reads the folder, schema given, our settings (the floor)",
     "spark-defaults": "Spark reads the folder, schema given, its own settings",
     "spark-inferred": "Spark reads the folder and infers the schema",
@@ -37,7 +38,7 @@ APART = frozenset({"dlt", "polars", "pyarrow"})
 WITHOUT: Mapping[str, frozenset[str]] = {
     "w2": frozenset({"per-file"}),
     "w3": frozenset({"per-file"}),
-    "tiny": frozenset({"per-file", "spark-paths", "spark-inferred", "dlt"}),
+    "tiny": frozenset({"per-file", "spark-paths", "spark-inferred", INFERRED, "dlt"}),
 }
 """Who is not measured on which workload, since it would take long and tell nothing new."""
 
@@ -50,7 +51,8 @@ class Runners:
         self.spark: SparkSession = SparkSession.builder.remote(SPARK_URL).create()
         tuned, plain = self._with_ours, self.spark
         self._peers: Mapping[str, Peer] = {
-            OURS: Ours(api, plain, limit_s=LIMIT_S),
+            OURS: Ours(api, plain, limit_s=LIMIT_S, columns=DDL),
+            INFERRED: Ours(api, plain, limit_s=LIMIT_S, columns=None),
             FLOOR: OneAppend(tuned, folder),
             "spark-defaults": OneAppend(plain, folder),
             "spark-inferred": OneAppend(plain, inferred),

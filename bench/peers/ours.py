@@ -16,9 +16,12 @@ POLL_S = 0.02
 
 
 class Ours:
-    """A new ingestion for each load, whose first run makes the table and loads everything."""
+    """A new ingestion for each load, whose first run makes the table and loads everything. ``columns`` (DDL) are given
+    in its definition; None: the run infers them first."""
 
-    def __init__(self, api: AutoloaderClient, spark: SparkSession, *, limit_s: float) -> None:
+    def __init__(self, api: AutoloaderClient, spark: SparkSession, *, limit_s: float, columns: str | None) -> None:
+        rules = {} if columns is None else {"schema": {"inference": "manual", "schema_json": columns}}
+        self._format = {"type": "json", **rules}
         self._api = api
         self._spark = spark
         self._limit_s = limit_s
@@ -27,7 +30,9 @@ class Ours:
 
     def prepare(self, work: Workload) -> None:
         self._name = f"bench_ours_{uuid4().hex[:8]}"
-        self._ingestion = self._api.create_ingestion(definition(self._name, f"s3://{work.source}")).id
+        self._ingestion = self._api.create_ingestion(
+            definition(self._name, f"s3://{work.source}", format=self._format)
+        ).id
 
     def load(self, work: Workload) -> None:  # noqa: ARG002  # the ingestion knows
         assert self._ingestion is not None
