@@ -11,7 +11,7 @@ from pyspark.sql.connect import functions as F
 from pyspark.sql.types import StringType, StructType
 
 from libs.common.schema import Array, Field, Struct, Type, to_json
-from services.executor.adapters.reading.json_plain import is_plain
+from services.executor.adapters.reading.json_plain import FIELDS_MAX, is_plain
 from tests.contract.table.worlds import Spark
 
 pytestmark = [pytest.mark.contract, pytest.mark.requires_spark]
@@ -93,3 +93,20 @@ def unknown_in(type_: Type, value: Any) -> list[str]:
     types = {f.name: f.type for f in type_.fields}
     inner = (name for key, v in value.items() if key in types for name in unknown_in(types[key], v))
     return [*(name for name in value if name not in types), *inner]
+
+
+async def test_as_many_fields_as_are_looked_at_do_not_make_a_line_less_plain(spark: Spark) -> None:
+    """The plan stays shallow enough to be sent, and its code small enough to be compiled."""
+    schema = Struct(tuple(Field(f"c{number}", "string") for number in range(FIELDS_MAX)))
+    known = StructType.fromJson(to_json(schema)).add(CORRUPT, StringType())
+    lines = [
+        json.dumps({f.name: "a:b" for f in schema.fields}),
+        json.dumps({f.name: "a:b" for f in schema.fields} | {"x": 1}),
+    ]
+
+    def look() -> list[bool]:
+        frame = spark.sessions[0].createDataFrame([(line,) for line in lines], "raw string")
+        read = frame.withColumn("row", F.from_json("raw", known, {"columnNameOfCorruptRecord": CORRUPT}))
+        return [row["plain"] for row in read.select(is_plain(schema, CORRUPT).alias("plain")).collect()]
+
+    assert [True, False] == await asyncio.to_thread(look)

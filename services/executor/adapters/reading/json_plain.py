@@ -9,8 +9,7 @@ was no other field, no null and no key that comes twice, at any depth.
 What is not proved is no worse for it: it is looked at in the other way.
 """
 
-from collections.abc import Iterator, Sequence
-from functools import reduce
+from collections.abc import Callable, Iterator, Sequence
 from operator import add, and_
 
 from pyspark.sql import Column as SparkColumn
@@ -18,6 +17,8 @@ from pyspark.sql.connect import functions as F
 
 from libs.common.schema import Field, Struct
 
+FIELDS_MAX = 200
+"""With more fields nothing is proved: so many questions about each line cost more than to read it once more."""
 _SIGNS = ("", "+", "-")
 _NO_NUMBERS = ("NaN", *(f"{sign}{word}" for sign in _SIGNS for word in ("INF", "Infinity")))
 """Words that the parser takes for numbers, though no JSON has them."""
@@ -26,20 +27,31 @@ _NO_NUMBERS = ("NaN", *(f"{sign}{word}" for sign in _SIGNS for word in ("INF", "
 def is_plain(schema: Struct, corrupt: str) -> SparkColumn:
     """Whether it is proved of the line ``raw``, by ``row``, what was parsed of it; its field ``corrupt`` is null when
     all of it fitted. Never null. Whether the line is text of its encoding is not asked."""
+    if len(schema.fields) > FIELDS_MAX:
+        return F.lit(False)
     raw, row = F.col("raw"), F.col("row")
+    behind_colons = F.substring_index(raw, ":", -1)
     evidence = [
         row.getField(corrupt).isNull(),
         raw.startswith("{"),
-        # The first brace that closes is the last character: nothing follows the object. With objects in it there is
-        # an earlier one.
-        raw.endswith("}"),
-        _has_at_most(raw, "}", F.lit(1)),
         # A colon may be written as an escape.
         ~raw.contains("\\"),
         _has_at_most(raw, ":", _explained(row, schema.fields)),
+        # All colons are the object's. So it ends behind the last one, and whatever follows it is there, too: nothing,
+        # if the first brace that closes is the last character.
+        behind_colons.endswith("}"),
+        _has_at_most(behind_colons, "}", F.lit(1)),
         *_json_alone(row, schema.fields),
     ]
-    return F.coalesce(reduce(and_, evidence), F.lit(False))
+    return F.coalesce(_combined(and_, evidence), F.lit(False))
+
+
+def _combined(combine: Callable[[SparkColumn, SparkColumn], SparkColumn], parts: Sequence[SparkColumn]) -> SparkColumn:
+    """All parts, in their order, as a tree: a chain of hundreds is too deep to be sent as a plan."""
+    if len(parts) == 1:
+        return parts[0]
+    middle = len(parts) // 2
+    return combine(_combined(combine, parts[:middle]), _combined(combine, parts[middle:]))
 
 
 def _has_at_most(text: SparkColumn, mark: str, count: SparkColumn) -> SparkColumn:
@@ -49,7 +61,7 @@ def _has_at_most(text: SparkColumn, mark: str, count: SparkColumn) -> SparkColum
 
 def _explained(struct: SparkColumn, fields: Sequence[Field]) -> SparkColumn:
     """How many colons of a struct's text are those of known fields. Of what cannot be told, at the least."""
-    return reduce(add, (_of_field(struct.getField(f.name), f) for f in fields), F.lit(0))
+    return _combined(add, [F.lit(0), *(_of_field(struct.getField(f.name), f) for f in fields)])
 
 
 def _of_field(value: SparkColumn, field: Field) -> SparkColumn:
@@ -77,4 +89,4 @@ def _json_alone(struct: SparkColumn, fields: Sequence[Field]) -> Iterator[SparkC
                 pass
             case _:
                 # In whatever is nested, of what stands in the line.
-                yield reduce(and_, (~F.col("raw").contains(word) for word in ("NaN", "INF", "Infinity")))
+                yield _combined(and_, [~F.col("raw").contains(word) for word in ("NaN", "INF", "Infinity")])
