@@ -2,7 +2,10 @@
 
 import shutil
 import signal
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
 from pathlib import Path
+from typing import Any
 
 import asyncpg  # type: ignore[import-untyped, unused-ignore]
 
@@ -13,10 +16,12 @@ from devstack.fetch.postgres import fetch_postgres
 from devstack.health import HOST, postgres_answers
 from devstack.part import Launch, Part, Port
 from devstack.pins import pins
+from devstack.places import DEPLOY
 from devstack.predecessor import wait_for_predecessor
 from devstack.settings import CATALOG_DATABASE, DATABASE, POSTGRES_PASSWORD, POSTGRES_USER, PREFIX, DevSettings
 from devstack.users import User, first_closed_folder, unprivileged_user
 
+CATALOG_TABLES = DEPLOY / "catalog_tables.sql"
 SERVER_SETTINGS = {
     "max_connections": "300",  # every Spark session holds a catalog connection until the JVM collects it
     "shared_buffers": "128MB",
@@ -110,15 +115,23 @@ async def initialise(binaries: Path, home: Path, data: Path, owner: User | None)
 
 
 async def create_databases(port: int, say: Say) -> None:
-    """The two databases that everybody expects."""
-    connection = await asyncpg.connect(
-        host=HOST, port=port, user=POSTGRES_USER, password=POSTGRES_PASSWORD, database="postgres", ssl=False
-    )
-    try:
+    """The two databases that everybody expects, and the tables of the catalogs."""
+    async with _connected(port, "postgres") as connection:
         present = {row["datname"] for row in await connection.fetch("SELECT datname FROM pg_database")}
         for name in (DATABASE, CATALOG_DATABASE):
             if name not in present:
                 await connection.execute(f'CREATE DATABASE "{name}"')
                 say(f"database {name} created")
+    async with _connected(port, CATALOG_DATABASE) as connection:
+        await connection.execute(CATALOG_TABLES.read_text())
+
+
+@asynccontextmanager
+async def _connected(port: int, database: str) -> AsyncIterator[Any]:
+    connection = await asyncpg.connect(
+        host=HOST, port=port, user=POSTGRES_USER, password=POSTGRES_PASSWORD, database=database, ssl=False
+    )
+    try:
+        yield connection
     finally:
         await connection.close()
