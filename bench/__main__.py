@@ -24,6 +24,7 @@ from bench.known import KNOWN_VARIANTS, PAUSE_S, Known
 from bench.machine import describe
 from bench.measures import Variant
 from bench.peers import apart
+from bench.peers.peer import GivenUp
 from bench.report import show
 from bench.results import LATEST, LOOK, Measured, Results
 from bench.rounds import compare
@@ -85,7 +86,10 @@ def _run(works: list[Workload], skip: frozenset[str], rounds: int, left_out: str
             for each in works:
                 work = each.inside(bucket)
                 if work.key == KNOWN.key:
-                    measured |= _known(work, api, runners.spark, s3, skip, rounds, say)
+                    try:
+                        measured |= _known(work, api, runners.spark, s3, skip, rounds, say)
+                    except GivenUp as e:  # what was measured before is kept; this workload stays unmeasured
+                        say(f"{work.key}: {e}")
                 else:
                     say(f"{work.key}: putting {work.title} into the store")
                     put_all(s3, bucket, work.objects())
