@@ -62,9 +62,11 @@ def main(
     said = [f"--only {only}" if only else "", f"--skip {skip}" if skip else "", "--quick" if quick else ""]
     left_out = " ".join(word for word in said if word)
     console = Console() if sys.stdout.isatty() else Console(width=160)
-    results = _run(works, skipped, rounds, left_out, console)
     where = out or (LOOK if left_out else LATEST)
-    results.save(where)
+    # Kept workload by workload: hours of measuring are not lost with the last of them.
+    unfinished = where.with_suffix(".unfinished.json")
+    results = _run(works, skipped, rounds, left_out, console, unfinished)
+    unfinished.rename(where)
     show(results, console)
     console.print(f"kept in {where}")
     if where == LATEST:
@@ -73,7 +75,9 @@ def main(
         console.print(f"and told in {page.PAGE}")
 
 
-def _run(works: list[Workload], skip: frozenset[str], rounds: int, left_out: str, console: Console) -> Results:
+def _run(
+    works: list[Workload], skip: frozenset[str], rounds: int, left_out: str, console: Console, keep_in: Path
+) -> Results:
     def say(text: str) -> None:
         console.print(f"[{datetime.now(UTC):%H:%M:%S}] {text}", markup=False, highlight=False)
 
@@ -94,10 +98,14 @@ def _run(works: list[Workload], skip: frozenset[str], rounds: int, left_out: str
                     say(f"{work.key}: putting {work.title} into the store")
                     put_all(s3, bucket, work.objects())
                     measured[work.key] = _told(work, s3, compare(work, runners.of(work, skip), rounds, say))
+                results = Results(
+                    made_at=datetime.now(UTC), machine=machine, rounds=rounds, left_out=left_out, workloads=measured
+                )
+                results.save(keep_in)
                 empty(s3, bucket)
         finally:
             runners.close()
-    return Results(made_at=datetime.now(UTC), machine=machine, rounds=rounds, left_out=left_out, workloads=measured)
+    return results
 
 
 def _known(

@@ -4,12 +4,17 @@ Peers in form: what they "load" is keys. Each has its connection ready before ti
 """
 
 import asyncio
+from collections.abc import Iterable, Iterator
+from concurrent.futures import ThreadPoolExecutor
 from contextlib import AsyncExitStack
-from typing import Any
+from itertools import islice
+from typing import Any, TypeVar
 
 from bench.peers.peer import Loaded
 from bench.stack import REGION, S3_KEY, S3_SECRET, S3_URL, s3_client
 from bench.workloads import Workload
+
+T = TypeVar("T")
 
 
 class Boto3:
@@ -82,19 +87,16 @@ class Fill:
         self._files = 0
 
     def load(self, work: Workload) -> None:
-        asyncio.run(self._put_all(work))
+        # In threads: a process that used obstore's async calls now and then aborts when it ends.
+        with ThreadPoolExecutor(_AT_ONCE) as threads:
+            for some in _parts(work.objects(), _AT_A_TIME):
+                self._files += sum(threads.map(self._put, some))
 
-    async def _put_all(self, work: Workload) -> None:
+    def _put(self, object_: tuple[str, bytes]) -> int:
         import obstore
 
-        objects = work.objects()
-
-        async def some() -> None:
-            for key, body in objects:
-                await obstore.put_async(self._store, key, body)
-                self._files += 1
-
-        await asyncio.gather(*(some() for _ in range(_AT_ONCE)))
+        obstore.put(self._store, *object_)
+        return 1
 
     def loaded(self) -> Loaded:
         return Loaded(self._files)
@@ -103,7 +105,15 @@ class Fill:
         """What was put stays."""
 
 
-_AT_ONCE = 64
+_AT_ONCE = 32
+_AT_A_TIME = 10_000
+"""Objects whose bytes are in memory."""
+
+
+def _parts(items: Iterable[T], size: int) -> Iterator[list[T]]:
+    remaining = iter(items)
+    while part := list(islice(remaining, size)):
+        yield part
 
 
 def obstore_of(bucket: str) -> Any:

@@ -42,7 +42,8 @@ class JsonDocuments:
         return json_lines.parse(origin.with_versions(_objects(origin, files), files), schema)
 
     def numbered(self, origin: Origin, files: Sequence[FileVersion], schema: Struct) -> DataFrame:
-        return json_lines.explained(self.records(origin, files, schema), schema)
+        objects = origin.with_versions(_objects(origin, files), files)
+        return json_lines.explained(json_lines.parse(objects, schema, mostly_plain=False), schema)
 
     def known_empty(self, origin: Origin, files: Sequence[FileVersion]) -> frozenset[bytes]:
         return frozenset(f.digest for f in files if origin.compression_of(f) == "gzip" and f.size_bytes <= _TINY_BYTES)

@@ -71,16 +71,19 @@ class Origin:
             if (name := self._other_name(f)) is not None:
                 target = f"{self.scheme}://{f.bucket}/{quote(f.key)}"
                 reader = reader.option(f"fs.viewfs.mounttable.{_MOUNT}.link./{name}", target)
+                # A mount table is of one reader, the store behind it is everybody's. Made anew for each, its
+                # connections and threads would stay for ever: nobody closes them.
                 reader = reader.option("fs.viewfs.impl.disable.cache", "true")
+                reader = reader.option("fs.viewfs.enable.inner.cache", "false")
         return reader
 
-    def text(self, files: Sequence[FileVersion]) -> DataFrame:
-        """The lines of these files, as ``value``; they still have their ``_metadata``."""
+    def text(self, files: Sequence[FileVersion], *, whole: bool = False) -> DataFrame:
+        """The lines of these files, or all of each, as ``value``; they still have their ``_metadata``."""
         if self.folder is None or any(self._other_name(f) for f in files):
-            return self.reading(files).text(self.paths(files))
+            return self.reading(files).text(self.paths(files), wholetext=whole)
         # Spark leaves out the others when it lists the folder, before it opens a file.
-        lines = self.read.text(_escaped(f"{self.scheme}://{files[0].bucket}/{self.folder}"))
-        return lines.where(F.expr(PATH).isin([self.seen(f) for f in files]))
+        found = self.read.text(_escaped(f"{self.scheme}://{files[0].bucket}/{self.folder}"), wholetext=whole)
+        return found.where(F.expr(PATH).isin([self.seen(f) for f in files]))
 
     def paths(self, files: Sequence[FileVersion]) -> list[str]:
         return [self.seen(f) if self._other_name(f) else exact_path(f, self.scheme) for f in files]

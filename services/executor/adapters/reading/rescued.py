@@ -59,7 +59,7 @@ def read_again(texts: DataFrame, columns: Sequence[Field], rescued: Field, forma
 
 def _json(texts: DataFrame, columns: Sequence[Field], schema: Struct) -> DataFrame:
     """Also of Parquet, of which JSON was made."""
-    parsed = json_lines.parse(texts, schema)
+    parsed = json_lines.parse(texts, schema, mostly_plain=False)
     return parsed.where("NOT bad").withColumn("row", F.struct(*(_whole(f).alias(f.name) for f in columns)))
 
 
