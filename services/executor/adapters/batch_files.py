@@ -14,9 +14,13 @@ from services.executor.adapters.describing.formats import Knowledge
 from services.executor.adapters.examples import examples_in
 from services.executor.adapters.folders import Folders
 from services.executor.adapters.reading.origin import Origin
-from services.executor.adapters.reading.reader import Reader
+from services.executor.adapters.reading.plain_files import PlainFiles
+from services.executor.adapters.reading.reader import PlainWay, Reader
 from services.executor.adapters.spark_errors import file_not_whole, file_read_in_silence
 from services.executor.adapters.table_session import TableSession
+from services.executor.domain.from_keys import KeyValues
+from services.executor.domain.habits import Habit
+from services.executor.domain.provenance import data_of
 from services.executor.ports import FilesUnreadable
 
 T = TypeVar("T")
@@ -41,12 +45,27 @@ class BatchFiles:
         knowledge: Knowledge,
         compression: Compression | None = None,
         folders: Folders | None = None,
+        plain_way: PlainWay | None = None,
+        habit: Habit | None = None,
     ) -> None:
         self._on = on
+        self._plain_way = plain_way
+        self._habit = habit or Habit()
         self._knowledge = knowledge
         self._folders = folders
         self.reader = reader
         self.origin = Origin(on.spark, on.session.scheme, knowledge.known, compression)
+
+    def plain(self, files: Sequence[FileVersion], schema: Struct, from_keys: KeyValues) -> PlainFiles | None:
+        """The faster way through these files, for work that is done in ``reading``. None: there is none, or those
+        before them were not plain. Whoever takes it says what came of it (``found``)."""
+        if self._plain_way is None or not self._habit.is_worth_a_try():
+            return None
+        return self._plain_way(replace(self.origin, from_keys=from_keys), files, data_of(schema))
+
+    def found(self, *, plain: bool) -> None:
+        """Whether all lines of these files were plain."""
+        self._habit.found(plain=plain)
 
     async def infer(self, files: Sequence[FileVersion]) -> Struct:
         def work() -> Struct:
@@ -61,14 +80,14 @@ class BatchFiles:
         self, files: Sequence[FileVersion], schema: Struct, paths: Sequence[tuple[str, ...]]
     ) -> Mapping[tuple[str, ...], Evidence]:
         def work() -> Mapping[tuple[str, ...], Evidence]:
-            records = self.reader.records(self.origin, files, schema)
+            records = self.reader.numbered(self.origin, files, schema)
             return examples_in(records, schema, paths)
 
         return await self.reading(files, work)
 
     async def misfits(self, files: Sequence[FileVersion], schema: Struct) -> Mapping[str, int]:
         def work() -> Mapping[str, int]:
-            records = self.reader.records(self.origin, files, schema)
+            records = self.reader.numbered(self.origin, files, schema)
             counted = records.select(F.explode("misfits").alias("column")).groupBy("column").count().collect()
             return {row["column"]: row["count"] for row in counted}
 

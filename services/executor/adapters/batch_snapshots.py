@@ -19,6 +19,7 @@ from libs.common.ledger.model.files import FileVersion
 from libs.common.schema import Struct
 from services.executor.adapters import iceberg_sql, read_back, staging
 from services.executor.adapters.batch_files import BatchFiles
+from services.executor.adapters.reading.plain_files import PlainFiles
 from services.executor.adapters.snapshots import StagedSnapshot, added_by, append, marked, stage_rows, stage_statement
 from services.executor.adapters.spark_columns import SparkColumns
 from services.executor.adapters.spark_errors import is_schema_mismatch
@@ -45,13 +46,17 @@ class BatchSnapshots:
         properties: Mapping[str, str],
         from_keys: KeyValues,
     ) -> Staged:
+        if self._columns.can_stage and (plain := source.plain(files, schema, from_keys)) is not None:
+            staged = self._stage_plain(source, plain, schema, wap_id, properties)
+            if staged is not None:
+                return staged
         watch = Observation()
         records = source.reader.records(replace(source.origin, from_keys=from_keys), files, schema)
         run_id = properties["autoloader.run"]
         rows = staging.rows_of(staging.observe(records, watch, len(files)), schema, run_id)
         if self._columns.can_stage:
-            staged = self._stage_rows(rows, schema, wap_id, properties)
-            snapshot_id, added = staged.id, staged.added_records
+            snapshot = self._stage_rows(rows, schema, wap_id, properties)
+            snapshot_id, added = snapshot.id, snapshot.added_records
             seen = watch.get
         else:
             rows.write.format("noop").mode("overwrite").save()
@@ -100,6 +105,19 @@ class BatchSnapshots:
             append_now()
         else:
             self._on.sql(iceberg_sql.cherry_pick(self._on.to, snapshot_id))
+
+    def _stage_plain(
+        self, source: BatchFiles, plain: PlainFiles, schema: Struct, wap_id: str, properties: Mapping[str, str]
+    ) -> Staged | None:
+        """None: not all lines are plain, or that is not proved. Then what was staged is nobody's."""
+        reads = None
+        try:
+            rows = staging.rows_of(plain.records, schema, properties["autoloader.run"])
+            snapshot = self._stage_rows(rows, schema, wap_id, properties)
+            reads = plain.proved(snapshot.added_records)
+        finally:
+            source.found(plain=reads is not None)
+        return None if reads is None else Staged(snapshot.id, snapshot.added_records, reads)
 
     def _stage_rows(
         self, rows: DataFrame, schema: Struct, wap_id: str, properties: Mapping[str, str]

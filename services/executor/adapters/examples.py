@@ -27,7 +27,7 @@ def examples_in(
         return {}
     good = records.where("NOT blank AND NOT bad")
     [found] = good.agg(*(_one_of(schema, path).alias(f"c{n}") for n, path in enumerate(told))).collect()
-    return {path: _evidence(path, seen.path, seen.told) for path, seen in zip(told, found, strict=True) if seen}
+    return {path: _evidence(path, seen.uri, seen.told) for path, seen in zip(told, found, strict=True) if seen}
 
 
 def _leads_through_structs(schema: Struct, path: tuple[str, ...]) -> bool:
@@ -36,7 +36,7 @@ def _leads_through_structs(schema: Struct, path: tuple[str, ...]) -> bool:
 
 def _one_of(schema: Struct, path: tuple[str, ...]) -> Column:
     value = reduce(lambda inside, name: inside.getField(name), path, F.col("row"))
-    seen = F.when(value.isNotNull(), F.struct("path", F.to_json(F.struct(value.alias("value"))).alias("told")))
+    seen = F.when(value.isNotNull(), F.struct("uri", F.to_json(F.struct(value.alias("value"))).alias("told")))
     is_number = str(at(schema, path)).split("(")[0] in _NUMBERS
     return F.max_by(seen, F.abs(value)) if is_number else F.first(seen, ignorenulls=True)
 
@@ -44,4 +44,4 @@ def _one_of(schema: Struct, path: tuple[str, ...]) -> Column:
 def _evidence(path: tuple[str, ...], file: str, told: str) -> Evidence:
     value = json.dumps(json.loads(told)["value"], ensure_ascii=False)
     shown = value if len(value) <= _CHARS_MAX else f"{value[: _CHARS_MAX - 1]}…"
-    return Evidence(written_path(path), f"s3{file[file.index('://') :]}", shown)
+    return Evidence(written_path(path), file, shown)

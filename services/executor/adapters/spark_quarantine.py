@@ -97,7 +97,7 @@ class SparkQuarantine:
 def _rows(records: DataFrame, properties: Mapping[str, str]) -> DataFrame:
     """Bad records in the quarantine's columns."""
     values = {
-        "file": F.expr("concat('s3', substring(path, instr(path, '://')))"),
+        "file": F.col("uri"),
         "file_version": F.col("version"),
         "line": F.col("line").cast("bigint"),
         "raw": F.expr(f"left(make_valid_utf8(raw), {RAW_CHARACTERS_MAX})"),

@@ -9,13 +9,14 @@ from services.executor.adapters.clusters import url_of
 from services.executor.adapters.describing.description import Parts
 from services.executor.adapters.describing.formats import knowledge_of
 from services.executor.adapters.folders import Folders
-from services.executor.adapters.reading.reader import reader_of
+from services.executor.adapters.reading.reader import plain_way_of, reader_of
 from services.executor.adapters.spark_rescued import SparkRescued
 from services.executor.adapters.spark_sessions import SessionKey, SparkSessions
 from services.executor.adapters.spark_table import SparkTable
 from services.executor.adapters.spark_table_place import SparkTablePlace
 from services.executor.adapters.spark_whole_table import SparkWholeTable
 from services.executor.adapters.table_session import TableSession
+from services.executor.domain.habits import Habits
 from services.executor.domain.story import TableStory
 from services.executor.ports import Table
 from services.executor.whole_table_ports import RescuedRows, TablePlace, WholeTable
@@ -29,6 +30,7 @@ class SparkTables:
         self._sessions = sessions
         self._clusters = clusters
         self._objects = objects
+        self._habits = Habits()
 
     @asynccontextmanager
     async def open(self, order: RunDefinition) -> AsyncIterator[Table]:
@@ -68,7 +70,15 @@ class SparkTables:
         format_ = order.definition.format
         knowledge = knowledge_of(format_, Parts(self._objects, order.credentials))
         folders = Folders(self._objects, order.credentials)
-        return SparkTable(on, reader_of(format_), knowledge, format_.options.compression_of_all, folders)
+        return SparkTable(
+            on,
+            reader_of(format_),
+            knowledge,
+            format_.options.compression_of_all,
+            folders,
+            plain_way_of(format_),
+            self._habits.of(order.ingestion_id),
+        )
 
     @asynccontextmanager
     async def _borrow(self, order: RunDefinition) -> AsyncIterator[TableSession]:

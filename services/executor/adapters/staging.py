@@ -42,7 +42,7 @@ def _carriers(names: str) -> Column:
 
 def rows_of(parsed: DataFrame, schema: Struct, run_id: str) -> DataFrame:
     """The good rows, in the table's columns: the data's, those that keys fill, and those of ours that the table has."""
-    uri = F.expr("concat('s3', substring(path, instr(path, '://')))")
+    uri = F.col("uri")
     ours = {
         "_file_path": uri,
         "_file_version": F.col("version"),

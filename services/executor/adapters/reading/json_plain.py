@@ -35,23 +35,23 @@ def is_plain(schema: Struct, corrupt: str) -> SparkColumn:
         row.getField(corrupt).isNull(),
         raw.startswith("{"),
         # A colon may be written as an escape.
-        ~raw.contains("\\"),
-        _has_at_most(raw, ":", _explained(row, schema.fields)),
+        ~raw.contains("\\u"),
+        _has_at_most(raw, ":", explained(row, schema.fields)),
         # All colons are the object's. So it ends behind the last one, and whatever follows it is there, too: nothing,
         # if the first brace that closes is the last character.
         behind_colons.endswith("}"),
         _has_at_most(behind_colons, "}", F.lit(1)),
-        *_json_alone(row, schema.fields),
+        *json_alone(row, schema.fields),
     ]
-    return F.coalesce(_combined(and_, evidence), F.lit(False))
+    return F.coalesce(combined(and_, evidence), F.lit(False))
 
 
-def _combined(combine: Callable[[SparkColumn, SparkColumn], SparkColumn], parts: Sequence[SparkColumn]) -> SparkColumn:
+def combined(combine: Callable[[SparkColumn, SparkColumn], SparkColumn], parts: Sequence[SparkColumn]) -> SparkColumn:
     """All parts, in their order, as a tree: a chain of hundreds is too deep to be sent as a plan."""
     if len(parts) == 1:
         return parts[0]
     middle = len(parts) // 2
-    return combine(_combined(combine, parts[:middle]), _combined(combine, parts[middle:]))
+    return combine(combined(combine, parts[:middle]), combined(combine, parts[middle:]))
 
 
 def _has_at_most(text: SparkColumn, mark: str, count: SparkColumn) -> SparkColumn:
@@ -59,21 +59,22 @@ def _has_at_most(text: SparkColumn, mark: str, count: SparkColumn) -> SparkColum
     return F.octet_length(F.substring_index(text, mark, count + 1)) == F.octet_length(text)  # type: ignore[arg-type]
 
 
-def _explained(struct: SparkColumn, fields: Sequence[Field]) -> SparkColumn:
+def explained(struct: SparkColumn, fields: Sequence[Field]) -> SparkColumn:
     """How many colons of a struct's text are those of known fields. Of what cannot be told, at the least."""
-    return _combined(add, [F.lit(0), *(_of_field(struct.getField(f.name), f) for f in fields)])
+    return combined(add, [F.lit(0), *(_of_field(struct.getField(f.name), f) for f in fields)])
 
 
 def _of_field(value: SparkColumn, field: Field) -> SparkColumn:
-    within = F.when(value.contains(":"), _colons(value)).otherwise(0) if field.type == "string" else F.lit(0)
-    return F.when(value.isNotNull(), within + 1).otherwise(0)
+    if field.type != "string":
+        return F.when(value.isNotNull(), 1).otherwise(0)
+    return F.coalesce(_colons(value) + 1, F.lit(0))
 
 
 def _colons(text: SparkColumn) -> SparkColumn:
     return F.octet_length(text) - F.octet_length(F.replace(text, F.lit(":"), F.lit("")))
 
 
-def _json_alone(struct: SparkColumn, fields: Sequence[Field]) -> Iterator[SparkColumn]:
+def json_alone(struct: SparkColumn, fields: Sequence[Field]) -> Iterator[SparkColumn]:
     """That no value is a number which JSON does not know; what is proved of a value is true of null."""
     for f in fields:
         value = struct.getField(f.name)
@@ -89,4 +90,4 @@ def _json_alone(struct: SparkColumn, fields: Sequence[Field]) -> Iterator[SparkC
                 pass
             case _:
                 # In whatever is nested, of what stands in the line.
-                yield _combined(and_, [~F.col("raw").contains(word) for word in ("NaN", "INF", "Infinity")])
+                yield combined(and_, [~F.col("raw").contains(word) for word in ("NaN", "INF", "Infinity")])

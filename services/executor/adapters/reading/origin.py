@@ -38,7 +38,7 @@ _WHOLE_FILES = {
 _PLACE = "(monotonically_increasing_id() & 8589934591) + 1"
 LINE = f"CASE WHEN _metadata.file_size <= {WHOLE_FILE_BYTES} THEN {_PLACE} END"
 
-_KNOWN = "array<struct<seen: string, path: string, version: string, folders: map<string, string>>>"
+_KNOWN = "array<struct<seen: string, uri: string, version: string, folders: map<string, string>>>"
 
 
 @dataclass(frozen=True, slots=True)
@@ -122,7 +122,7 @@ class Origin:
         return rows.withColumn("line", F.expr(LINE))
 
     def with_files(self, rows: DataFrame, files: Sequence[FileVersion]) -> DataFrame:
-        """The rows with their file: its ``path``, its ``version``, what its key says, ``folders``, and its position in
+        """The rows with their file: its ``uri``, its ``version``, what its key says, ``folders``, and its position in
         ``files``, ``file`` (null: a stranger). They come from ``read``, and still have their ``_metadata``."""
         return self.with_versions(rows.select("*", F.expr(PATH).alias("path")), files)
 
@@ -131,7 +131,7 @@ class Origin:
         known = [
             {
                 "seen": self.seen(f),
-                "path": file_path(f, self.scheme),
+                "uri": f.uri,
                 "version": f.version_tag,
                 "folders": self.from_keys.get(f.digest),
             }
