@@ -1,17 +1,36 @@
 """Between rows of runs and the folded ``Run``: read, written and added to, many at a time. Statements only."""
 
+import json
 from collections.abc import Collection, Iterable, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 from typing import Any
 from uuid import UUID
 
-from sqlalchemy import ARRAY, ColumnElement, Row, Uuid, and_, bindparam, exists, func, literal, or_, select, update
-from sqlalchemy.dialects.postgresql import insert
+from sqlalchemy import (
+    ARRAY,
+    Boolean,
+    ColumnElement,
+    DateTime,
+    Integer,
+    Row,
+    Text,
+    Uuid,
+    and_,
+    cast,
+    exists,
+    func,
+    literal,
+    or_,
+    select,
+    update,
+)
+from sqlalchemy.dialects.postgresql import JSONB, insert
 from sqlalchemy.ext.asyncio import AsyncConnection
 
 from libs.common.contracts.events import Problem, Totals
 from libs.common.errors import Permanent
+from libs.common.ledger.arrays import Columns, rows_of
 from libs.common.ledger.tables import storable
 from libs.common.lifecycle.run import FINAL, Run, RunStatus
 from libs.common.storage.control import inbox, ingestion, run, run_error
@@ -81,44 +100,62 @@ def folded(row: Row[Any]) -> Run:
     )
 
 
-# The guard repeats what ``advance`` decided: seq never falls, final stays final.
-_STORE = (
-    update(run)
-    .where(run.c.id == bindparam("run_id"), run.c.seq <= bindparam("new_seq"))
-    .where(or_(bindparam("was_final"), and_(*(run.c.status != status.value for status in sorted(FINAL)))))
-    .values(
-        status=bindparam("new_status"),
-        seq=bindparam("new_seq"),
-        totals=bindparam("new_totals"),
-        # What was published first stays first.
-        snapshots=func.array_cat(run.c.snapshots, bindparam("more_snapshots", type_=run.c.snapshots.type)),
-        warnings=func.array_cat(run.c.warnings, bindparam("more_warnings", type_=run.c.warnings.type)),
-        started_at=bindparam("new_started_at"),
-        ended_at=bindparam("new_ended_at"),
-        revision=run.c.revision + 1,
-    )
-)
+_CHANGED: Columns = {
+    "run_id": Uuid(),
+    "was_final": Boolean(),
+    "status": Text(),
+    "seq": Integer(),
+    "totals": Text(),
+    "snapshots": Text(),
+    "warnings": Text(),
+    "started_at": DateTime(timezone=True),
+    "ended_at": DateTime(timezone=True),
+}
+"""Of a run that changes. Lists are texts: arrays of arrays would all have to be equally long."""
 
 
 async def store(connection: AsyncConnection, changes: Sequence[Change]) -> None:
     """Writes what changed, each under the next revision of its run."""
-    rows = [
-        {
-            "run_id": change.row.id,
-            "was_final": change.before.status in FINAL,
-            "new_status": change.after.status.value,
-            "new_seq": change.after.seq,
-            "new_totals": change.after.totals.model_dump(mode="json"),
-            "more_snapshots": sorted(change.after.snapshots - change.before.snapshots),
-            "more_warnings": change.more_warnings,
-            "new_started_at": change.after.started_at,
-            "new_ended_at": change.after.ended_at,
-        }
-        for change in changes
-    ]
-    await connection.execute(_STORE, rows)
+    new = rows_of("new", _CHANGED, map(_changed, changes))
+    more_warnings = select(func.jsonb_array_elements_text(cast(new.c.warnings, JSONB))).correlate(new)
+    # The guard repeats what ``advance`` decided: seq never falls, final stays final.
+    stored = (
+        update(run)
+        .where(run.c.id == new.c.run_id, run.c.seq <= new.c.seq)
+        .where(or_(new.c.was_final, and_(*(run.c.status != status.value for status in sorted(FINAL)))))
+        .values(
+            status=new.c.status,
+            seq=new.c.seq,
+            totals=cast(new.c.totals, JSONB),
+            # What was published first stays first.
+            snapshots=func.array_cat(
+                run.c.snapshots, cast(func.string_to_array(new.c.snapshots, ","), run.c.snapshots.type)
+            ),
+            warnings=func.array_cat(run.c.warnings, func.array(more_warnings.scalar_subquery())),
+            started_at=new.c.started_at,
+            ended_at=new.c.ended_at,
+            revision=run.c.revision + 1,
+        )
+    )
+    await connection.execute(stored)
     found = [(c.row.id, problem, c.at) for c in changes for problem in c.after.problems - c.before.problems]
     await _add_problems(connection, found)
+
+
+def _changed(change: Change) -> tuple[Any, ...]:
+    """The values of ``_CHANGED``."""
+    after = change.after
+    return (
+        change.row.id,
+        change.before.status in FINAL,
+        after.status.value,
+        after.seq,
+        after.totals.model_dump_json(),
+        ",".join(map(str, sorted(after.snapshots - change.before.snapshots))),
+        json.dumps(change.more_warnings),
+        after.started_at,
+        after.ended_at,
+    )
 
 
 async def add_details(
