@@ -7,7 +7,7 @@ columns that a value does not fit with the files that carry them, and records of
 import json
 from collections import Counter
 from collections.abc import Mapping, Sequence
-from typing import Any, cast
+from typing import Any
 
 from pyspark.sql import Column, DataFrame
 from pyspark.sql.connect import functions as F
@@ -16,6 +16,7 @@ from pyspark.sql.connect.session import SparkSession
 
 from libs.common.ledger.model.files import FileVersion
 from libs.common.schema import Field, Struct, literal, sql
+from services.executor.adapters.observing import watched
 from services.executor.domain.audit import FileRead
 from services.executor.domain.provenance import is_from_key, is_ours, is_rescued
 
@@ -24,8 +25,9 @@ def observe(parsed: DataFrame, watch: Observation, files: int) -> DataFrame:
     """The same frame, watched while it is written. ``histogram_numeric`` with a bin per file is an exact count, and
     costs little for what is null: so what is no row is counted, and not the rows."""
     bins = F.lit(max(files, 2))
-    return parsed.observe(
-        cast("Any", watch),  # the connect frame takes the connect observation; the shared signature names the other
+    return watched(
+        parsed,
+        watch,
         F.histogram_numeric(F.col("file"), bins).alias("lines"),
         F.histogram_numeric(F.expr("CASE WHEN blank THEN file END"), bins).alias("blank"),
         F.histogram_numeric(F.expr("CASE WHEN bad THEN file END"), bins).alias("bad"),

@@ -10,8 +10,9 @@ from libs.common.ledger.model.files import FileVersion
 
 FILES_MIN = 100
 """A batch of fewer is read path by path: there is little to save."""
-STRANGERS_MAX = 1.0
-"""Other objects in the folder, for each file of the batch: Spark lists them all before it leaves them out."""
+STRANGERS_MAX = 10
+"""Other objects in the folder, for each file of the batch. Spark lists them all before it leaves them out; but a page
+of a thousand costs the store less than the questions about twenty paths."""
 _UNFINISHED = "._COPYING_"
 
 
@@ -27,7 +28,7 @@ def folder_of(files: Sequence[FileVersion]) -> str | None:
 
 def strangers_max(files: int) -> int:
     """How many other objects a folder may have, to be read in place of so many paths."""
-    return int(files * STRANGERS_MAX)
+    return files * STRANGERS_MAX
 
 
 def _is_seen(key: str) -> bool:

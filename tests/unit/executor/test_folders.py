@@ -4,7 +4,7 @@ import pytest
 
 from libs.common.errors import Permanent
 from services.executor.adapters.folders import Folders
-from services.executor.domain.folders import FILES_MIN, folder_of
+from services.executor.domain.folders import FILES_MIN, STRANGERS_MAX, folder_of
 from tests.support.memory_objects import MemoryObjects
 
 
@@ -45,7 +45,9 @@ def test_a_folder_is_the_nearest_that_has_all_files_where_a_listing_sees_them(
     assert folder == folder_of(files)
 
 
-@pytest.mark.parametrize(("strangers", "folder"), [(0, "in/"), (FILES_MIN, "in/"), (FILES_MIN + 1, None)])
+@pytest.mark.parametrize(
+    ("strangers", "folder"), [(0, "in/"), (FILES_MIN * STRANGERS_MAX, "in/"), (FILES_MIN * STRANGERS_MAX + 1, None)]
+)
 async def test_a_folder_with_many_others_is_not_listed_for_a_few(strangers: int, folder: str | None) -> None:
     """Spark would list them all."""
     objects = objects_with(*named("in/{:05}.json"), *named("in/sub/{}.json", strangers), "out/a.json")
@@ -55,13 +57,13 @@ async def test_a_folder_with_many_others_is_not_listed_for_a_few(strangers: int,
 
 async def test_no_more_of_a_folder_is_listed_than_it_takes_to_know() -> None:
     """However many objects are in it."""
-    objects = objects_with(*named("in/{:05}.json", 10 * FILES_MIN))
+    objects = objects_with(*named("in/{:05}.json", 100 * FILES_MIN))
     objects.page_size = FILES_MIN
     pages: list[int] = []
     objects.on_page = pages.append
     files = list(objects.buckets["b"].values())[:FILES_MIN]
     assert await Folders(objects, None).filled_by(files) is None
-    assert [1, 2, 3] == pages
+    assert list(range(1, STRANGERS_MAX + 3)) == pages
 
 
 async def test_whoever_may_not_list_the_folder_reads_path_by_path() -> None:

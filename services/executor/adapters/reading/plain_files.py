@@ -16,7 +16,7 @@ What is not proved does not count: the batch is read again, line by line.
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from operator import and_
-from typing import Any, Final, cast
+from typing import Any, Final
 
 from pyspark.sql import Column as SparkColumn
 from pyspark.sql import DataFrame
@@ -26,6 +26,7 @@ from pyspark.sql.types import ArrayType, StructType
 
 from libs.common.ledger.model.files import FileVersion
 from libs.common.schema import Struct, to_json
+from services.executor.adapters.observing import watched
 from services.executor.adapters.reading.json_plain import FIELDS_MAX, combined, explained, json_alone
 from services.executor.adapters.reading.origin import PATH, Origin
 from services.executor.domain.audit import FileRead
@@ -77,8 +78,8 @@ def plain_files(origin: Origin, files: Sequence[FileVersion], schema: Struct) ->
         F.coalesce(F.size("rows") == F.col("lines"), F.lit(False)).alias("held"),
         (F.octet_length("body") - F.octet_length(F.replace("body", F.lit(":"), F.lit("")))).alias("colons"),
     )
-    watched = judged.observe(cast("Any", of_pieces), F.collect_list(told).alias("pieces"))
-    records = watched.select("uri", "version", "folders", F.explode("rows").alias("row"))
+    watched_pieces = watched(judged, of_pieces, F.collect_list(told).alias("pieces"))
+    records = watched_pieces.select("uri", "version", "folders", F.explode("rows").alias("row"))
     row = F.col("row")
     has_required = combined(
         and_, [F.lit(True), *(row.getField(f.name).isNotNull() for f in schema.fields if f.required)]
@@ -86,9 +87,9 @@ def plain_files(origin: Origin, files: Sequence[FileVersion], schema: Struct) ->
     sound = combined(and_, [has_required, *json_alone(row, schema.fields)])
     shown = F.when(sound, explained(row, schema.fields)).otherwise(_IN_DOUBT)
     explaining = records.withColumn("explained", shown)
-    observed = explaining.observe(cast("Any", of_rows), F.sum("explained").alias("explained"))
+    watched_rows = watched(explaining, of_rows, F.sum("explained").alias("explained"))
     # The table would refuse the row, and with it the batch.
-    rows = observed.where(has_required).select(
+    rows = watched_rows.where(has_required).select(
         "uri",
         "version",
         "folders",
