@@ -50,7 +50,7 @@ class BatchFiles:
     ) -> None:
         self._on = on
         self._plain_way = plain_way
-        self._habit = habit or Habit()
+        self.habit = habit or Habit()
         self._knowledge = knowledge
         self._folders = folders
         self.reader = reader
@@ -58,14 +58,11 @@ class BatchFiles:
 
     def plain(self, files: Sequence[FileVersion], schema: Struct, from_keys: KeyValues) -> PlainFiles | None:
         """The faster way through these files, for work that is done in ``reading``. None: there is none, or those
-        before them were not plain. Whoever takes it says what came of it (``found``)."""
-        if self._plain_way is None or not self._habit.is_worth_a_try():
+        before them were not plain. Whoever takes it tells ``habit`` what came of it."""
+        if self._plain_way is None:
             return None
-        return self._plain_way(replace(self.origin, from_keys=from_keys), files, data_of(schema))
-
-    def found(self, *, plain: bool) -> None:
-        """Whether all lines of these files were plain."""
-        self._habit.found(plain=plain)
+        found = self._plain_way(replace(self.origin, from_keys=from_keys), files, data_of(schema))
+        return found if found is not None and self.habit.is_worth_a_try() else None
 
     async def infer(self, files: Sequence[FileVersion]) -> Struct:
         def work() -> Struct:

@@ -110,14 +110,20 @@ class BatchSnapshots:
         self, source: BatchFiles, plain: PlainFiles, schema: Struct, wap_id: str, properties: Mapping[str, str]
     ) -> Staged | None:
         """None: not all lines are plain, or that is not proved. Then what was staged is nobody's."""
-        reads = None
+        rows = staging.rows_of(plain.records, schema, properties["autoloader.run"])
         try:
-            rows = staging.rows_of(plain.records, schema, properties["autoloader.run"])
             snapshot = self._stage_rows(rows, schema, wap_id, properties)
-            reads = plain.proved(snapshot.added_records)
-        finally:
-            source.found(plain=reads is not None)
-        return None if reads is None else Staged(snapshot.id, snapshot.added_records, reads)
+        except Exception:
+            source.habit.broke_off()
+            raise
+        reads = plain.proved(snapshot.added_records)
+        source.habit.found(plain=reads is not None)
+        if reads is not None:
+            return Staged(snapshot.id, snapshot.added_records, reads)
+        # Whoever took staging from the table meanwhile has let these rows be seen.
+        if read_back.published(self._on, wap_id) is not None:
+            raise Temporary(f"{wap_id} is in {self._on.to.identifier} already", code="published_already")
+        return None
 
     def _stage_rows(
         self, rows: DataFrame, schema: Struct, wap_id: str, properties: Mapping[str, str]

@@ -34,6 +34,10 @@ class Habit:
         self._last = 0 if plain else min(max(1, 2 * self._last), LEFT_ALONE_MAX)
         self._left_alone = self._last
 
+    def broke_off(self) -> None:
+        """A try came to nothing, for whatever reason: the next one is left alone, so that it is not met twice."""
+        self._left_alone = max(self._left_alone, 1)
+
 
 class Habits:
     """Those of all ingestions."""

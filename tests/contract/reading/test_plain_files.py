@@ -79,7 +79,7 @@ def at_once(spark: Spark, files: Sequence[FileVersion]) -> tuple[list[Any], dict
     """The records, and what was read if it is proved."""
     found = plain_files(Origin(spark.sessions[0], spark.scheme), files, SCHEMA)
     assert found is not None
-    rows = found.records.select("uri", "row.*").collect()
+    rows = found.records.select("uri", "row.i", "row.s", "row.d").collect()
     return sorted(map(repr, rows)), found.proved(len(rows))
 
 
@@ -115,6 +115,24 @@ async def test_what_is_proved_is_what_lines_give(spark: Spark, place: Place) -> 
 
 def _shown(row: Sequence[Any]) -> str:
     return f"Row(uri={row[0]!r}, i={row[1]!r}, s={row[2]!r}, d={row[3]!r})"
+
+
+@pytest.mark.parametrize(
+    "body",
+    [
+        '{"i": 1}, {"i": 2}]}\n{}\n',  # what follows the end of an array is never parsed
+        '{"i": 1}, {"i": 2}, {"i": 3}]}\n{garbage}\n{more}',
+        '{"i": 1}, null, {"i": 2}]}\n{}\n{}',
+        '{"i": 1}, {"autoloader:end": true}]}\n{}\n',
+        '{"i": 1}, {"i": 2}\n{"s": "a}\n{b"}\n',  # one line too many, and one too few
+        """{"i": 1}, {"i": 2}\n{"s": 'a}\n{b'}\n""",
+        '{"s": [{}\n{}]}\n{"i": 1}, {"i": 2}\n',
+        '{"x": [{}\n{}]}\n{"i": 1}, {"i": 2}\n',
+    ],
+)
+async def test_faults_that_make_up_for_each_other_prove_nothing(spark: Spark, place: Place, body: str) -> None:
+    _, read = await asyncio.to_thread(at_once, spark, [place.put("a", body.encode())])
+    assert read is None
 
 
 async def test_a_large_file_is_cut_where_lines_end(spark: Spark, place: Place) -> None:
@@ -164,3 +182,4 @@ def test_there_is_no_such_way_through_others(spark: Spark) -> None:
     assert way("a.json.gz") is None
     assert way(schema=Struct(())) is None
     assert way(schema=Struct((Field("o", SCHEMA),))) is None
+    assert way(schema=Struct((Field("v", "variant"),))) is None

@@ -115,6 +115,17 @@ async def test_rows_that_were_not_staged_after_all_are_found(on_spark: SparkWorl
     assert [1, 2] == await on_spark.ids()
 
 
+async def test_rows_that_were_not_staged_and_are_not_plain_are_not_written_twice(on_spark: SparkWorld) -> None:
+    """A line makes that the batch is to be read again: the second pass would double what the first let out."""
+    await on_spark.one.create(ID)
+    await on_spark.sql(f"ALTER TABLE {on_spark.to.identifier} UNSET TBLPROPERTIES ('write.wap.enabled')", session=1)
+    wap_id = a_wap_id()
+    with pytest.raises(AutoloaderError, match="already"):
+        await stage(on_spark.one, [on_spark.put("a.json", b'{"id": 1}\n{"id": 2, "x": 3}\n')], wap_id=wap_id)
+    assert await on_spark.other.published(wap_id) is not None
+    assert [1, 2] == await on_spark.ids()
+
+
 async def test_a_burn_stays_a_burn_when_its_source_has_expired(on_spark: SparkWorld) -> None:
     """A picked snapshot does not carry our mark, and snapshot expiry takes away the one that does."""
     await on_spark.one.create(ID)

@@ -34,6 +34,12 @@ def test_one_success_is_enough() -> None:
     assert [0, 2, 5] == tried(habit, 6)
 
 
+def test_what_broke_off_is_not_met_twice_and_says_nothing_of_files() -> None:
+    habit = Habit()
+    habit.broke_off()
+    assert [1, 3, 6] == tried(habit, 8)
+
+
 def test_each_ingestion_has_its_own_and_only_so_many_are_kept() -> None:
     habits, mine, other = Habits(), IngestionId(uuid4()), IngestionId(uuid4())
     habits.of(mine).found(plain=False)

@@ -2,11 +2,13 @@
 
 from datetime import UTC, datetime
 from typing import Any
+from unittest.mock import MagicMock
 
 import pytest
+from pyspark.sql.connect.observation import Observation
 
 from libs.common.ledger.model.files import FileVersion
-from services.executor.adapters.reading.plain_files import proof
+from services.executor.adapters.reading.plain_files import PlainFiles, proof
 from services.executor.domain.audit import FileRead
 
 FILES = [FileVersion("b", key, "v", size, datetime.now(UTC)) for key, size in (("a", 90), ("b", 30), ("empty", 0))]
@@ -43,3 +45,9 @@ def test_neither_do_rows_that_tell_otherwise(explained: int, written: int) -> No
 
 def test_a_file_of_which_nothing_was_seen_is_missed() -> None:
     assert proof(FILES, [PIECES[0], PIECES[2]], 18, 9) is None
+
+
+def test_counts_that_were_not_sent_prove_nothing() -> None:
+    pieces, rows = Observation(), Observation()
+    pieces._result, rows._result = {}, {}
+    assert PlainFiles(FILES, MagicMock(), pieces, rows).proved(12) is None

@@ -86,7 +86,7 @@ def json_alone(struct: SparkColumn, fields: Sequence[Field]) -> Iterator[SparkCo
                 nested = value.startswith("{") | value.startswith("[")
                 odd = value.isin([*_NO_NUMBERS, *(f'"{word}"' for word in _NO_NUMBERS)])
                 yield ~F.coalesce(nested | odd, F.lit(False))
-            case str():
+            case str() if f.type != "variant":
                 pass
             case _:
                 # In whatever is nested, of what stands in the line.

@@ -5,7 +5,8 @@ Nearly all files are so. Such a file need not be cut into lines to be parsed: lo
 What it gives is proved by sums, when all of it is written and none of it can be seen yet:
 
 - Each piece is one object after the other: it begins with a brace and ends with one, each of its line ends stands
-  between two of them, and it has as many objects as lines. So each line holds one object and nothing else.
+  between two of them, the array ends where the piece ends, and it has as many objects as lines. So each line holds one
+  object and nothing else.
 - The pieces of a file have as many bytes as the file.
 - The colons in the text are as many as those that are explained by what was parsed. No record explains more than it
   has, so if the sums agree, each line is plain.
@@ -22,7 +23,7 @@ from pyspark.sql import Column as SparkColumn
 from pyspark.sql import DataFrame
 from pyspark.sql.connect import functions as F
 from pyspark.sql.connect.observation import Observation
-from pyspark.sql.types import ArrayType, StructType
+from pyspark.sql.types import ArrayType, BooleanType, StructType
 
 from libs.common.ledger.model.files import FileVersion
 from libs.common.schema import Struct, to_json
@@ -39,7 +40,17 @@ _LINE_BYTES = 64 * 1024
 """A piece ends with the first line end that stands within so many bytes from where it may."""
 
 
-_BETWEEN, _JOINED = "}\n{", "}, {"
+# A tab in place of the line end: between objects it means nothing, and inside of a text it is refused as that would be.
+_BETWEEN, _JOINED = "}\n{", "},\t{"
+# The parser never sees what follows the end of an array. So the last element is ours: if it is there, that was the end.
+_END: Final = "autoloader:end"
+_ARRAY_END = f',\t{{"{_END}": true}}]'
+_SCALARS = frozenset(
+    {
+        "tinyint", "smallint", "int", "bigint", "float", "double", "decimal",
+        "boolean", "string", "binary", "date", "timestamp", "timestamp_ntz",
+    }
+)  # fmt: skip
 _IN_DOUBT = -1
 """What a record explains that must be looked at in the other way: less than it has."""
 
@@ -57,7 +68,9 @@ class PlainFiles:
     def proved(self, written: int) -> dict[bytes, FileRead] | None:
         """What was read of each file that holds anything, by digest, if that many rows were written; None: it is not
         proved that all lines are plain."""
-        return proof(self.files, self._pieces.get["pieces"] or (), self._rows.get["explained"] or 0, written)
+        # Spark does not always send what it counted.
+        pieces, rows = self._pieces.get, self._rows.get
+        return proof(self.files, pieces.get("pieces") or (), rows.get("explained") or 0, written)
 
 
 def plain_files(origin: Origin, files: Sequence[FileVersion], schema: Struct) -> PlainFiles | None:
@@ -71,18 +84,20 @@ def plain_files(origin: Origin, files: Sequence[FileVersion], schema: Struct) ->
         .withColumn("lines", F.octet_length("joined") - F.octet_length("body") + 1)
         .withColumn("rows", F.when(_is_sound(), F.from_json(_array(), _array_of(schema))))
     )
+    last = F.try_element_at("rows", F.lit(-1))
     told = F.struct(
         "file",
         "bytes",
         F.col("lines").cast("long").alias("lines"),
-        F.coalesce(F.size("rows") == F.col("lines"), F.lit(False)).alias("held"),
+        F.coalesce((F.size("rows") == F.col("lines") + 1) & last.getField(_END), F.lit(False)).alias("held"),
         (F.octet_length("body") - F.octet_length(F.replace("body", F.lit(":"), F.lit("")))).alias("colons"),
     )
     watched_pieces = watched(judged, of_pieces, F.collect_list(told).alias("pieces"))
     records = watched_pieces.select("uri", "version", "folders", F.explode("rows").alias("row"))
     row = F.col("row")
+    records = records.where(row.getField(_END).isNull())
     has_required = combined(
-        and_, [F.lit(True), *(row.getField(f.name).isNotNull() for f in schema.fields if f.required)]
+        and_, [row.isNotNull(), *(row.getField(f.name).isNotNull() for f in schema.fields if f.required)]
     )
     sound = combined(and_, [has_required, *json_alone(row, schema.fields)])
     shown = F.when(sound, explained(row, schema.fields)).otherwise(_IN_DOUBT)
@@ -120,7 +135,9 @@ def proof(
 
 
 def _is_flat(schema: Struct) -> bool:
-    return 0 < len(schema.fields) <= FIELDS_MAX and all(isinstance(f.type, str) for f in schema.fields)
+    return 0 < len(schema.fields) <= FIELDS_MAX and all(
+        isinstance(f.type, str) and f.type.partition("(")[0] in _SCALARS and f.name != _END for f in schema.fields
+    )
 
 
 def _is_small(origin: Origin, file: FileVersion) -> bool:
@@ -172,8 +189,8 @@ def _is_sound() -> SparkColumn:
 
 
 def _array() -> SparkColumn:
-    return F.concat(F.lit("["), F.col("joined"), F.lit("]"))
+    return F.concat(F.lit("["), F.col("joined"), F.lit(_ARRAY_END))
 
 
 def _array_of(schema: Struct) -> ArrayType:
-    return ArrayType(StructType.fromJson(to_json(schema)))
+    return ArrayType(StructType.fromJson(to_json(schema)).add(_END, BooleanType()))
