@@ -25,6 +25,8 @@ from services.executor.ports import FilesUnreadable
 
 T = TypeVar("T")
 
+PLAIN_BYTES_MIN = 1024**2
+"""A batch of fewer bytes is read line by line: its lines cost less than the longer plan."""
 _CHECKED_MAX = 200
 """Files that are read one by one after one of them turned out broken."""
 _LOOKS = 2
@@ -57,9 +59,9 @@ class BatchFiles:
         self.origin = Origin(on.spark, on.session.scheme, knowledge.known, compression)
 
     def plain(self, files: Sequence[FileVersion], schema: Struct, from_keys: KeyValues) -> PlainFiles | None:
-        """The faster way through these files, for work that is done in ``reading``. None: there is none, or those
-        before them were not plain. Whoever takes it tells ``habit`` what came of it."""
-        if self._plain_way is None:
+        """The faster way through these files, for work that is done in ``reading``. None: there is none, they are
+        too few, or those before them were not plain. Whoever takes it tells ``habit`` what came of it."""
+        if self._plain_way is None or sum(f.size_bytes for f in files) < PLAIN_BYTES_MIN:
             return None
         found = self._plain_way(replace(self.origin, from_keys=from_keys), files, data_of(schema))
         return found if found is not None and self.habit.is_worth_a_try() else None

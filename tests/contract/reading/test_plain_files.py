@@ -12,6 +12,7 @@ import pytest
 from libs.common.contracts.definition import Format
 from libs.common.ledger.model.files import FileVersion
 from libs.common.schema import Field, Struct
+from services.executor.adapters import batch_files
 from services.executor.adapters.reading.json_lines import JsonLines
 from services.executor.adapters.reading.origin import Origin
 from services.executor.adapters.reading.plain_files import FILE_BYTES_MAX, PIECE_BYTES, plain_files
@@ -154,8 +155,11 @@ async def test_lines_too_long_to_be_cut_between_are_loaded_the_other_way(place: 
     assert [1, 2, 3] == [row["i"] for row in loaded.rows("i")]
 
 
-async def test_files_that_are_not_plain_are_read_again_and_lose_nothing(place: Place) -> None:
+async def test_files_that_are_not_plain_are_read_again_and_lose_nothing(
+    place: Place, monkeypatch: pytest.MonkeyPatch
+) -> None:
     """One bad line, one empty line and one unknown field among the files of a batch."""
+    monkeypatch.setattr(batch_files, "PLAIN_BYTES_MIN", 0)
     first = place.put("first", b'{"i": 0}\n')
     table = place.table(NDJSON)
     schema = await table.create(await table.infer([first]))

@@ -9,6 +9,7 @@ import pytest
 from libs.common.contracts.definition import Credentials, Destination
 from libs.common.errors import AutoloaderError, Permanent
 from libs.common.schema import Field, Struct
+from services.executor.adapters import batch_files
 from services.executor.adapters.spark_sessions import SessionKey
 from services.executor.domain.audit import FileRead
 from services.executor.domain.provenance import MARK
@@ -115,8 +116,11 @@ async def test_rows_that_were_not_staged_after_all_are_found(on_spark: SparkWorl
     assert [1, 2] == await on_spark.ids()
 
 
-async def test_rows_that_were_not_staged_and_are_not_plain_are_not_written_twice(on_spark: SparkWorld) -> None:
+async def test_rows_that_were_not_staged_and_are_not_plain_are_not_written_twice(
+    on_spark: SparkWorld, monkeypatch: pytest.MonkeyPatch
+) -> None:
     """A line makes that the batch is to be read again: the second pass would double what the first let out."""
+    monkeypatch.setattr(batch_files, "PLAIN_BYTES_MIN", 0)
     await on_spark.one.create(ID)
     await on_spark.sql(f"ALTER TABLE {on_spark.to.identifier} UNSET TBLPROPERTIES ('write.wap.enabled')", session=1)
     wap_id = a_wap_id()

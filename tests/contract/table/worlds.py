@@ -9,6 +9,8 @@ from itertools import count
 from typing import Any, Protocol
 from uuid import uuid4
 
+from pyspark.errors import PySparkException
+
 from libs.common.contracts.definition import Destination, Format
 from libs.common.ledger.model.files import BadRecords, FileVersion
 from libs.common.schema import Field, Struct
@@ -140,6 +142,11 @@ class Spark:
         self._key = key
         self.scheme = key.scheme
         self.sessions = [open_session(key) for _ in range(2)]
+        create = "CREATE NAMESPACE IF NOT EXISTS test_catalog.contract"
+        try:
+            self.sql(create)
+        except PySparkException:  # another process made it at the same moment: then it is there
+            self.sql(create)
 
     def hold(
         self,
