@@ -26,7 +26,7 @@ from services.executor.ports import FilesUnreadable
 T = TypeVar("T")
 
 PLAIN_BYTES_MIN = 1024**2
-"""A batch of fewer bytes is read line by line: its lines cost less than the longer plan."""
+"""A batch of fewer bytes is read line by line: there is little to gain, and the plan is longer."""
 _CHECKED_MAX = 200
 """Files that are read one by one after one of them turned out broken."""
 _LOOKS = 2

@@ -11,8 +11,8 @@ from libs.common.ledger.model.files import FileVersion
 FILES_MIN = 100
 """A batch of fewer is read path by path: there is little to save."""
 STRANGERS_MAX = 10
-"""Other objects in the folder, for each file of the batch. Spark lists them all before it leaves them out; but a page
-of a thousand costs the store less than the questions about twenty paths."""
+"""Other objects in the folder, for each file of the batch. Spark lists them all before it leaves them out: one question
+to the store for a thousand of them, where each path is three."""
 _UNFINISHED = "._COPYING_"
 
 
