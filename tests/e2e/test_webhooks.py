@@ -95,15 +95,19 @@ class TestWebhooks:
         assert wrong["aws_secret_access_key"] not in on_call.received[0].body.decode()
 
     async def test_a_server_that_says_no_gets_what_it_missed_when_it_is_back(
-        self, api_client: httpx.AsyncClient
+        self, api_client: httpx.AsyncClient, new_ingestion: NewIngestion
     ) -> None:
-        """It answers 410, is disabled, and is repaired.
+        """It answers 410, is disabled, and is repaired. (It hears of one ingestion: other tests run beside this one.)
 
         Success criteria:
         - what it did not take is listed as dead, with the reason, and the webhook as disabled
         - after enabling it, the dead delivery is sent again, with the same id, and taken
         """
-        async with receiver(answers=[410, 200]) as hook, listening(api_client, hook) as webhook:
+        ingestion = await new_ingestion("hooks")
+        async with (
+            receiver(answers=[410, 200]) as hook,
+            listening(api_client, hook, ingestion_id=ingestion["id"]) as webhook,
+        ):
             path = f"{WEBHOOKS}/{webhook['id']}"
             sent = (await api_client.post(f"{path}/ping")).json()
 
