@@ -58,10 +58,14 @@ FAILPOINTS = (
 )
 """Where processes of this world can be made to die. The API's two stand in the model's own API; all others in the
 services' code."""
-ELSEWHERE = frozenset(name for name in failpoints.NAMES if name.startswith(("swap.", "fill.", "intake.", "arrivals.")))
-"""Where nobody of this world passes: its refreshes drop, it fills no columns, and its hints come by themselves.
-``tests/property`` stops at each call of a swap, ``tests/integration/executor/test_filling.py`` at each of a fill,
-``tests/faults/test_notifications.py`` where notifications are taken in and begin runs."""
+_NOT_OF_THIS_WORLD = (
+    "swap.", "fill.", "intake.", "arrivals.", "queue.", "webhook.", "api.in_tick", "api.after_tick",
+)  # fmt: skip
+ELSEWHERE = frozenset(name for name in failpoints.NAMES if name.startswith(_NOT_OF_THIS_WORLD))
+"""Where nobody of this world passes: its refreshes drop, it fills no columns, its hints come by themselves, and it has
+neither schedules nor webhooks. ``tests/property`` stops at each call of a swap,
+``tests/integration/executor/test_filling.py`` at each of a fill, ``tests/faults`` and ``tests/integration`` at the
+others."""
 ON_THE_WAY_BACK = [name for name in FAILPOINTS if name.startswith("undo.")]
 _PASSES = {
     RUN_REQUESTS.name(): ("scan.",),
