@@ -12,6 +12,7 @@ import sys
 from bisect import bisect_right
 from datetime import UTC, datetime
 from functools import lru_cache
+from hashlib import md5
 from urllib.parse import parse_qs, quote, urlsplit
 
 from libs.common.ledger.model.files import FileVersion
@@ -21,19 +22,21 @@ PAGE = 1000
 _PAGE_MARK = "@@@@"
 _WRITTEN = datetime(2026, 11, 27, tzinfo=UTC)
 _KEY = PREFIX + "dt=2026-11-27/part={page}/events-{page}{place}-0123456789abcdef0123456789abcdef.json"
-_ETAG = "0123456789abcdef0123456{page}{place}00"
 
 
 def bucket_of(keys: int) -> str:
     return f"keys-{keys}"
 
 
+def _etag(page: str, place: str) -> str:
+    """Begins like a hash, differs from all others, and has the page at one place in the text."""
+    return f"{md5(place.encode(), usedforsecurity=False).hexdigest()[:23]}{page}{place}00"
+
+
 def file_of(bucket: str, number: int) -> FileVersion:
     """The object with this number, as a listing shows it."""
     page, place = f"{number // PAGE:04}", f"{number % PAGE:03}"
-    return FileVersion(
-        bucket, _KEY.format(page=page, place=place), _ETAG.format(page=page, place=place), number % PAGE + 1, _WRITTEN
-    )
+    return FileVersion(bucket, _KEY.format(page=page, place=place), _etag(page, place), number % PAGE + 1, _WRITTEN)
 
 
 def listing(keys: int, query: dict[str, list[str]]) -> bytes:
@@ -69,7 +72,7 @@ def _template(start: int = 0, end: int = PAGE) -> str:
     return "".join(
         f"<Contents><Key>{quote(_KEY.format(page=_PAGE_MARK, place=f'{place:03}'), safe='/@')}</Key>"
         f"<LastModified>2026-11-27T00:00:00.000Z</LastModified>"
-        f"<ETag>&#34;{_ETAG.format(page=_PAGE_MARK, place=f'{place:03}')}&#34;</ETag><Size>{place + 1}</Size>"
+        f"<ETag>&#34;{_etag(_PAGE_MARK, f'{place:03}')}&#34;</ETag><Size>{place + 1}</Size>"
         "<StorageClass>STANDARD</StorageClass></Contents>"
         for place in range(start, end)
     )

@@ -12,7 +12,8 @@ from libs.common.errors import Permanent
 from libs.common.ledger.model.files import FileVersion
 from libs.common.ledger.model.scans import ScanClaim
 from libs.common.ledger.scans import ScanLedger
-from libs.common.objects.ports import ObjectStore
+from libs.common.objects.ports import ScannedStore
+from libs.common.objects.stretches import Stretch
 from libs.common.selection.wanted import Wanted
 from libs.common.storage.definitions import RunDefinition
 from libs.common.storage.plans import PlannedFiles
@@ -24,7 +25,7 @@ _KEYS_AT_ONCE = 1000
 class Candidates:
     """Of every run of one process."""
 
-    def __init__(self, ledger: ScanLedger, objects: ObjectStore, plans: PlannedFiles) -> None:
+    def __init__(self, ledger: ScanLedger, objects: ScannedStore, plans: PlannedFiles) -> None:
         self._ledger = ledger
         self._objects = objects
         self._plans = plans
@@ -47,6 +48,14 @@ class Candidates:
         if order.scope.keys is not None:
             return self._named(order, order.scope.keys, wanted)
         return self._objects.pages(order.definition.source.bucket, wanted.prefix, order.credentials)
+
+    def stretches(self, order: RunDefinition, wanted: Wanted) -> AsyncIterator[Sequence[Stretch]]:
+        """What the listing of a source brings, if that is where the run looks for files.
+
+        Raises:
+            Permanent, Temporary: the store's (see ``ObjectStore``).
+        """
+        return self._objects.stretches(order.definition.source.bucket, wanted.prefix, order.credentials)
 
     async def _named(
         self, order: RunDefinition, keys: Sequence[str], wanted: Wanted

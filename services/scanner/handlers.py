@@ -4,7 +4,8 @@ Memory holds a few pages and one open batch, however long the listing is. A cras
 claim lists from the start, and finds in the ledger what was recorded.
 """
 
-from collections.abc import AsyncIterator, Sequence
+import time
+from collections.abc import Callable, Sequence
 from contextlib import suppress
 from datetime import timedelta
 from uuid import UUID
@@ -24,11 +25,11 @@ from libs.common.ledger.scans import ScanLedger
 from libs.common.logs import get_logger
 from libs.common.selection.caps import Cap, limited
 from libs.common.selection.select import Terms, open_to_replacement, select
-from libs.common.selection.wanted import Wanted
 from libs.common.storage.definitions import RunDefinition, RunDefinitions
 from services.scanner.candidates import Candidates
 from services.scanner.domain.planning import BatchPlanner, Limits
 from services.scanner.domain.seen import Seen, overdue, warnings
+from services.scanner.portions import Portions
 from services.scanner.turns import Turn, Turns
 
 BUG_ATTEMPTS_MAX = 5
@@ -50,6 +51,7 @@ class Scans:
         heartbeat: timedelta,
         aside: Aside,
         now: Clock = utc_now,
+        seconds: Callable[[], float] = time.monotonic,
     ) -> None:
         self._ledger = ledger
         self._definitions = definitions
@@ -58,6 +60,7 @@ class Scans:
         self._heartbeat = heartbeat
         self.aside = aside
         self._now = now
+        self._seconds = seconds
 
     async def on_run_requested(self, envelope: Envelope) -> None:
         event = envelope.message
@@ -123,15 +126,17 @@ class Scans:
     async def _list(self, claim: ScanClaim, order: RunDefinition, turn: Turn) -> Seen:
         source = order.definition.source
         limits = Limits(source.max_files_per_trigger, source.max_bytes_per_trigger)
-        planner, replacing = BatchPlanner(limits), BatchPlanner(limits, replaces_rows=True)
+        planner = BatchPlanner(limits, clock=self._seconds)
+        replacing = BatchPlanner(limits, replaces_rows=True, clock=self._seconds)
         terms = Terms(source.allow_overwrites, order.retry_of, order.scope.again, order.scope.failed)
         seen, cap = Seen(), Cap.of(order.scope)
         if claim.attempt > 1:
             cap.count(*await self._ledger.taken(claim))
         hints_through = await self._ledger.newest_hint(claim) if order.scope.hinted else 0
         kept: list[bytes] = []
-        async for files in self._wanted(claim, order, seen, hints_through):
-            looked = await self._look(claim, files, terms)
+        portions = self._portions(claim, order)
+        async for portion in portions.of(terms, seen, hints_through):
+            looked = await self._look(claim, portion.files, terms)
             asked = open_to_replacement(looked.files, looked.known, terms)
             reloads = await self._ledger.reloads(claim, asked, retry_of=terms.retry_of)
             found = limited(select(looked.files, looked.known, claim.run_id, terms, reloads), cap)
@@ -145,17 +150,24 @@ class Scans:
                 beside=found.beside,
                 left=found.left,
                 refused=found.refused,
-                batches=(*planner.add((*found.resumed, *found.taken)), *replacing.add(found.reloaded)),
+                batches=(
+                    *planner.add((*found.resumed, *found.taken)),
+                    *replacing.add(found.reloaded),
+                    *planner.quiet(),
+                    *replacing.quiet(),
+                ),
                 files_skipped=seen.skipped,
             )
             failpoint("scan.mid_listing")
             if page.taken or page.left or page.refused or page.batches:
                 await self._ledger.record(claim, page)
+            await portions.learn(portion, looked)
             failpoint("scan.after_page")
             if page.batches:
                 await turn.wait_for_room(claim)
             if cap.is_reached and claim.attempt == 1:
                 break  # a later attempt lists on: what an earlier one took and this one does not see is told as gone
+        await portions.remember()
         failpoint("scan.before_done")
         last = Page(
             batches=(*planner.rest(), *replacing.rest()),
@@ -182,23 +194,11 @@ class Scans:
         due = overdue(taken, since, self._now())
         return len(due) - len(await self._ledger.noticed(claim, due))
 
-    async def _wanted(
-        self, claim: ScanClaim, order: RunDefinition, seen: Seen, hints_through: int
-    ) -> AsyncIterator[Sequence[FileVersion]]:
-        """What the run wants of its source, page by page."""
+    def _portions(self, claim: ScanClaim, order: RunDefinition) -> Portions:
         try:
-            wanted = Wanted(order.definition.source, order.created_at, order.scope)
+            return Portions(self._ledger, self._candidates, claim, order)
         except ValueError as e:
             raise Permanent(str(e), code="bad_file_pattern", hint="correct source.file_pattern") from e
-        async for page in self._candidates.pages(claim, order, wanted, hints_through):
-            files = [f for f in page if not f.is_folder_marker]
-            named = [f for f in files if wanted.is_named(f.key)]
-            of_age = wanted.of_age(named)
-            seen.objects += len(files)
-            seen.named += len(named)
-            seen.of_age += len(of_age)
-            if of_age:
-                yield of_age
 
 
 def _internal_error(claim: ScanClaim) -> Problem:

@@ -158,3 +158,9 @@ class _Listing(_Calls):
         async for page in self._thing.pages(*args):
             await self._process.turn()
             yield page
+
+    async def stretches(self, *args: Any) -> AsyncIterator[Any]:
+        await self._process.turn()
+        async for stretches in self._thing.stretches(*args):
+            await self._process.turn()
+            yield stretches

@@ -75,6 +75,7 @@ class Services:
             Turns(ledger, RoomLimits(1000, 1000), at_once=1, pause=NEVER),
             heartbeat=NEVER,
             aside=Aside(timedelta(), the_same_time),
+            seconds=lambda: 0.0,
         )
 
     def _batches(self, process: Process) -> Batches:

@@ -6,13 +6,16 @@ Keys are listed in the order of their UTF-8 bytes, a page at a time, each page a
 
 import asyncio
 import hashlib
+from collections import deque
 from collections.abc import AsyncIterator, Callable, Iterable, Sequence
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
+from urllib.parse import quote
 
 from libs.common.contracts.definition import Credentials
 from libs.common.errors import Permanent
 from libs.common.ledger.model.files import FileVersion
+from libs.common.objects.stretches import Cutter, Stretch, fingerprint_of
 
 PAGE = 1000
 
@@ -63,6 +66,22 @@ class MemoryObjects:
                 return
             after = rest[self.page_size - 1][0]
 
+    async def stretches(
+        self, bucket: str, prefix: str, credentials: Credentials | None
+    ) -> AsyncIterator[Sequence[Stretch]]:
+        cutter, waiting = Cutter(), deque[FileVersion]()
+
+        def stretch(told: bytes) -> Stretch:
+            files = [waiting.popleft() for _ in range(told.count(b"<Contents>"))]
+            return Stretch(fingerprint_of(told), lambda: files)
+
+        async for page in self.pages(bucket, prefix, credentials):
+            waiting.extend(page)
+            ended = cutter.add(b"".join(map(_told, page)))
+            # A test that has small pages wants something to happen behind each of them.
+            yield [stretch(told) for told in (ended if self.page_size == PAGE else (*ended, *cutter.rest()))]
+        yield [stretch(told) for told in cutter.rest()]
+
     async def versions(
         self, bucket: str, keys: Iterable[str], credentials: Credentials | None
     ) -> dict[str, FileVersion | None]:
@@ -94,6 +113,12 @@ class MemoryObjects:
         if bucket not in self.buckets:
             raise Permanent(f"bucket {bucket!r} does not exist", code="bucket_not_found", hint="create the bucket")
         return self.buckets[bucket]
+
+
+def _told(f: FileVersion) -> bytes:
+    """As XML, though not as a store would write it."""
+    key, at = quote(f.key), f.last_modified.isoformat()
+    return f"<Contents><Key>{key}</Key>{at}<ETag>{f.etag}</ETag>{f.size_bytes}</Contents>".encode()
 
 
 def _denied(bucket: str) -> Permanent:

@@ -1,6 +1,6 @@
 """The ledger as a scanner uses it: claim a run's listing, record it page by page, end it."""
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from datetime import timedelta
 from typing import Any
 
@@ -10,13 +10,14 @@ from sqlalchemy.ext.asyncio import AsyncConnection
 from libs.common.contracts.events import Problem, ScanCompleted, ScanFailed, ScanProgress, ScanStarted
 from libs.common.errors import Fenced
 from libs.common.ids import IngestionId, RunId
-from libs.common.ledger import backlogs, hints, overwritten, scan_pages, watermarks
+from libs.common.ledger import backlogs, hints, overwritten, scan_pages, settled, watermarks
 from libs.common.ledger.ingestions import halt_of, hold_generation
 from libs.common.ledger.known import known_versions, look
 from libs.common.ledger.model.backlogs import Backlog
 from libs.common.ledger.model.files import FileVersion, KnownVersion, Looked, Reload
 from libs.common.ledger.model.hints import HintedKey
 from libs.common.ledger.model.scans import Page, ScanClaim
+from libs.common.ledger.model.settled import Recognised, Tally
 from libs.common.ledger.run_log import PROBLEMS_IN_AN_EVENT_MAX, RunLog, begin_run
 from libs.common.ledger.states import FileState, ScanState
 from libs.common.ledger.tables import file, ingestion, scan
@@ -77,6 +78,21 @@ class ScanLedger:
         """As ``known``, without the keys that are settled: for runs that pass them over (``Terms``)."""
         async with self._database.read() as connection:
             return await look(connection, claim.ingestion_id, claim.generation, files, run_id=claim.run_id)
+
+    async def recognise(self, claim: ScanClaim, fingerprints: Sequence[bytes]) -> Recognised:
+        """Which stretches of a listing hold nothing but what is settled, because an earlier scan found it so."""
+        async with self._database.read() as connection:
+            recognised, unnoted = await settled.recognise(connection, claim, fingerprints)
+        if unnoted:
+            async with self._database.begin() as connection:
+                await settled.note(connection, claim, unnoted)
+        return recognised
+
+    async def remember(self, claim: ScanClaim, epoch: int, tallies: Mapping[bytes, Tally]) -> None:
+        """For later scans: these stretches hold nothing but what is settled. ``epoch``: as it was told before the look
+        at the ledger that says so; they count while it is the same."""
+        async with self._database.begin() as connection:
+            await settled.remember(connection, claim, epoch, tallies)
 
     async def backlog(self, claim: ScanClaim) -> Backlog:
         """What executors have before them."""
@@ -181,6 +197,7 @@ class ScanLedger:
                 await scan_pages.tell_what_is_gone(connection, self._log, claim)
             if is_whole:
                 await watermarks.listed(connection, claim)
+                await settled.tidy(connection, claim)
             await self._log.record(
                 connection,
                 claim.run_id,

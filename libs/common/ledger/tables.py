@@ -5,6 +5,7 @@ from sqlalchemy import (
     BigInteger,
     Boolean,
     Column,
+    Date,
     DateTime,
     ForeignKey,
     Index,
@@ -118,6 +119,35 @@ watermark = Table(
     Column("advanced_at", DateTime(timezone=True)),
     schema=SCHEMA,
     comment="Up to when everything of a source is loaded, set aside or left out: see libs/common/completeness.",
+)
+
+NEW_MARK = text("hashtextextended((gen_random_uuid())::text, (0)::bigint)")
+"""64 bits that nothing else has."""
+
+settled_break = Table(
+    "settled_break",
+    metadata,
+    Column("ingestion_id", Uuid, nullable=False),
+    Column("generation", Integer, nullable=False),
+    Column("mark", BigInteger, nullable=False, server_default=NEW_MARK, comment="random"),
+    Index("ix_settled_break", "ingestion_id", "generation"),
+    schema=SCHEMA,
+    comment="Each time that something loaded ceased to be, or another version was taken beside it: by a trigger.",
+)
+
+settled_stretch = Table(
+    "settled_stretch",
+    metadata,
+    Column("ingestion_id", Uuid, primary_key=True),
+    Column("generation", Integer, primary_key=True),
+    Column("fingerprint", LargeBinary, primary_key=True, comment="of what the store told, and of what was wanted"),
+    Column("epoch", BigInteger, nullable=False, comment="in which it was found settled"),
+    Column("objects", Integer, nullable=False),
+    Column("named", Integer, nullable=False, comment="of these, wanted by name"),
+    Column("of_age", Integer, nullable=False, comment="of these, wanted by their age; all settled"),
+    Column("seen_on", Date, nullable=False, server_default=func.current_date()),
+    schema=SCHEMA,
+    comment="Stretches of listings in which a scan had nothing to do: see libs/common/ledger/settled.py.",
 )
 
 batch = Table(

@@ -10,17 +10,18 @@ from datetime import datetime
 from typing import NamedTuple
 from urllib.parse import unquote_plus
 
-_OPEN, _CLOSE = "<Contents>", "</Contents>"
-_URL_ENCODED = "<EncodingType>url</EncodingType>"
+_OPEN, _CLOSE = b"<Contents>", b"</Contents>"
+_ANY_OPEN = b"<Contents"
+_URL_ENCODED = b"<EncodingType>url</EncodingType>"
 _QUOTE = '(?:&quot;|&#34;|")?'
 _OTHER = r"<(?!(?:Key|LastModified|ETag|Size)>)[A-Za-z0-9]+>[^<]*</[A-Za-z0-9]+>"
 _OTHERS = f"(?:{_OTHER}|<Owner>(?:{_OTHER})*</Owner>)*"
 _ENTRY = re.compile(
-    f"{_OPEN}{_OTHERS}"
+    f"<Contents>{_OTHERS}"
     f"<Key>([^<&]+)</Key>{_OTHERS}"
     rf"<LastModified>([0-9-]{{10}}T[0-9:]{{8}}(?:\.[0-9]+)?Z)</LastModified>{_OTHERS}"
     f"<ETag>{_QUOTE}([0-9A-Za-z-]+){_QUOTE}</ETag>{_OTHERS}"
-    f"<Size>([0-9]+)</Size>{_OTHERS}{_CLOSE}"
+    f"<Size>([0-9]+)</Size>{_OTHERS}</Contents>"
 )
 
 
@@ -33,20 +34,43 @@ class Entries(NamedTuple):
     last_modified: Sequence[datetime]
 
 
-def without_entries(body: bytes) -> tuple[bytes, Entries] | None:
-    """The page without its objects, and these; None if it is not written as expected, whatever it is then."""
+class Apart(NamedTuple):
+    """A page without its objects, and these, as they stood at ``at``: ``<Contents>`` elements one after the other."""
+
+    rest: bytes
+    objects: bytes
+    at: int
+
+    def with_(self, objects: bytes) -> bytes:
+        """The page, with other objects in it."""
+        return self.rest[: self.at] + objects + self.rest[self.at :]
+
+
+def taken_apart(body: bytes) -> Apart | None:
+    """None if the page has no object, or is not written as expected, whatever it is then. What stands between objects
+    is not looked at: ``entries`` does."""
+    start, end = body.find(_OPEN), body.rfind(_CLOSE) + len(_CLOSE)
+    if not 0 <= start < end:
+        return None
+    objects, rest = body[start:end], body[:start] + body[end:]
+    if _URL_ENCODED not in rest or _ANY_OPEN in rest or b"<!" in body:
+        return None  # raw keys; another form; or what may hide anything: a comment, a CDATA section
+    return Apart(rest, objects, start)
+
+
+def entries(objects: bytes) -> Entries | None:
+    """What ``<Contents>`` elements tell; None if one is not written as expected, or something stands between them."""
+    number = objects.count(_ANY_OPEN)
+    if not (
+        objects.startswith(_OPEN)
+        and objects.endswith(_CLOSE)
+        and number == objects.count(_CLOSE) == objects.count(_CLOSE + _OPEN) + 1
+    ):
+        return None
     try:
-        text = body.decode()
-        start, end = text.index(_OPEN), text.rindex(_CLOSE) + len(_CLOSE)
-        objects, rest = text[start:end], text[:start] + text[end:]
-        if _URL_ENCODED not in rest or "<Contents" in rest or "<!" in text:
-            return None  # raw keys; another form; or what may hide anything: a comment, a CDATA section
-        found = _ENTRY.findall(objects)
-        # Each of them was read, and nothing stands between them.
-        if len(found) != objects.count(_OPEN) or len(found) - 1 != objects.count(_CLOSE + _OPEN):
-            return None
-        return rest.encode(), _entries(found)
-    except ValueError:  # no object at all, no UTF-8, or no such date
+        found = _ENTRY.findall(objects.decode())
+        return _entries(found) if len(found) == number else None
+    except ValueError:  # no UTF-8, or no such date
         return None
 
 

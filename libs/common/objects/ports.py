@@ -5,6 +5,7 @@ from typing import Protocol
 
 from libs.common.contracts.definition import Credentials
 from libs.common.ledger.model.files import FileVersion
+from libs.common.objects.stretches import Stretch
 
 
 class ObjectStore(Protocol):
@@ -32,4 +33,13 @@ class ObjectStore(Protocol):
 
     async def last_bytes(self, file: FileVersion, size_max: int, credentials: Credentials | None) -> bytes | None:
         """As ``first_bytes``, from the end."""
+        ...
+
+
+class ScannedStore(ObjectStore, Protocol):
+    """What a scanner asks beside that."""
+
+    def stretches(self, bucket: str, prefix: str, credentials: Credentials | None) -> AsyncIterator[Sequence[Stretch]]:
+        """The objects that ``pages`` gives, in stretches that can be recognised the next time, some at a time. Reading
+        one raises what a listing raises."""
         ...

@@ -6,25 +6,29 @@ One client per access, kept open: making one costs about 100 ms and some megabyt
 import asyncio
 from collections.abc import AsyncIterator, Iterable, Iterator, Sequence
 from contextlib import AsyncExitStack, contextmanager
+from functools import partial
 from itertools import repeat
 from typing import Any
 
 import aioboto3
 from botocore.config import Config
 from botocore.exceptions import ClientError
+from botocore.handlers import decode_list_object_v2
+from botocore.parsers import create_parser
 
 from libs.common.contracts.definition import Credentials
 from libs.common.ledger.model.files import FileVersion
-from libs.common.objects.listing_page import Entries, without_entries
+from libs.common.objects.listing_page import Apart, entries, taken_apart
 from libs.common.objects.looking import listed
 from libs.common.objects.s3_errors import BOTOCORES, OTHER_VERSION, error_code, status_of, translated
+from libs.common.objects.stretches import Cutter, Stretch, fingerprint_of
 
 _HEADS_AT_ONCE = 32
 _BEFORE_BOTOCORES = "before-parse.*.ListObjectsV2"
 """With this star our handler comes before those of ``before-parse.s3.*``: one of them parses every answer as a whole to
 see whether it is an error."""
-_ENTRIES = "Autoloader.Entries"
-"""Where an answer has the objects that we have read, and botocore has not."""
+_APART = "Autoloader.Apart"
+"""Where an answer has the objects that botocore has not read."""
 _CONFIG = Config(
     connect_timeout=3,
     read_timeout=30,
@@ -52,18 +56,28 @@ class S3Objects:
     async def pages(
         self, bucket: str, prefix: str, credentials: Credentials | None
     ) -> AsyncIterator[Sequence[FileVersion]]:
-        with self._translated(bucket, credentials):
-            client = await self._client(credentials)
-        token: dict[str, str] = {}
-        while True:
+        async for client, answer in self._answers(bucket, prefix, credentials):
             with self._translated(bucket, credentials):
-                answer = await client.list_objects_v2(Bucket=bucket, Prefix=prefix, **token)
-                page = _page(bucket, answer)
-                following = _following(answer, token)
+                page = _page(client, bucket, answer)
             yield page
-            if following is None:
-                return
-            token = following
+
+    async def stretches(
+        self, bucket: str, prefix: str, credentials: Credentials | None
+    ) -> AsyncIterator[Sequence[Stretch]]:
+        cutter, read = Cutter(), _nothing
+
+        def stretch(told: bytes) -> Stretch:
+            return Stretch(fingerprint_of(told), partial(read, told))
+
+        async for client, answer in self._answers(bucket, prefix, credentials):
+            if (apart := answer.get(_APART)) is not None:
+                read = partial(self._objects, client, bucket, credentials, apart)
+                yield [*map(stretch, cutter.add(apart.objects))]
+            else:
+                with self._translated(bucket, credentials):
+                    page = _page(client, bucket, answer)
+                yield [*map(stretch, cutter.rest()), Stretch(None, partial(tuple, page))]
+        yield [*map(stretch, cutter.rest())]
 
     async def versions(
         self, bucket: str, keys: Iterable[str], credentials: Credentials | None
@@ -123,6 +137,26 @@ class S3Objects:
                     raise KeyError("ContentRange")  # it knows no ranges, and sends all
                 return await _taken(answer["Body"], size_max)
 
+    async def _answers(
+        self, bucket: str, prefix: str, credentials: Credentials | None
+    ) -> AsyncIterator[tuple[Any, Any]]:
+        """The pages of a listing as the store sends them, with the client that asked."""
+        with self._translated(bucket, credentials):
+            client = await self._client(credentials)
+        token: dict[str, str] | None = {}
+        while token is not None:
+            with self._translated(bucket, credentials):
+                answer = await client.list_objects_v2(Bucket=bucket, Prefix=prefix, **token)
+                token = _following(answer, token)
+            yield client, answer
+
+    def _objects(
+        self, client: Any, bucket: str, credentials: Credentials | None, apart: Apart, told: bytes
+    ) -> Sequence[FileVersion]:
+        """Some objects, told as in the page ``apart``."""
+        with self._translated(bucket, credentials):
+            return _read(client, bucket, apart, told)
+
     @contextmanager
     def _translated(self, bucket: str, credentials: Credentials | None) -> Iterator[None]:
         try:
@@ -138,7 +172,7 @@ class S3Objects:
                     self._session.client("s3", config=_CONFIG, **_arguments(access))
                 )
                 client.meta.events.register("before-call.s3.HeadBucket", _is_redirected)
-                client.meta.events.register(_BEFORE_BOTOCORES, _read_entries)
+                client.meta.events.register(_BEFORE_BOTOCORES, _take_apart)
                 self._clients[access] = client
             return self._clients[access]
 
@@ -150,9 +184,9 @@ class S3Objects:
 async def _side_by_side(client: Any, bucket: str, keys: Sequence[str]) -> dict[str, FileVersion]:
     """See ``looking.listed``. Whoever may not list may ask for each object, so a refusal is no matter here."""
 
-    async def page_after(prefix: str, key: str) -> list[FileVersion]:
+    async def page_after(prefix: str, key: str) -> Sequence[FileVersion]:
         start = {"StartAfter": key} if key else {}
-        return _page(bucket, await client.list_objects_v2(Bucket=bucket, Prefix=prefix, **start))
+        return _page(client, bucket, await client.list_objects_v2(Bucket=bucket, Prefix=prefix, **start))
 
     try:
         return await listed(keys, page_after)
@@ -166,11 +200,11 @@ def _is_redirected(params: Any, **_: Any) -> None:
     params["context"].setdefault("s3_redirect", {})["redirected"] = True
 
 
-def _read_entries(response_dict: dict[str, Any], customized_response_dict: dict[str, Any], **_: Any) -> None:
+def _take_apart(response_dict: dict[str, Any], customized_response_dict: dict[str, Any], **_: Any) -> None:
     """Takes the objects out of a page before botocore parses it, and adds them to its answer. Retries, refusals and
     tokens stay botocore's, and so does a page that is not written as expected."""
-    if response_dict["status_code"] == 200 and (read := without_entries(response_dict["body"])) is not None:
-        response_dict["body"], customized_response_dict[_ENTRIES] = read
+    if response_dict["status_code"] == 200 and (apart := taken_apart(response_dict["body"])) is not None:
+        response_dict["body"], customized_response_dict[_APART] = apart.rest, apart
 
 
 def _arguments(access: Credentials | None) -> dict[str, str | None]:
@@ -184,15 +218,15 @@ def _arguments(access: Credentials | None) -> dict[str, str | None]:
     }
 
 
-def _page(bucket: str, answer: Any) -> list[FileVersion]:
+def _page(client: Any, bucket: str, answer: Any) -> Sequence[FileVersion]:
     """The objects of one answer. A listing may end with a page that has no Contents at all (MinIO).
 
     Raises:
         KeyError: this is no listing; some other program answered with some other XML.
     """
-    entries: Entries | None = answer.get(_ENTRIES)
-    if entries is not None:
-        return [*map(FileVersion, repeat(bucket), *entries)]
+    apart: Apart | None = answer.get(_APART)
+    if apart is not None:
+        return _read(client, bucket, apart, apart.objects)
     if "Contents" not in answer and "IsTruncated" not in answer and "KeyCount" not in answer:
         raise KeyError("IsTruncated")
     # XML cannot carry every key, so botocore asks for EncodingType=url by itself and undoes it. Asking for it in the
@@ -201,6 +235,21 @@ def _page(bucket: str, answer: Any) -> list[FileVersion]:
         FileVersion(bucket, entry["Key"], _etag(entry["ETag"]), entry["Size"], entry["LastModified"])
         for entry in answer.get("Contents", ())
     ]
+
+
+def _read(client: Any, bucket: str, apart: Apart, objects: bytes) -> Sequence[FileVersion]:
+    """Objects that were taken out of a page: by our own reader, or, what is not written as it expects, by botocore."""
+    if (read := entries(objects)) is not None:
+        return [*map(FileVersion, repeat(bucket), *read)]
+    model = client.meta.service_model
+    response = {"status_code": 200, "headers": {}, "body": apart.with_(objects)}
+    answer = create_parser(model.protocol).parse(response, model.operation_model("ListObjectsV2").output_shape)
+    decode_list_object_v2(answer, {"encoding_type_auto_set": True})
+    return _page(client, bucket, answer)
+
+
+def _nothing(_: bytes) -> Sequence[FileVersion]:
+    return ()
 
 
 def _following(answer: Any, token: dict[str, str]) -> dict[str, str] | None:

@@ -1,11 +1,17 @@
-"""Cutting a stream of new files into batches, by number of files and by bytes."""
+"""Cutting a stream of new files into batches: by number of files, by bytes, and where a listing shows nothing new for a
+while, since executors need not wait for the end of a long one."""
 
+import time
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 
 from libs.common.ids import BatchId, new_batch_id
 from libs.common.ledger.model.batches import PlannedBatch
 from libs.common.ledger.model.files import FileVersion
+
+QUIET_S = 1.0
+"""An open batch waits so long for another file; after each batch that ended so, twice as long. So a listing of an hour
+that finds a file now and then makes a dozen small commits more, not a thousand."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -23,14 +29,23 @@ class BatchPlanner:
     """
 
     def __init__(
-        self, limits: Limits, new_id: Callable[[], BatchId] = new_batch_id, *, replaces_rows: bool = False
+        self,
+        limits: Limits,
+        new_id: Callable[[], BatchId] = new_batch_id,
+        *,
+        replaces_rows: bool = False,
+        clock: Callable[[], float] = time.monotonic,
     ) -> None:
-        """``replaces_rows``: its batches take the place of what is loaded of their files (``PlannedBatch``)."""
+        """``replaces_rows``: its batches take the place of what is loaded of their files (``PlannedBatch``). ``clock``
+        gives seconds."""
         self._limits = limits
         self._replaces_rows = replaces_rows
         self._new_id = new_id
         self._open: dict[bytes, FileVersion] = {}
         self._open_bytes = 0
+        self._clock = clock
+        self._added_at = clock()
+        self._quiet_s = QUIET_S
 
     def add(self, files: Iterable[FileVersion]) -> tuple[PlannedBatch, ...]:
         """The batches that these files completed, in order."""
@@ -45,7 +60,15 @@ class BatchPlanner:
             self._open_bytes += f.size_bytes
             if len(self._open) >= self._limits.files_max or self._open_bytes >= self._limits.bytes_max:
                 full.append(self._close())
+            self._added_at = self._clock()
         return tuple(full)
+
+    def quiet(self) -> tuple[PlannedBatch, ...]:
+        """The open batch, if no file was added for a while."""
+        if not self._open or self._clock() - self._added_at < self._quiet_s:
+            return ()
+        self._quiet_s *= 2
+        return (self._close(),)
 
     def rest(self) -> tuple[PlannedBatch, ...]:
         """The last batch, if any file is left."""

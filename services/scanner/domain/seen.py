@@ -7,6 +7,7 @@ from datetime import datetime, timedelta
 from libs.common.contracts.definition import Source
 from libs.common.contracts.scope import Scope
 from libs.common.ledger.model.files import FileVersion
+from libs.common.ledger.model.settled import Tally
 
 ON_ITS_WAY = timedelta(minutes=1)
 """A notification that comes later than this after its object's time counts as missed."""
@@ -22,6 +23,12 @@ class Seen:
     skipped: int = 0
     passed_over: int = 0
     unnoticed: int = 0
+
+    def add(self, tally: Tally) -> None:
+        """Of one more part of the listing."""
+        self.objects += tally.objects
+        self.named += tally.named
+        self.of_age += tally.of_age
 
 
 def overdue(files: Sequence[FileVersion], since: datetime, now: datetime) -> list[FileVersion]:

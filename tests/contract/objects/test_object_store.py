@@ -88,6 +88,40 @@ async def test_what_changes_during_a_listing_makes_no_gap(store: Store, bucket: 
     assert [*(f"{n:04}" for n in range(0, 2100, 2)), "2099"] == seen
 
 
+async def stretches_of(store: Store, bucket: str, prefix: str = "") -> dict[bytes | None, list[str]]:
+    """By fingerprint the keys, in the order of the listing."""
+    found = [s async for some in store.objects.stretches(bucket, prefix, store.access) for s in some]
+    assert len(found) == len({s.fingerprint for s in found})
+    return {s.fingerprint: [f.key for f in s.read()] for s in found}
+
+
+async def test_a_listing_in_stretches_shows_what_its_pages_show(store: Store, bucket: str) -> None:
+    """Under whatever names; each object once."""
+    await store.put(bucket, [*SPECIAL, *(f"in/{n:05}.json" for n in range(1500))])
+    files = [f async for some in store.objects.stretches(bucket, "", store.access) for s in some for f in s.read()]
+    assert [f for page in await listed(store, bucket) for f in page] == files
+    assert [] == list(await stretches_of(store, bucket, "nothing/here/"))
+
+
+async def test_stretches_are_recognised_and_a_change_is_seen(store: Store, bucket: str) -> None:
+    """All of them the next time; after something was added, taken away or written anew, nearly all."""
+    await store.put(bucket, names := [f"in/{n:05}.json" for n in range(3000)])
+    for n, name in enumerate(names):
+        if n % 5 == 0:
+            await store.put(bucket, [name], f"{n}\n".encode())
+    before = await stretches_of(store, bucket)
+    assert before == await stretches_of(store, bucket)
+    await store.put(bucket, ["in/01000a.json"])
+    await store.put(bucket, [names[500]], b"written anew\n")
+    await store.delete(bucket, [names[2000]])
+    after = await stretches_of(store, bucket)
+    new = {key for fingerprint in after.keys() - before.keys() for key in after[fingerprint]}
+    assert {"in/01000a.json", names[500]} <= new
+    assert names[2000] not in {key for keys in after.values() for key in keys}
+    assert names[2000] in {key for fingerprint in before.keys() - after.keys() for key in before[fingerprint]}
+    assert [f.key for page in await listed(store, bucket) for f in page] == [k for keys in after.values() for k in keys]
+
+
 async def test_a_version_changes_with_what_the_object_holds(store: Store, bucket: str) -> None:
     """Written again with other bytes it is another version; with the same bytes it is the same."""
     await store.put(bucket, ["a"], b"one")
@@ -190,6 +224,8 @@ async def test_wrong_credentials_are_told_apart_from_missing_objects(
     wrong: Credentials = store.access.model_copy(update=change)
     with pytest.raises(Permanent) as listing:
         [_ async for _ in store.objects.pages(bucket, "", wrong)]
+    with pytest.raises(Permanent, match="access"):
+        [_ async for _ in store.objects.stretches(bucket, "", wrong)]
     with pytest.raises(Permanent) as looking:
         await store.objects.versions(bucket, ["a"], wrong)
     ((file,),) = await listed(store, bucket)

@@ -7,7 +7,7 @@ from typing import Any, Protocol
 
 from libs.common.contracts.definition import Credentials
 from libs.common.ledger.model.files import FileVersion
-from libs.common.objects.ports import ObjectStore
+from libs.common.objects.ports import ScannedStore
 from libs.common.objects.s3 import S3Objects
 from tests.support.memory_objects import MemoryObjects
 
@@ -18,7 +18,7 @@ _PLAIN = re.compile(r"[A-Za-z0-9/._-]+")
 class Store(Protocol):
     """A store and its owner's hands. ``access`` is what it lets in."""
 
-    objects: ObjectStore
+    objects: ScannedStore
     access: Credentials
 
     async def create_bucket(self, bucket: str) -> None: ...
@@ -30,7 +30,7 @@ class MemoryStore:
     def __init__(self, access: Credentials) -> None:
         self.access = access
         self._memory = MemoryObjects(access=access)
-        self.objects: ObjectStore = self._memory
+        self.objects: ScannedStore = self._memory
 
     async def create_bucket(self, bucket: str) -> None:
         self._memory.create_bucket(bucket)
@@ -47,7 +47,7 @@ class MemoryStore:
 class MinioStore:
     def __init__(self, access: Credentials, client: Any, objects: S3Objects) -> None:
         self.access = access
-        self.objects: ObjectStore = objects
+        self.objects: ScannedStore = objects
         self._client = client
 
     async def create_bucket(self, bucket: str) -> None:

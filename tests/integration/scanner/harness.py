@@ -6,6 +6,7 @@ from collections import Counter
 from collections.abc import AsyncIterator, Iterable, Sequence
 from dataclasses import replace
 from datetime import datetime, timedelta
+from functools import partial
 from typing import Any
 from uuid import UUID, uuid4
 
@@ -33,7 +34,8 @@ from libs.common.ledger.model.files import FileVersion
 from libs.common.ledger.scans import ScanLedger
 from libs.common.ledger.states import BatchState
 from libs.common.ledger.tables import batch, file
-from libs.common.objects.ports import ObjectStore
+from libs.common.objects.ports import ScannedStore
+from libs.common.objects.stretches import Stretch
 from libs.common.secrets import SecretBox
 from libs.common.storage.control import ingestion, outbox, run
 from libs.common.storage.definitions import RunDefinitions
@@ -88,7 +90,7 @@ class Harness:
         *,
         lease: timedelta = LONG,
         heartbeat: timedelta = LONG,
-        objects: ObjectStore | None = None,
+        objects: ScannedStore | None = None,
         aside: Aside | None = None,
     ) -> Scans:
         definitions = RunDefinitions(self.database, SecretBox(base64.b64encode(b"k" * 32).decode()))
@@ -100,6 +102,7 @@ class Harness:
             Turns(ledger, self.room, at_once=4, pause=timedelta(milliseconds=10)),
             heartbeat=heartbeat,
             aside=aside or Aside(LONG, self.database.now),
+            seconds=lambda: 0.0,  # a machine that stands still for a second must not cut batches
         )
 
     def sweeper(self, scans: Scans, *, interval: timedelta = timedelta(milliseconds=10)) -> Sweeper[Any]:
@@ -276,7 +279,7 @@ class Harness:
 class PausingObjects:
     """Lists like another store, and stops behind the first page until it is told to go on."""
 
-    def __init__(self, inner: ObjectStore) -> None:
+    def __init__(self, inner: ScannedStore) -> None:
         self._inner = inner
         self.is_pausing = asyncio.Event()
         self.go_on = asyncio.Event()
@@ -288,6 +291,13 @@ class PausingObjects:
             yield page
             self.is_pausing.set()
             await self.go_on.wait()
+
+    async def stretches(
+        self, bucket: str, prefix: str, credentials: Credentials | None
+    ) -> AsyncIterator[Sequence[Stretch]]:
+        """A page is a stretch."""
+        async for page in self.pages(bucket, prefix, credentials):
+            yield [Stretch(None, partial(tuple, page))]
 
     async def versions(
         self, bucket: str, keys: Iterable[str], credentials: Credentials | None

@@ -1,6 +1,6 @@
 """The scanner's half of the ledger in memory."""
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from datetime import datetime, timedelta
 
@@ -12,6 +12,7 @@ from libs.common.ledger.model.batches import gone
 from libs.common.ledger.model.files import FileVersion, KnownVersion, Looked, Reload, is_by_policy, last_of_each
 from libs.common.ledger.model.hints import HintedKey
 from libs.common.ledger.model.scans import Page, ScanClaim
+from libs.common.ledger.model.settled import Recognised, Tally
 from libs.common.ledger.run_log import PROBLEMS_IN_AN_EVENT_MAX
 from libs.common.ledger.states import FINAL_BATCH_STATES, LIVE_FILE_STATES, FileState, ScanState
 from libs.common.selection.standing import KeyStanding
@@ -63,6 +64,18 @@ class MemoryScanLedger:
         others = {d: f for d, f in page.items() if not KeyStanding(f, known.get(d, ()), claim.run_id).is_settled}
         its_known = {digest: versions for digest, versions in known.items() if digest in others}
         return Looked(tuple(others.values()), its_known, settled=len(page) - len(others))
+
+    async def recognise(self, claim: ScanClaim, fingerprints: Sequence[bytes]) -> Recognised:
+        of = (claim.ingestion_id, claim.generation)
+        async with self._tables.transaction():
+            epoch = self._tables.epochs.get(of, 0)
+            known = {key: self._tables.settled.get((*of, key)) for key in fingerprints}
+        return Recognised(epoch, {key: found[1] for key, found in known.items() if found and found[0] == epoch})
+
+    async def remember(self, claim: ScanClaim, epoch: int, tallies: Mapping[bytes, Tally]) -> None:
+        of = (claim.ingestion_id, claim.generation)
+        async with self._tables.transaction():
+            self._tables.settled |= {(*of, key): (epoch, tally) for key, tally in tallies.items()}
 
     async def backlog(self, claim: ScanClaim) -> Backlog:
         """All batches are one tenant's, in one lane."""

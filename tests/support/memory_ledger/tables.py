@@ -26,6 +26,7 @@ from libs.common.ledger.model.files import BadRecords
 from libs.common.ledger.model.hints import Hint
 from libs.common.ledger.model.refreshes import BuiltAside, KeptTable, RefreshClaim, ReplacedRows
 from libs.common.ledger.model.scans import ScanClaim
+from libs.common.ledger.model.settled import Tally
 from libs.common.ledger.run_log import Header, add, is_over
 from libs.common.ledger.states import LIVE_FILE_STATES, LOADED_FILE_STATES, BatchState, FileState, ScanState
 from libs.common.lifecycle.run import outcome
@@ -171,6 +172,9 @@ class Tables:
         self.hints: dict[tuple[IngestionId, bytes], tuple[int, Hint]] = {}
         self.last_hints: dict[IngestionId, int] = {}
         self.listed_from: dict[tuple[IngestionId, int], datetime] = {}
+        self.settled: dict[tuple[IngestionId, int, bytes], tuple[int, Tally]] = {}
+        """By fingerprint the epoch, and what was counted."""
+        self.epochs: dict[tuple[IngestionId, int], int] = {}
         self.events: list[Message] = []
 
     def facts(self, run_id: RunId) -> list[RunFact]:
@@ -189,9 +193,10 @@ class Tables:
         generations, halts = self.generations.copy(), self.halts.copy()
         replacements, decisions = self.replacements.copy(), self.decisions.copy()
         hints, last_hints = self.hints.copy(), self.last_hints.copy()
-        listed_from = self.listed_from.copy()
+        listed_from, settled = self.listed_from.copy(), self.settled.copy()
         try:
             yield
+            self._count_what_was_loaded(files)
         except BaseException:
             self.files, self.batches, self.scans = files, batches, scans
             self.runs, self.refreshes = runs, refreshes
@@ -199,8 +204,16 @@ class Tables:
             self.generations, self.halts = generations, halts
             self.replacements, self.decisions = replacements, decisions
             self.hints, self.last_hints = hints, last_hints
-            self.listed_from = listed_from
+            self.listed_from, self.settled = listed_from, settled
             raise
+
+    def _count_what_was_loaded(self, before: Mapping[FileId, FileRow]) -> None:
+        """As the triggers of migration 0028."""
+        changed = {
+            at[:2] for at, row in before.items() if row.state in LOADED_FILE_STATES and self.files.get(at) is not row
+        }
+        for of in changed:
+            self.epochs[of] = self.epochs.get(of, 0) + 1
 
     # --- what the parts share: the SQL of ingestions.py, planned.py and run_log.py, by other means ------------
 

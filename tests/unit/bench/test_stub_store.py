@@ -6,15 +6,17 @@ import pytest
 
 from bench.stub_store import PREFIX, file_of, listing
 from libs.common.ledger.model.files import FileVersion
-from libs.common.objects.listing_page import without_entries
+from libs.common.objects.listing_page import entries, taken_apart
 
 KEYS = 2_500
 
 
 def page(query: str) -> list[FileVersion]:
-    read = without_entries(listing(KEYS, parse_qs(query)))
+    apart = taken_apart(listing(KEYS, parse_qs(query)))
+    assert apart is not None
+    read = entries(apart.objects)
     assert read is not None
-    return [FileVersion("b", *each) for each in zip(*read[1], strict=True)]
+    return [FileVersion("b", *each) for each in zip(*read, strict=True)]
 
 
 @pytest.mark.parametrize(

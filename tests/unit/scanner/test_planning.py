@@ -49,3 +49,25 @@ def test_a_key_that_is_listed_again_takes_its_earlier_place_in_the_open_batch() 
 def test_nothing_makes_no_batch() -> None:
     """An empty listing."""
     assert () == BatchPlanner(Limits(1, 1)).rest()
+
+
+def test_an_open_batch_does_not_wait_for_a_listing_that_shows_nothing_new() -> None:
+    """Each time twice as long, from the last file on."""
+    now = [0.0]
+    planner = BatchPlanner(Limits(files_max=3, bytes_max=100), clock=lambda: now[0])
+
+    def quiet(at: float) -> list[list[str]]:
+        now[0] = at
+        return [[f.key for f in b.files] for b in planner.quiet()]
+
+    assert [] == quiet(100.0)
+    assert [] == cut(planner, "a")
+    now[0] = 100.9
+    assert [] == cut(planner, "b")
+    assert [] == quiet(101.8)
+    assert [["a", "b"]] == quiet(101.9)
+    assert [] == quiet(200.0)
+    assert [] == cut(planner, "c")
+    assert [] == quiet(201.9)
+    assert [["c"]] == quiet(202.0)
+    assert () == planner.rest()

@@ -7,7 +7,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from libs.common.objects.listing_page import without_entries
+from libs.common.objects.listing_page import entries as read
+from libs.common.objects.listing_page import taken_apart
 
 HEAD = (
     '<?xml version="1.0" encoding="UTF-8"?>\n'
@@ -39,10 +40,13 @@ def page(*objects: str, head: str = HEAD, tail: str = TAIL) -> bytes:
 
 
 def entries(body: bytes) -> list[tuple[str, str, int, datetime]]:
-    read = without_entries(body)
-    assert read is not None
-    assert (HEAD + TAIL).encode() == read[0]
-    return list(zip(*read[1], strict=True))
+    apart = taken_apart(body)
+    assert apart is not None
+    assert (HEAD + TAIL).encode() == apart.rest
+    assert body == apart.with_(apart.objects)
+    found = read(apart.objects)
+    assert found is not None
+    return list(zip(*found, strict=True))
 
 
 @given(
@@ -104,6 +108,8 @@ def test_a_time_of_whole_seconds_is_read() -> None:
         page(contents(), "<Contents><Key>cut"),
         page(contents())[:-200],
         page(contents().replace("<Key>", "<Key a='b'>")),
+        page(contents(), contents("b").replace("<Contents>", "<Contents a='b'>")),
+        page(contents("b").replace("<Contents>", "<Contents a='b'>"), contents()),
         page(contents("é")).replace("é".encode(), b"\xe9"),
         b"",
         b"not XML at all",
@@ -111,4 +117,5 @@ def test_a_time_of_whole_seconds_is_read() -> None:
 )
 def test_anything_else_is_left_as_a_whole(body: bytes) -> None:
     """A page of which one object was not understood must not come without it."""
-    assert without_entries(body) is None
+    apart = taken_apart(body)
+    assert apart is None or read(apart.objects) is None
