@@ -13,7 +13,9 @@ import sys
 import time
 from collections.abc import Awaitable, Callable, Iterable, Mapping, Sequence
 from datetime import timedelta
+from functools import partial
 from typing import Any
+from urllib.parse import quote
 
 from sqlalchemy import bindparam, column, select, table, text, update
 from sqlalchemy.dialects.postgresql import insert
@@ -26,10 +28,12 @@ from libs.common.ledger import batch_files
 from libs.common.ledger.known import known_versions, look
 from libs.common.ledger.model.batches import BatchClaim, PlannedBatch
 from libs.common.ledger.model.files import FileVersion
-from libs.common.ledger.model.scans import Page
+from libs.common.ledger.model.scans import Page, ScanClaim
+from libs.common.ledger.model.settled import Tally
 from libs.common.ledger.scans import ScanLedger
 from libs.common.ledger.states import FileState
 from libs.common.ledger.tables import file
+from libs.common.objects.stretches import Cutter, fingerprint_of
 from libs.common.storage.engine import Database
 from libs.common.storage.outbox import Outbox
 
@@ -104,12 +108,38 @@ class Bench:
                 f"diff, {len(page):,} settled keys of {self.files:,}, {size:,} at once", len(page), variants
             )
         chunks = [page[start : start + 10_000] for start in range(0, len(page), 10_000)]
+        await self.recognise(page)
         both = (_over(chunks[::2], self._look), _over(chunks[1::2], self._look))
 
         async def side_by_side() -> None:
             await asyncio.gather(*(each() for each in both))
 
         await self.compare("two pages of 10,000 at a time", len(page), {"look": side_by_side})
+
+    async def recognise(self, page: Sequence[FileVersion]) -> None:
+        """The same keys in stretches, as a store tells of them: cut, hashed, and asked about, some pages at once."""
+        claim = await self.scanner.claim(new_run_id(), INGESTION, GENERATION)
+        assert claim is not None
+        told = [b"".join(map(_told, page[start : start + 1000])) for start in range(0, len(page), 1000)]
+        cutter = Cutter()
+        whole = [s for objects in told for s in cutter.add(objects)] + cutter.rest()
+        epoch = (await self.scanner.recognise(claim, [])).epoch
+        tallies = {fingerprint_of(s): Tally(*[s.count(b"<Contents>")] * 3) for s in whole}
+        await self.scanner.remember(claim, epoch, tallies)
+        groups = {n: [told[start : start + n] for start in range(0, len(told), n)] for n in (1, 3, 10)}
+        variants = {
+            f"recognised (settled), {n} pages at once": partial(self._recognised, claim, groups[n], len(page))
+            for n in groups
+        }
+        await self.compare(f"the same keys in {len(tallies)} stretches", len(page), variants)
+
+    async def _recognised(self, claim: ScanClaim, groups: Sequence[Sequence[bytes]], keys: int) -> None:
+        cutter, found = Cutter(), 0
+        for group in (*groups, None):
+            stretches = cutter.rest() if group is None else [s for objects in group for s in cutter.add(objects)]
+            known = await self.scanner.recognise(claim, [fingerprint_of(s) for s in stretches])
+            found += sum(tally.of_age for tally in known.tallies.values())
+        assert keys == found
 
     async def _every_version(self, files: Sequence[FileVersion]) -> None:
         async with self.database.read() as connection:
@@ -232,6 +262,14 @@ class Bench:
 
 async def _digests(files: Sequence[FileVersion]) -> None:
     assert len(files) == len({f.digest: f.version_tag for f in files})
+
+
+def _told(f: FileVersion) -> bytes:
+    """As a store tells of an object in a listing."""
+    return (
+        f"<Contents><Key>{quote(f.key)}</Key><LastModified>{f.last_modified:%Y-%m-%dT%H:%M:%S}.000Z</LastModified>"
+        f"<ETag>&#34;{f.etag}&#34;</ETag><Size>{f.size_bytes}</Size><StorageClass>STANDARD</StorageClass></Contents>"
+    ).encode()
 
 
 def _over(chunks: Sequence[Sequence[FileVersion]], ask: Ask) -> Step:

@@ -81,10 +81,9 @@ class ScanLedger:
 
     async def recognise(self, claim: ScanClaim, fingerprints: Sequence[bytes]) -> Recognised:
         """Which stretches of a listing hold nothing but what is settled, because an earlier scan found it so."""
-        async with self._database.read() as connection:
+        async with self._database.begin() as connection:  # one statement has one snapshot
             recognised, unnoted = await settled.recognise(connection, claim, fingerprints)
-        if unnoted:
-            async with self._database.begin() as connection:
+            if unnoted:
                 await settled.note(connection, claim, unnoted)
         return recognised
 

@@ -14,7 +14,20 @@ from collections.abc import Mapping, Sequence
 from datetime import timedelta
 from typing import Any
 
-from sqlalchemy import ColumnElement, Integer, Interval, LargeBinary, and_, cast, delete, func, literal, select, update
+from sqlalchemy import (
+    ColumnElement,
+    Integer,
+    Interval,
+    LargeBinary,
+    and_,
+    cast,
+    delete,
+    func,
+    literal,
+    select,
+    text,
+    update,
+)
 from sqlalchemy.dialects.postgresql import insert
 from sqlalchemy.ext.asyncio import AsyncConnection
 from sqlalchemy.types import TypeEngine
@@ -38,21 +51,32 @@ _COLUMNS: Mapping[str, TypeEngine[Any]] = {
 }
 _break, _stretch = settled_break.c, settled_stretch.c
 
+# Asked for every few thousand keys of a listing: a constant, which SQLAlchemy need not build and render anew.
+_REMEMBERED = text(
+    """
+    SELECT now.epoch, s.fingerprint, s.objects, s.named, s.of_age, s.seen_on < current_date AS is_old
+    FROM (
+        SELECT coalesce(bit_xor(mark), 0) AS epoch
+        FROM ledger.settled_break WHERE ingestion_id = :ingestion_id AND generation = :generation
+    ) AS now
+    LEFT JOIN ledger.settled_stretch AS s
+        ON s.ingestion_id = :ingestion_id AND s.generation = :generation AND s.epoch = now.epoch
+        AND s.fingerprint = ANY(CAST(:fingerprints AS bytea[]))
+    """
+)
+
 
 async def recognise(
     connection: AsyncConnection, claim: ScanClaim, fingerprints: Sequence[bytes]
 ) -> tuple[Recognised, list[bytes]]:
     """Those of the fingerprints that are remembered; and those of them of which it is not noted that they were seen
     today (``note``)."""
-    marks = (
-        select(func.coalesce(func.bit_xor(_break.mark), 0).label("epoch"))
-        .where(_break.ingestion_id == claim.ingestion_id, _break.generation == claim.generation)
-        .subquery()
-    )
-    is_remembered = and_(_ours(claim, fingerprints), _stretch.epoch == marks.c.epoch)
-    is_old = (_stretch.seen_on < func.current_date()).label("is_old")
-    query = select(marks.c.epoch, *(settled_stretch.c[name] for name in _COLUMNS), is_old)
-    rows = (await connection.execute(query.select_from(marks.outerjoin(settled_stretch, is_remembered)))).all()
+    asked = {
+        "ingestion_id": claim.ingestion_id,
+        "generation": claim.generation,
+        "fingerprints": list(fingerprints),
+    }
+    rows = (await connection.execute(_REMEMBERED, asked)).all()
     found = [row for row in rows if row.fingerprint is not None]
     tallies = {bytes(r.fingerprint): Tally(r.objects, r.named, r.of_age) for r in found}
     return Recognised(int(rows[0].epoch), tallies), [bytes(r.fingerprint) for r in found if r.is_old]
