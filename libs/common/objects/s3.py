@@ -76,7 +76,8 @@ class S3Objects:
             else:
                 with self._translated(bucket, credentials):
                     page = _page(client, bucket, answer)
-                yield [*map(stretch, cutter.rest()), Stretch(None, partial(tuple, page))]
+                if page:
+                    yield [*map(stretch, cutter.rest()), Stretch(None, partial(tuple, page))]
         yield [*map(stretch, cutter.rest())]
 
     async def versions(
