@@ -30,9 +30,6 @@ from services.executor.commit import CommitProtocol
 from services.executor.domain.turns import whose_turn
 from services.executor.ports import Table
 
-_TURNS_MAX = 20
-"""How often somebody else may be faster."""
-
 _log = get_logger(__name__)
 
 
@@ -135,14 +132,14 @@ class Batches:
 
     async def _next(self, told: BatchId) -> BatchClaim | None:
         """The batch whose turn it is. A message only says that there is one more: there are as many messages as
-        batches, so each finds its executor, and a sweeper finds what a lost message leaves."""
-        for _ in range(_TURNS_MAX):
-            batch_id = whose_turn(await self._ledger.waiting(told))
-            if batch_id is None:
-                break
+        batches, so each finds its executor, if none gives up while a batch waits that it has not tried. A sweeper
+        finds what a lost message leaves."""
+        tried: set[BatchId] = set()
+        while (batch_id := whose_turn(await self._ledger.waiting(told, besides=tried))) is not None:
             if (claim := await self._ledger.claim(batch_id)) is not None:
                 return claim
-        # Nobody waits who has not been tried: this one may have been given back.
+            tried.add(batch_id)  # somebody else is about to have it; if not, that one's message comes again
+        # This one may have been given back.
         return await self._ledger.claim(told)
 
     async def _see_through(self, claim: BatchClaim, tables: _AtHand) -> None:

@@ -4,6 +4,8 @@ executors, which take tenants by turns.
 The functions run inside transactions of ``scans.py`` and ``batches.py``.
 """
 
+from collections.abc import Collection
+
 from sqlalchemy import and_, func, select, true
 from sqlalchemy.dialects.postgresql import aggregate_order_by
 from sqlalchemy.ext.asyncio import AsyncConnection
@@ -37,10 +39,12 @@ async def backlog(connection: AsyncConnection, claim: ScanClaim) -> Backlog:
     return Backlog(row.of_ingestion, row.of_tenant, row.in_all, row.other_tenants + 1)
 
 
-async def waiting(connection: AsyncConnection, batch_id: BatchId) -> list[Waiting]:
-    """The tenants that have batches which nobody has begun, in the lane of ``batch_id``."""
+async def waiting(
+    connection: AsyncConnection, batch_id: BatchId, *, besides: Collection[BatchId] = ()
+) -> list[Waiting]:
+    """The tenants that have batches which nobody has begun, in the lane of ``batch_id``; others than ``besides``."""
     lane = select(batch.c.lane).where(batch.c.id == batch_id).scalar_subquery()
-    is_new = and_(batch.c.state == BatchState.PLANNED, batch.c.attempts == 0)
+    is_new = and_(batch.c.state == BatchState.PLANNED, batch.c.attempts == 0, batch.c.id.not_in(besides))
     oldest_first = aggregate_order_by(batch.c.id, batch.c.created_at, batch.c.id)
     query = (
         select(

@@ -51,10 +51,10 @@ class BatchLedger:
         async with self._database.read() as connection:
             return await claimable(connection, planned_before=planned_before, limit=limit, lane=lane)
 
-    async def waiting(self, batch_id: BatchId) -> list[Waiting]:
-        """The tenants with batches that nobody has begun, in the lane of this one."""
+    async def waiting(self, batch_id: BatchId, *, besides: Collection[BatchId] = ()) -> list[Waiting]:
+        """The tenants with batches that nobody has begun, others than ``besides``, in the lane of this one."""
         async with self._database.read() as connection:
-            return await backlogs.waiting(connection, batch_id)
+            return await backlogs.waiting(connection, batch_id, besides=besides)
 
     async def standing(self, claim: BatchClaim) -> Standing:
         """How far the batch is. Raises ``Fenced`` when the claim is lost."""

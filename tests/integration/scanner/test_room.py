@@ -3,14 +3,16 @@
 import asyncio
 from collections.abc import AsyncIterator, Sequence
 from datetime import UTC, datetime, timedelta
+from typing import Any
 from uuid import uuid4
 
 import pytest
 from sqlalchemy import func, select
 
+from libs.common.aside import Aside
 from libs.common.contracts.definition import Credentials
 from libs.common.contracts.scope import Scope
-from libs.common.ids import RunId, TenantId
+from libs.common.ids import BatchId, RunId, TenantId
 from libs.common.ledger.batches import BatchLedger
 from libs.common.ledger.cancellations import cancel_run
 from libs.common.ledger.model.files import FileVersion
@@ -18,6 +20,7 @@ from libs.common.ledger.states import FINAL_BATCH_STATES
 from libs.common.ledger.tables import batch, file
 from libs.common.storage.engine import Database
 from libs.common.storage.outbox import Outbox
+from services.executor.handlers import Batches, Patience
 from services.scanner.domain.room import RoomLimits
 from services.scanner.handlers import Scans
 from tests.integration.scanner.harness import LONG, Harness, PausingObjects
@@ -187,3 +190,25 @@ async def test_tenants_take_turns_at_the_executors(database: Database) -> None:
     waiting = {w.tenant_id: w for w in await ledger.waiting(told)}
     assert claim.id != waiting[big.tenant_id].batch_id, "what was tried is a sweeper's"
     assert waiting[small.tenant_id].batch_id in await small.unfinished(few)
+
+
+async def test_who_is_told_of_a_batch_leaves_none_that_he_could_have(database: Database) -> None:
+    """The one whose turn it is is locked for longer than anybody asks: by another executor, which is about to claim it,
+    on a machine that stands still. A message is told once, and there is one of them for each batch."""
+    harness = of_a_tenant(database, page_size=100)
+    harness.put(*(f"in/{n}.json" for n in range(9)))
+    first, second, third = sorted(await harness.unfinished(await harness.scanned_run()))
+    ledger = BatchLedger(database, Outbox(source="autoloader/test"), owner="executor", lease=LONG)
+    nothing: Any = None
+    executor = Batches(
+        ledger, nothing, nothing, nothing, heartbeat=LONG, patience=Patience(), aside=Aside(LONG, database.now)
+    )
+    async with database.begin() as connection:
+        await connection.execute(select(batch.c.id).where(batch.c.id == first).with_for_update())
+        claimed = set[BatchId]()
+        while (claim := await executor._next(first)) is not None:
+            claimed.add(claim.id)
+    assert {second, third} == claimed & {first, second, third}, "other tests' batches may wait, too"
+    last = await executor._next(second)
+    assert last is not None
+    assert first == last.id

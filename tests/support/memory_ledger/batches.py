@@ -73,11 +73,11 @@ class MemoryBatchLedger:
             ]
         return found[:limit]
 
-    async def waiting(self, batch_id: BatchId) -> list[Waiting]:
+    async def waiting(self, batch_id: BatchId, *, besides: Collection[BatchId] = ()) -> list[Waiting]:
         """Tenants and lanes are the API's, which has no table here: all batches are one tenant's, in one lane."""
         async with self._tables.transaction():
             rows = [row for row in self._tables.batches.values() if row.state not in FINAL_BATCH_STATES]
-            new = [row for row in rows if row.state is BatchState.PLANNED and row.attempts == 0]
+            new = [r for r in rows if r.state is BatchState.PLANNED and r.attempts == 0 and r.id not in besides]
             in_work = sum(not self._tables.is_free(row.lease_until) for row in rows)
         return [Waiting(TenantId("t"), in_work, new[0].id, new[0].updated_at)] if new else []
 
