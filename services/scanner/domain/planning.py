@@ -9,7 +9,7 @@ from libs.common.ids import BatchId, new_batch_id
 from libs.common.ledger.model.batches import PlannedBatch
 from libs.common.ledger.model.files import FileVersion
 
-QUIET_S = 1.0
+QUIET_S = 0.5
 """An open batch waits so long for another file; after each batch that ended so, twice as long. So a listing of an hour
 that finds a file now and then makes a dozen small commits more, not a thousand."""
 

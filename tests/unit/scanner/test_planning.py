@@ -1,6 +1,6 @@
 """Cutting files into batches, by example."""
 
-from services.scanner.domain.planning import BatchPlanner, Limits
+from services.scanner.domain.planning import QUIET_S, BatchPlanner, Limits
 from tests.unit.common.selection.listings import listed
 
 
@@ -62,12 +62,12 @@ def test_an_open_batch_does_not_wait_for_a_listing_that_shows_nothing_new() -> N
 
     assert [] == quiet(100.0)
     assert [] == cut(planner, "a")
-    now[0] = 100.9
+    now[0] = 100.0 + QUIET_S - 0.1
     assert [] == cut(planner, "b")
-    assert [] == quiet(101.8)
-    assert [["a", "b"]] == quiet(101.9)
-    assert [] == quiet(200.0)
+    assert [] == quiet(100.0 + 2 * QUIET_S - 0.2)
+    assert [["a", "b"]] == quiet(100.0 + 2 * QUIET_S)
+    now[0] = 200.0
     assert [] == cut(planner, "c")
-    assert [] == quiet(201.9)
-    assert [["c"]] == quiet(202.0)
+    assert [] == quiet(200.0 + 2 * QUIET_S - 0.1)
+    assert [["c"]] == quiet(200.0 + 2 * QUIET_S)
     assert () == planner.rest()
