@@ -1,9 +1,10 @@
 """A process that asks how runs are, and follows them, while others are asked for.
 
-    python -m bench.api.audience URL SECONDS POLLS_PER_S < runs
+    python -m bench.api.audience URL SECONDS POLLS_PER_S FOLLOWERS < runs
 
-Each of ``runs`` (lines of a run's id and its ingestion's) has one follower; all are asked for in turn. Prints, at the
-end, the latencies of the answers in milliseconds, sorted, how many questions were refused, and how many followers still
+``FOLLOWERS`` of the ``runs`` (lines of a run's id and its ingestion's) have one each; all are asked for in turn.
+Prints ``attending`` when all followers have been answered: the measurement begins then. Prints at the end, as JSON, the
+latencies of the answers in milliseconds, sorted, how many questions were refused, and how many followers still
 listened.
 """
 
@@ -17,12 +18,15 @@ import httpx
 _TIMEOUT_S = 10.0
 
 
-async def attend(url: str, seconds: float, polls_per_s: float, runs: list[list[str]]) -> None:
+async def attend(url: str, seconds: float, polls_per_s: float, followers_max: int, runs: list[list[str]]) -> None:
     """Prints what came of it."""
     limits = httpx.Limits(max_connections=None)
     async with httpx.AsyncClient(timeout=_TIMEOUT_S, limits=limits, trust_env=False) as client:
         paths = [f"{url}/{ingestion}/runs/{run}" for run, ingestion in runs]
-        followers = [asyncio.create_task(_follow(client, path)) for path in paths]
+        answered = [asyncio.Event() for _ in paths[:followers_max]]
+        followers = [asyncio.create_task(_follow(client, *each)) for each in zip(paths, answered, strict=False)]
+        await asyncio.gather(*(each.wait() for each in answered))
+        print("attending", flush=True)
         ms: list[float] = []
         refused = 0
         polls: set[asyncio.Task[float | None]] = set()
@@ -35,6 +39,7 @@ async def attend(url: str, seconds: float, polls_per_s: float, runs: list[list[s
                 refused += 1
             else:
                 ms.append(took)
+        await asyncio.sleep(max(0.0, began + seconds - time.monotonic()))
         listening = sum(not follower.done() for follower in followers)
         for follower in followers:
             follower.cancel()
@@ -52,14 +57,20 @@ async def _ask(client: httpx.AsyncClient, path: str) -> float | None:
     return (time.monotonic() - began) * 1000 if answer.status_code == 200 else None
 
 
-async def _follow(client: httpx.AsyncClient, path: str) -> None:
-    async with client.stream("GET", f"{path}/events", timeout=None) as response:
-        response.raise_for_status()
-        async for _ in response.aiter_lines():
-            pass
+async def _follow(client: httpx.AsyncClient, path: str, answered: asyncio.Event) -> None:
+    try:
+        async with client.stream("GET", f"{path}/events", timeout=None) as response:
+            response.raise_for_status()
+            answered.set()
+            async for _ in response.aiter_lines():
+                pass
+    finally:
+        answered.set()
 
 
 if __name__ == "__main__":
     asyncio.run(
-        attend(sys.argv[1], float(sys.argv[2]), float(sys.argv[3]), [line.split() for line in sys.stdin.readlines()])
+        attend(
+            sys.argv[1], float(sys.argv[2]), float(sys.argv[3]), int(sys.argv[4]), [line.split() for line in sys.stdin]
+        )
     )

@@ -22,6 +22,9 @@ from tests.support.own_broker import own_broker
 from tests.support.own_postgres import own_postgres
 
 API_CORE, OTHER_CORE = 0, 1
+# As often as it does where nobody says otherwise. Tests have it look each second, and since no scanner takes the runs,
+# each look would ask for a hundred of them again.
+_SETTINGS = {"AUTOLOADER_SWEEP_INTERVAL_S": "10"}
 
 _INGESTIONS = """
 INSERT INTO control.ingestion (id, tenant_id, status, definition, created_by)
@@ -89,7 +92,7 @@ async def stage(settings: Mapping[str, str] | None = None) -> AsyncIterator[Stag
         broker = await stack.enter_async_context(own_broker())
         _stand_on(API_CORE)
         autoloader = await stack.enter_async_context(
-            installation(postgres=postgres.url, kafka=broker.bootstrap, settings=settings)
+            installation(postgres=postgres.url, kafka=broker.bootstrap, settings={**_SETTINGS, **(settings or {})})
         )
         _stand_on(OTHER_CORE)
         connection = await asyncpg.connect(autoloader.environment["DATABASE_URL"], ssl=False)

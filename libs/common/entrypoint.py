@@ -1,5 +1,6 @@
 """What every ``__main__`` does: read the settings, set up the logs, build the service, run it."""
 
+import asyncio
 import sys
 from collections.abc import Callable
 from typing import TypeVar
@@ -14,9 +15,15 @@ S = TypeVar("S", bound=CommonSettings)
 EXIT_BAD_SETTINGS = 2
 
 
-def main(name: str, settings_type: type[S], build: Callable[[S], Service]) -> int:
+def main(
+    name: str,
+    settings_type: type[S],
+    build: Callable[[S], Service],
+    *,
+    new_loop: Callable[[], asyncio.AbstractEventLoop] | None = None,
+) -> int:
     """Runs a service until it is told to stop. Returns the exit code: 2 when its settings cannot be used, and then
-    one clear line per problem is on stderr."""
+    one clear line per problem is on stderr. ``new_loop`` as in ``run_service``."""
     try:
         settings = load(settings_type)
         logs.configure(settings.log_level, service=name)
@@ -25,4 +32,4 @@ def main(name: str, settings_type: type[S], build: Callable[[S], Service]) -> in
         hint = f" ({error.hint})" if error.hint else ""
         print(f"{name} cannot start: {error.message}{hint}", file=sys.stderr, flush=True)
         return EXIT_BAD_SETTINGS
-    return run_service(service)
+    return run_service(service, new_loop=new_loop)

@@ -197,11 +197,12 @@ def _ms_since(began: float) -> float:
     return round((time.monotonic() - began) * 1000, 1)
 
 
-def run_service(service: Service) -> int:
+def run_service(service: Service, *, new_loop: Callable[[], asyncio.AbstractEventLoop] | None = None) -> int:
     """For ``__main__``: runs the service, returns the exit code. A start that fails for a known reason prints one
-    clear line, without a traceback."""
+    clear line, without a traceback. ``new_loop`` makes another event loop than asyncio's own."""
     try:
-        return asyncio.run(service.run())
+        with asyncio.Runner(loop_factory=new_loop) as runner:
+            return runner.run(service.run())
     except AutoloaderError as error:
         hint = f" ({error.hint})" if error.hint else ""
         print(f"{service.name} cannot start: {error.message}{hint}", file=sys.stderr, flush=True)

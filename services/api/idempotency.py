@@ -1,8 +1,8 @@
 """``Idempotency-Key``: a POST that is repeated has its effect once and gets the first answer again.
 
-The answer is stored in the transaction of the effect, under a lock on the key: two equal requests at once run one
-after the other, and the second finds the answer of the first. A request that was refused left nothing and may be
-tried again. Answers are kept for a week (``runs/sweeper.py`` forgets them).
+The key is taken and the answer stored in the transaction of the effect: two equal requests at once run one after the
+other, since the second waits for the row of the first, and finds its answer. A request that was refused left nothing
+and may be tried again. Answers are kept for a week (``runs/sweeper.py`` forgets them).
 """
 
 import contextlib
@@ -14,7 +14,8 @@ from typing import Annotated, Any
 
 from fastapi import Header, Request
 from fastapi.responses import JSONResponse
-from sqlalchemy import func, select, text
+from sqlalchemy import bindparam, select, update
+from sqlalchemy.dialects.postgresql import insert
 from sqlalchemy.ext.asyncio import AsyncConnection
 
 from libs.common.errors import Invalid
@@ -22,6 +23,13 @@ from libs.common.storage.control import idempotency
 from services.api.caller import Caller
 
 KEY_CHARS_MAX = 255
+
+# Until the effect is there, in the same transaction; nobody else ever sees it.
+_NO_ANSWER = {"status": 0, "body": {}}
+_MINE = idempotency.c.tenant_id == bindparam("of_tenant"), idempotency.c.key == bindparam("of_key")
+_TAKE = insert(idempotency).on_conflict_do_nothing().returning(idempotency.c.key)
+_FIND = select(idempotency.c.request_digest, idempotency.c.status, idempotency.c.body).where(*_MINE)
+_ANSWER = update(idempotency).where(*_MINE).values(status=bindparam("the_status"), body=bindparam("the_body"))
 
 
 @dataclass(frozen=True, slots=True)
@@ -80,33 +88,17 @@ async def at_most_once(
     """
     if once is None:
         return await effect()
-    await connection.execute(
-        text("SELECT pg_advisory_xact_lock(hashtextextended(:name, 0))"),
-        {"name": f"idempotency\n{caller.tenant_id}\n{once.key}"},
-    )
-    found = await _find(connection, caller, once)
-    if found is not None:
-        return found
+    mine = {"of_tenant": caller.tenant_id, "of_key": once.key}
+    row = {"tenant_id": caller.tenant_id, "key": once.key, "request_digest": once.digest, **_NO_ANSWER}
+    if await connection.scalar(_TAKE, row) is None:  # whoever has it has committed: this waited for him
+        return await _answered(connection, mine, once)
     answer = await effect()
-    await connection.execute(
-        idempotency.insert().values(
-            tenant_id=caller.tenant_id,
-            key=once.key,
-            request_digest=once.digest,
-            status=answer.status,
-            body=answer.body,
-            created_at=func.now(),
-        )
-    )
+    await connection.execute(_ANSWER, {**mine, "the_status": answer.status, "the_body": answer.body})
     return answer
 
 
-async def _find(connection: AsyncConnection, caller: Caller, once: Once) -> Answer | None:
-    t = idempotency.c
-    query = select(t.request_digest, t.status, t.body).where(t.tenant_id == caller.tenant_id, t.key == once.key)
-    row = (await connection.execute(query)).one_or_none()
-    if row is None:
-        return None
+async def _answered(connection: AsyncConnection, mine: dict[str, str], once: Once) -> Answer:
+    row = (await connection.execute(_FIND, mine)).one()
     if row.request_digest != once.digest:
         raise Invalid(
             f"the Idempotency-Key {once.key!r} was used for another request",

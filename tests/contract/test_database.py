@@ -1,10 +1,16 @@
 """What every transaction relies on, on the real Postgres."""
 
+import asyncio
+import threading
+import time
+
+import asyncpg  # type: ignore[import-untyped, unused-ignore]
 import pytest
 from sqlalchemy import text
+from sqlalchemy.exc import DBAPIError
 
 from libs.common.errors import Temporary
-from libs.common.storage.engine import Database, after_commit
+from libs.common.storage.engine import PING_AFTER_S, Database, after_commit
 from tests.support.databases import fresh_database_url
 from tests.support.eventually import eventually
 
@@ -12,6 +18,9 @@ pytestmark = pytest.mark.contract
 
 LOCK = text("SELECT pg_advisory_xact_lock(7)")
 DISK_FULL = text("DO $$ BEGIN RAISE 'No space left on device' USING ERRCODE = 'disk_full'; END $$")
+END_ALL_OTHERS = """
+SELECT pg_terminate_backend(pid) FROM pg_stat_activity WHERE datname = current_database() AND pid <> pg_backend_pid()
+"""
 IS_FREE = text("SELECT pg_try_advisory_xact_lock(7)")
 
 
@@ -98,3 +107,61 @@ async def test_a_full_disk_is_named_with_its_remedy() -> None:
             assert "database_unavailable" == caught.value.code
         finally:
             await database.close()
+
+
+async def test_what_reads_sees_one_moment_and_cannot_write() -> None:
+    async with fresh_database_url(migrated=False) as url:
+        database = Database(url, pool_size=1)
+        try:
+            async with database.read() as connection:
+                assert "repeatable read" == await connection.scalar(text("SHOW transaction_isolation"))
+                with pytest.raises(DBAPIError, match="read-only transaction"):
+                    await connection.execute(text("CREATE TABLE t ()"))
+            async with database.begin() as connection:  # the same connection
+                assert "read committed" == await connection.scalar(text("SHOW transaction_isolation"))
+                await connection.execute(text("CREATE TABLE t ()"))
+        finally:
+            await database.close()
+
+
+async def test_connections_that_the_server_has_ended_are_replaced() -> None:
+    """It was restarted, for example: nobody is told of that who begins a transaction afterwards."""
+    async with fresh_database_url(migrated=False) as url:
+        database = Database(url, pool_size=2)
+        try:
+            async with database.begin() as one, database.begin() as another:
+                drivers = [(await each.get_raw_connection()).driver_connection for each in (one, another)]
+            await _end_all_others(url)
+
+            async def is_noticed() -> bool:
+                return all(driver is not None and driver.is_closed() for driver in drivers)
+
+            await eventually(is_noticed, 10)
+            async with database.begin() as one, database.begin() as another:
+                assert 1 == await one.scalar(text("SELECT 1"))
+                assert 1 == await another.scalar(text("SELECT 1"))
+        finally:
+            await database.close()
+
+
+async def test_a_process_that_stood_still_does_not_trust_its_connections() -> None:
+    """It has not read yet that the server ended them."""
+    async with fresh_database_url(migrated=False) as url:
+        database = Database(url, pool_size=1)
+        try:
+            await database.ping()
+            elsewhere = threading.Thread(target=lambda: asyncio.run(_end_all_others(url)))
+            elsewhere.start()
+            elsewhere.join()  # blocks the loop, on purpose
+            time.sleep(PING_AFTER_S + 0.1)  # noqa: ASYNC251 - as above
+            await database.ping()
+        finally:
+            await database.close()
+
+
+async def _end_all_others(url: str) -> None:
+    connection = await asyncpg.connect(url, ssl=False)
+    try:
+        await connection.execute(END_ALL_OTHERS)
+    finally:
+        await connection.close()

@@ -4,12 +4,14 @@
 Both translate driver errors at this border: nobody above sees asyncpg.
 """
 
+import time
 from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager
 from datetime import datetime
+from typing import Any
 
-from sqlalchemy import func, select, text
-from sqlalchemy.exc import DBAPIError, InterfaceError, OperationalError
+from sqlalchemy import Engine, event, func, select, text
+from sqlalchemy.exc import DBAPIError, InterfaceError, InvalidatePoolError, OperationalError
 from sqlalchemy.exc import TimeoutError as PoolTimeout
 from sqlalchemy.ext.asyncio import AsyncConnection, AsyncEngine, create_async_engine
 
@@ -24,6 +26,7 @@ _TEMPORARY_CODES = frozenset({"3D000", "3F000", "42P01", "40001", "40P01", "55P0
 _HINT = "check that Postgres runs, that DATABASE_URL points at it, and that `autoloader migrate` has run"
 _HINTS = {"53100": "make room on the disk of Postgres; everything goes on by itself then"}
 _AFTER_COMMIT = "autoloader.after_commit"
+_USED_AT = "autoloader.used_at"
 
 IDLE_IN_TRANSACTION_S = 15.0
 """How long a process that froze in the middle of a transaction may hold up the others. Its connection is still open,
@@ -38,6 +41,11 @@ Postgres 17."""
 COMMAND_S = 20.0
 """How long one statement may take. A server that froze, or a network that drops packets without a word, must not hold a
 caller for ever. Longer than ``IDLE_IN_TRANSACTION_S``, since a statement may wait for a lock of a frozen process."""
+
+
+PING_AFTER_S = 1.0
+"""A connection that was used less than so long ago is taken without asking whether it is alive: to ask takes three
+round trips, which is as much as many a transaction."""
 
 
 def async_url(database_url: str) -> str:
@@ -66,7 +74,6 @@ class Database:
             pool_size=pool_size,
             max_overflow=0,
             pool_timeout=pool_timeout_s,
-            pool_pre_ping=True,
             connect_args={
                 "timeout": connect_timeout_s,
                 "command_timeout": COMMAND_S,
@@ -77,6 +84,9 @@ class Database:
                 },
             },
         )
+        # Said with BEGIN, and not in a statement of its own.
+        self._reading = self.engine.execution_options(isolation_level="REPEATABLE READ", postgresql_readonly=True)
+        _take_the_living(self.engine.sync_engine)
 
     @asynccontextmanager
     async def begin(self) -> AsyncIterator[AsyncConnection]:
@@ -98,8 +108,7 @@ class Database:
     async def read(self) -> AsyncIterator[AsyncConnection]:
         """A read-only transaction with one snapshot of the data."""
         with _translated():
-            async with self.engine.connect() as connection:
-                await connection.execute(text("SET TRANSACTION ISOLATION LEVEL REPEATABLE READ, READ ONLY"))
+            async with self._reading.connect() as connection:
                 yield connection
 
     async def ping(self) -> None:
@@ -115,6 +124,27 @@ class Database:
 
     async def close(self) -> None:
         await self.engine.dispose()
+
+
+def _take_the_living(engine: Engine) -> None:
+    """The pool gives no connection away that has broken since it was used, as far as we can know. One that does makes
+    it forget all, since a server that went away broke them all."""
+
+    @event.listens_for(engine, "checkout")
+    def look(connection: Any, record: Any, _proxy: Any) -> None:
+        if connection.driver_connection.is_closed():
+            raise InvalidatePoolError
+        used_at = record.info.get(_USED_AT)
+        if used_at is None or time.monotonic() - used_at < PING_AFTER_S:  # None: it was opened just now
+            return
+        try:
+            engine.dialect.do_ping(connection)
+        except engine.dialect.dbapi.Error as error:  # type: ignore[union-attr]
+            raise InvalidatePoolError from error
+
+    @event.listens_for(engine, "checkin")
+    def note(_connection: Any, record: Any) -> None:
+        record.info[_USED_AT] = time.monotonic()
 
 
 def after_commit(connection: AsyncConnection, callback: Callable[[], None]) -> None:

@@ -6,7 +6,9 @@ orders them (the run's row, see ``ledger/run_log.py``) before it calls ``enqueue
 """
 
 from collections.abc import Callable, Sequence
+from typing import Any
 
+from sqlalchemy import ARRAY, LargeBinary, Text, bindparam, func, select
 from sqlalchemy.ext.asyncio import AsyncConnection
 
 from libs.common.clock import Clock, utc_now
@@ -17,6 +19,20 @@ from libs.common.storage.control import outbox
 from libs.common.storage.engine import after_commit
 
 _ADD = outbox.insert()
+
+ENQUEUED = (
+    outbox.insert()
+    .from_select(
+        ["topic", "key", "value"],
+        select(
+            func.unnest(bindparam("outbox_topics", type_=ARRAY(Text))),
+            func.unnest(bindparam("outbox_keys", type_=ARRAY(Text))),
+            func.unnest(bindparam("outbox_values", type_=ARRAY(LargeBinary))),
+        ),
+    )
+    .cte("enqueued")
+)
+"""Enqueues along with another statement, for ``add_cte``: one round trip less. ``Outbox.along`` has its parameters."""
 
 
 class Outbox:
@@ -42,16 +58,21 @@ class Outbox:
 
     async def enqueue_all(self, connection: AsyncConnection, messages: Sequence[tuple[Topic, Message]]) -> None:
         """As ``enqueue``, for many messages in one statement; they leave in the order given."""
-        rows = [
-            {
-                "topic": topic.name(self._prefix),
-                "key": str(getattr(message, topic.key)),
-                "value": encode(message, source=self._source, time=self._clock()),
-            }
-            for topic, message in messages
-        ]
-        await connection.execute(_ADD, rows)
+        await connection.execute(_ADD, [self._row(topic, message) for topic, message in messages])
         self._wake_after(connection)
+
+    def along(self, connection: AsyncConnection, messages: Sequence[tuple[Topic, Message]]) -> dict[str, Any]:
+        """As ``enqueue_all``, by a statement with ``ENQUEUED`` in it, which the caller executes with these."""
+        rows = [self._row(topic, message) for topic, message in messages]
+        self._wake_after(connection)
+        return {f"outbox_{column}s": [row[column] for row in rows] for column in ("topic", "key", "value")}
+
+    def _row(self, topic: Topic, message: Message) -> dict[str, Any]:
+        return {
+            "topic": topic.name(self._prefix),
+            "key": str(getattr(message, topic.key)),
+            "value": encode(message, source=self._source, time=self._clock()),
+        }
 
     async def enqueue_foreign(self, connection: AsyncConnection, topic: Topic, *, key: str, value: bytes) -> None:
         """Adds a message that others wrote, as it is, to the transaction of ``connection``."""

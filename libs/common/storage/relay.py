@@ -12,7 +12,7 @@ from datetime import UTC, datetime, timedelta
 from random import Random
 from typing import Any
 
-from sqlalchemy import Row, delete, func, select, text
+from sqlalchemy import ARRAY, BigInteger, Row, bindparam, delete, func, select, text
 from sqlalchemy.ext.asyncio import AsyncConnection
 
 from libs.common import metrics
@@ -29,6 +29,15 @@ from libs.common.storage.engine import Database
 RELAY_LOCK = 0x4155544F  # "AUTO"
 _LOCK_TIMEOUT = "10s"
 _LOCK_NOT_AVAILABLE = "55P03"
+_GATHER_S = 0.02
+"""After a round that sent something, others wait so long for company: a round costs as much as several requests to the
+API, however many rows it sends."""
+
+_WAIT_BRIEFLY = text(f"SET LOCAL lock_timeout = '{_LOCK_TIMEOUT}'")
+_TAKE_TURN = select(func.pg_advisory_xact_lock(RELAY_LOCK))
+_OLDEST = select(outbox).order_by(outbox.c.id).limit(bindparam("batch_size")).with_for_update(skip_locked=True)
+# One parameter, however many ids: the statement is prepared once.
+_DELETE = delete(outbox).where(outbox.c.id == func.any(bindparam("ids", type_=ARRAY(BigInteger))))
 _log = get_logger(__name__)
 
 
@@ -72,6 +81,8 @@ class OutboxRelay:
             failures = 0
             self._well()
             if sent < self._batch_size:
+                if sent:
+                    await asyncio.sleep(_GATHER_S)
                 with suppress(TimeoutError):
                     async with asyncio.timeout(self._poll_interval.total_seconds()):
                         await self._poked.wait()
@@ -85,15 +96,11 @@ class OutboxRelay:
         refused: AutoloaderError | None = None
         try:
             async with self._database.begin() as connection:
-                await connection.execute(text(f"SET LOCAL lock_timeout = '{_LOCK_TIMEOUT}'"))
+                await connection.execute(_WAIT_BRIEFLY)
                 # Blocking on purpose. The loser of a race may have been poked for a row that the winner did not see
                 # yet; if it gave up here, that row would wait for the next poll.
-                await connection.execute(select(func.pg_advisory_xact_lock(RELAY_LOCK)))
-                rows = (
-                    await connection.execute(
-                        select(outbox).order_by(outbox.c.id).limit(self._batch_size).with_for_update(skip_locked=True)
-                    )
-                ).all()
+                await connection.execute(_TAKE_TURN)
+                rows = (await connection.execute(_OLDEST, {"batch_size": self._batch_size})).all()
                 sent, refused = await self._send(rows)
                 failpoint("relay.after_send")
                 await self._delete(connection, sent)
@@ -152,7 +159,7 @@ class OutboxRelay:
 
     async def _delete(self, connection: AsyncConnection, ids: Sequence[int]) -> None:
         if ids:
-            await connection.execute(delete(outbox).where(outbox.c.id.in_(ids)))
+            await connection.execute(_DELETE, {"ids": ids})
 
     def _troubled(self, error: AutoloaderError) -> None:
         if self.problem is None:

@@ -4,7 +4,7 @@ from collections.abc import Mapping, Sequence
 from typing import Any
 from uuid import UUID
 
-from sqlalchemy import Row, Select, and_, delete, exists, func, or_, select, true, update
+from sqlalchemy import Row, Select, and_, bindparam, delete, exists, func, or_, select, true, update
 from sqlalchemy.dialects.postgresql import insert
 from sqlalchemy.ext.asyncio import AsyncConnection
 
@@ -20,6 +20,15 @@ from services.api.ingestions.sense import Neighbour
 from services.api.pages import Page
 
 _TABLE = ("catalog", "database", "table")
+_LOCK = (
+    select(ingestion)
+    .where(
+        ingestion.c.id == bindparam("ingestion_id"),
+        ingestion.c.tenant_id == bindparam("tenant_id"),
+        ingestion.c.deleted_at.is_(None),
+    )
+    .with_for_update(key_share=True)
+)
 
 
 def as_json(definition: Definition) -> dict[str, Any]:
@@ -66,8 +75,7 @@ async def lock(connection: AsyncConnection, tenant_id: TenantId, ingestion_id: U
     Raises:
         NotFound: unknown, deleted, or another tenant's.
     """
-    query = select(ingestion).where(*_visible(tenant_id), ingestion.c.id == ingestion_id)
-    row = (await connection.execute(query.with_for_update(key_share=True))).one_or_none()
+    row = (await connection.execute(_LOCK, {"tenant_id": tenant_id, "ingestion_id": ingestion_id})).one_or_none()
     if row is None:
         raise unknown(ingestion_id)
     return row

@@ -11,7 +11,6 @@ from sqlalchemy.ext.asyncio import AsyncConnection
 from libs.common.contracts.codec import Envelope
 from libs.common.contracts.events import RefreshMode, RunCompleted, TableRefreshed, TableRefreshFailed, Totals
 from libs.common.contracts.scope import Scope
-from libs.common.ids import new_run_id
 from libs.common.ledger.outlived import why_ended
 from libs.common.logs import get_logger
 from libs.common.storage.engine import Database
@@ -23,6 +22,7 @@ from services.api.refresh.deletion import DELETES
 from services.api.refresh.foresight import foreseen
 from services.api.runs import projection
 from services.api.runs import repository as runs
+from services.api.runs.beginning import NewRun, standing_of, store_new
 from services.api.runs.folding import fold
 from services.api.runs.states import tell_state
 
@@ -105,13 +105,10 @@ class RefreshProjector:
 
     async def _run(self, connection: AsyncConnection, of: Any, refresh: Any) -> Any:
         """The refresh's run. It waits while a run of the old generation is not over, or the ingestion is paused."""
-        active, _ = await runs.unfinished(connection, of.id, "fresh")
-        may_begin = active is None and of.status != "paused"
-        run_id = new_run_id()
-        new = runs.NewRun("refresh", predicted=foreseen(refresh.impact))
+        standing = await standing_of(connection, of.id)
+        may_begin = standing.lanes["fresh"].active is None and of.status != "paused"
+        new = NewRun("refresh", predicted=foreseen(refresh.impact))
         if refresh.plan_id is not None:
             predicted = await plans.predicted_by(connection, refresh.plan_id)
-            new = runs.NewRun("refresh", scope=Scope(plan_id=refresh.plan_id), predicted=predicted)
-        row = await runs.insert_run(connection, run_id=run_id, of=of, new=new, dispatch=may_begin)
-        await runs.tell_new(connection, self._outbox, row)
-        return run_id
+            new = NewRun("refresh", scope=Scope(plan_id=refresh.plan_id), predicted=predicted)
+        return await store_new(connection, self._outbox, of, new, is_sent=may_begin, now=standing.now)

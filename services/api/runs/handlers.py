@@ -106,8 +106,7 @@ class Runs:
             NotFound: the ingestion, or the run.
         """
         async with self._database.read() as connection:
-            await ingestions.ensure_exists(connection, caller.tenant_id, ingestion_id)
-            return await self._views(connection).one(ingestion_id, run_id)
+            return await self._views(connection).one(caller.tenant_id, ingestion_id, run_id)
 
     async def page(self, caller: Caller, ingestion_id: UUID, page: Page) -> tuple[list[RunOut], int]:
         """

@@ -1,6 +1,7 @@
-"""Rows of runs: asking for them, lining them up, starting them. Statements only; ``projection.py`` folds facts in."""
+"""Rows of runs: looking at them, starting those that wait. Statements only; ``beginning.py`` stores new ones, and
+``projection.py`` folds facts in."""
 
-from dataclasses import dataclass
+from collections.abc import Collection
 from datetime import datetime
 from typing import Any
 from uuid import UUID
@@ -9,66 +10,20 @@ from sqlalchemy import Row, exists, func, or_, select, update
 from sqlalchemy.ext.asyncio import AsyncConnection
 
 from libs.common.built_aside import definition_of_now
-from libs.common.contracts.events import Message, RunRequested
-from libs.common.contracts.scope import LANES, Lane, Scope
-from libs.common.contracts.topics import REQUESTS_OF, RUN_STATE, Topic
+from libs.common.contracts.events import RunRequested
+from libs.common.contracts.scope import Scope
+from libs.common.contracts.topics import REQUESTS_OF
 from libs.common.errors import NotFound
 from libs.common.ledger.model.files import digest_of
 from libs.common.ledger.states import LOADED_FILE_STATES, FileState
 from libs.common.ledger.tables import file, replacement
 from libs.common.storage.control import ingestion, refresh, run
 from libs.common.storage.outbox import Outbox
-from services.api.runs.states import state_of, tell_state
+from services.api.runs.beginning import standing_of
+from services.api.runs.projection import among
+from services.api.runs.states import tell_state
 
 _NOT_LOADED = (FileState.FAILED, FileState.MISSING, FileState.DISCOVERED)
-
-
-@dataclass(frozen=True, slots=True)
-class NewRun:
-    """What distinguishes one request from another: why it was made, what of the source is read, what somebody was told
-    that this will come to, and the tick of the schedule that it is for."""
-
-    trigger: str
-    lane: Lane = "fresh"
-    scope: Scope | None = None
-    retry_of: UUID | None = None
-    predicted: dict[str, Any] | None = None
-    tick_at: datetime | None = None
-
-
-async def insert_run(
-    connection: AsyncConnection,
-    *,
-    run_id: UUID,
-    of: Row[Any],
-    new: NewRun,
-    dispatch: bool,
-) -> Row[Any]:
-    """A run of the ingestion row ``of``, with its definition frozen: while a refresh builds a table aside, the run
-    loads that one. Returns its row, whose state is to be told as revision 1 (``tell_new``)."""
-    row: Row[Any] = (
-        await connection.execute(
-            run.insert()
-            .values(
-                id=run_id,
-                ingestion_id=of.id,
-                tenant_id=of.tenant_id,
-                generation=of.generation,
-                trigger=new.trigger,
-                lane=new.lane,
-                scope=None if new.scope is None else new.scope.model_dump(mode="json", exclude_defaults=True),
-                retry_of=new.retry_of,
-                predicted=new.predicted,
-                tick_at=new.tick_at,
-                definition_version=of.definition_version,
-                definition=definition_of_now(of.definition, of.building),
-                dispatched_at=func.now() if dispatch else None,
-                revision=1,
-            )
-            .returning(run)
-        )
-    ).one()
-    return row
 
 
 async def is_paused(connection: AsyncConnection, ingestion_id: UUID) -> bool:
@@ -146,48 +101,29 @@ async def mark_cancelled(connection: AsyncConnection, run_id: UUID) -> datetime:
     return at
 
 
-async def unfinished(connection: AsyncConnection, ingestion_id: UUID, lane: Lane) -> tuple[UUID | None, UUID | None]:
-    """The active run of a lane and the queued one, if any. The caller holds the ingestion's lock."""
-    query = select(run.c.id, run.c.dispatched_at).where(
-        run.c.ingestion_id == ingestion_id, run.c.lane == lane, run.c.ended_at.is_(None)
-    )
-    active = queued = None
-    for row in await connection.execute(query):
-        if row.dispatched_at is None:
-            queued = row.id
-        else:
-            active = row.id
-    return active, queued
-
-
 async def reads_all_that_is_new(connection: AsyncConnection, ingestion_id: UUID, run_id: UUID) -> bool:
     """Whether the run is no retry, and reads no part of the source alone: whatever another one would find, it finds."""
     row = await get(connection, ingestion_id, run_id)
     return row.retry_of is None and row.scope is None
 
 
-async def announce(connection: AsyncConnection, outbox: Outbox, run_id: UUID) -> None:
-    """Wakes a scanner for the run, once this transaction commits."""
-    row = (await connection.execute(select(run).where(run.c.id == run_id))).one()
-    await outbox.enqueue(connection, REQUESTS_OF[row.lane], _requested(row))
-
-
-async def tell_new(connection: AsyncConnection, outbox: Outbox, row: Row[Any]) -> None:
-    """Tells of a run that was just stored, and wakes a scanner for it if it was sent off, in one statement."""
-    messages: list[tuple[Topic, Message]] = [(RUN_STATE, state_of(row))]
-    if row.dispatched_at is not None:
-        messages.append((REQUESTS_OF[row.lane], _requested(row)))
-    await outbox.enqueue_all(connection, messages)
-
-
-def _requested(row: Row[Any]) -> RunRequested:
-    return RunRequested(
-        run_id=row.id,
-        ingestion_id=row.ingestion_id,
-        generation=row.generation,
-        tenant_id=row.tenant_id,
-        trigger=row.trigger,
-    )
+async def announce(connection: AsyncConnection, outbox: Outbox, run_ids: Collection[UUID]) -> None:
+    """Wakes scanners for the runs, once this transaction commits."""
+    rows = await connection.execute(select(run).where(among(run.c.id, run_ids)))
+    requests = [
+        (
+            REQUESTS_OF[row.lane],
+            RunRequested(
+                run_id=row.id,
+                ingestion_id=row.ingestion_id,
+                generation=row.generation,
+                tenant_id=row.tenant_id,
+                trigger=row.trigger,
+            ),
+        )
+        for row in rows
+    ]
+    await outbox.enqueue_all(connection, requests)
 
 
 async def lock_ingestion(connection: AsyncConnection, ingestion_id: UUID) -> None:
@@ -202,15 +138,15 @@ async def dispatch_queued(connection: AsyncConnection, outbox: Outbox, ingestion
     if await is_paused(connection, ingestion_id) or await _is_swapped(connection, ingestion_id):
         return []
     started = []
-    for lane in LANES:
-        active, queued = await unfinished(connection, ingestion_id, lane)
-        if active is not None or queued is None:
+    for here in (await standing_of(connection, ingestion_id)).lanes.values():
+        queued = here.queued
+        if here.active is not None or queued is None:
             continue
         await connection.execute(
             update(run).where(run.c.id == queued, run.c.dispatched_at.is_(None)).values(dispatched_at=func.now())
         )
         await tell_state(connection, outbox, queued)
-        await announce(connection, outbox, queued)
+        await announce(connection, outbox, [queued])
         started.append(queued)
     return started
 

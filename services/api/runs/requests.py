@@ -15,11 +15,9 @@ from libs.common.contracts.definition import FILE_PATH, Definition
 from libs.common.contracts.scope import KEYS_MAX, Scope
 from libs.common.errors import Conflict
 from libs.common.failpoints import failpoint
-from libs.common.ids import new_run_id
 from libs.common.ledger.ingestions import halt_of
 from libs.common.storage.engine import Database
 from libs.common.storage.outbox import Outbox
-from services.api import audit
 from services.api.caller import Caller
 from services.api.clusters.registry import Clusters
 from services.api.idempotency import Answer, Once, at_most_once
@@ -29,9 +27,9 @@ from services.api.plans.changes import refuse_plan
 from services.api.quarantine import repository as quarantine
 from services.api.refresh import repository as refreshes
 from services.api.runs import repository
+from services.api.runs.beginning import NewRun, Standing, standing_of, store_new
 from services.api.runs.places import placed_in
 from services.api.runs.refusals import file_column_missing, refuse_retry, retry_scope, run_queued
-from services.api.runs.repository import NewRun
 from services.api.runs.schemas import RunAccepted
 
 IfBusy = Literal["join", "wait", "leave"]
@@ -74,13 +72,13 @@ class RunRequests:
         return await self._once(caller, once, lambda c: self._request(c, caller, ingestion_id))
 
     async def _request(self, connection: AsyncConnection, caller: Caller, ingestion_id: UUID) -> Answer:
-        wanted = await self._ready(connection, caller, ingestion_id)
-        active, queued = await repository.unfinished(connection, ingestion_id, "fresh")
+        wanted, standing = await self._ready(connection, caller, ingestion_id)
+        queued = standing.lanes["fresh"].queued
         if queued is not None:
             if not await repository.reads_all_that_is_new(connection, ingestion_id, queued):
                 raise run_queued(ingestion_id, queued, "reads something of its own, and waits for its turn")
             return _accepted(queued, queued=True)
-        return await self._store(connection, caller, wanted, NewRun("manual"), is_first=active is None)
+        return await self._store(connection, caller, wanted, standing, NewRun("manual"))
 
     async def trigger(
         self, connection: AsyncConnection, ingestion_id: UUID, new: NewRun, *, actor: str, if_busy: IfBusy
@@ -93,18 +91,18 @@ class RunRequests:
                 Invalid: code ``unknown_cluster``.
         """
         caller = Caller(await ingestions.tenant_of(connection, ingestion_id), actor)
-        wanted = await self._ready(connection, caller, ingestion_id)
-        active, queued = await repository.unfinished(connection, ingestion_id, new.lane)
-        if queued is not None and if_busy == "join":
-            is_shared = await repository.reads_all_that_is_new(connection, ingestion_id, queued)
-            return Triggered(queued, is_new=False) if is_shared else None
-        if queued is not None or (active is not None and if_busy == "leave"):
+        wanted, standing = await self._ready(connection, caller, ingestion_id)
+        here = standing.lanes[new.lane]
+        if here.queued is not None and if_busy == "join":
+            is_shared = await repository.reads_all_that_is_new(connection, ingestion_id, here.queued)
+            return Triggered(here.queued, is_new=False) if is_shared else None
+        if here.queued is not None or (here.active is not None and if_busy == "leave"):
             return None
-        run_id = await self._stored(connection, caller, wanted, new, is_first=active is None)
+        run_id = await self._stored(connection, caller, wanted, standing, new)
         return Triggered(run_id, is_new=True)
 
     async def _apply(self, connection: AsyncConnection, caller: Caller, ingestion_id: UUID, plan_id: UUID) -> Answer:
-        wanted = await self._ready(connection, caller, ingestion_id)
+        wanted, standing = await self._ready(connection, caller, ingestion_id)
         plan = await plans.get(connection, ingestion_id, plan_id, is_applied=True)
         refuse_plan(plan, wanted, "run", "backfill")
         scope = Scope.model_validate({**plan.scope, "plan_id": plan_id})
@@ -115,7 +113,7 @@ class RunRequests:
             scope=scope,
             predicted=plan.shown["predicted"],
         )
-        return await self._line_up(connection, caller, wanted, new)
+        return await self._line_up(connection, caller, wanted, standing, new)
 
     async def retry(self, caller: Caller, ingestion_id: UUID, run_id: UUID, once: Once | None) -> Answer:
         """202 with a new run that reads only what failed in this one, in whatever version it is there now, and what
@@ -128,11 +126,12 @@ class RunRequests:
         return await self._once(caller, once, lambda c: self._retry(c, caller, ingestion_id, run_id))
 
     async def _retry(self, connection: AsyncConnection, caller: Caller, ingestion_id: UUID, run_id: UUID) -> Answer:
-        wanted = await self._ready(connection, caller, ingestion_id)
+        wanted, standing = await self._ready(connection, caller, ingestion_id)
         failed = await repository.get(connection, ingestion_id, run_id)
         refuse_retry(failed, wanted.generation, is_anything_left=await repository.has_unloaded(connection, failed))
         scope = None if failed.scope is None else retry_scope(Scope.model_validate(failed.scope))
-        return await self._line_up(connection, caller, wanted, NewRun("retry", failed.lane, scope, run_id))
+        new = NewRun("retry", failed.lane, scope, run_id)
+        return await self._line_up(connection, caller, wanted, standing, new)
 
     async def backfill(self, caller: Caller, ingestion_id: UUID, scope: Scope, once: Once | None) -> Answer:
         """202 with a run, in the lane of backfills, that reads what of the source the scope covers and the table lacks.
@@ -144,19 +143,24 @@ class RunRequests:
         return await self._once(caller, once, lambda c: self._backfill(c, caller, ingestion_id, scope))
 
     async def _backfill(self, connection: AsyncConnection, caller: Caller, ingestion_id: UUID, scope: Scope) -> Answer:
-        wanted = await self._ready(connection, caller, ingestion_id)
+        wanted, standing = await self._ready(connection, caller, ingestion_id)
         placed = placed_in(Definition.model_validate(wanted.definition).source, scope)
-        return await self._line_up(connection, caller, wanted, NewRun("backfill", lane="backfill", scope=placed))
+        new = NewRun("backfill", lane="backfill", scope=placed)
+        return await self._line_up(connection, caller, wanted, standing, new)
 
-    async def _ready(self, connection: AsyncConnection, caller: Caller, ingestion_id: UUID) -> Row[Any]:
-        """The ingestion, locked, if a run may be asked for."""
+    async def _ready(
+        self, connection: AsyncConnection, caller: Caller, ingestion_id: UUID
+    ) -> tuple[Row[Any], Standing]:
+        """The ingestion, locked, if a run may be asked for; and which of its runs are not over."""
         wanted = await ingestions.lock(connection, caller.tenant_id, ingestion_id)
         self._clusters.url_of(wanted.definition["cluster_id"])
-        if (halt := await halt_of(connection, ingestion_id)) is not None:
+        standing = await standing_of(connection, ingestion_id)
+        if standing.is_halted and (halt := await halt_of(connection, ingestion_id)) is not None:
             raise Conflict(f"this ingestion is halted: {halt.message}", code="ingestion_halted", hint=halt.hint)
         ingestions.refuse_while_paused(wanted)
-        await refreshes.refuse_while_under_way(connection, ingestion_id)
-        return wanted
+        if standing.is_refreshing:
+            await refreshes.refuse_while_under_way(connection, ingestion_id)
+        return wanted, standing
 
     async def reload(self, caller: Caller, ingestion_id: UUID, scope: Scope, once: Once | None) -> Answer:
         """202 with a run, in the lane of backfills, that loads the files of the scope again.
@@ -168,13 +172,14 @@ class RunRequests:
         return await self._once(caller, once, lambda c: self._reload(c, caller, ingestion_id, scope))
 
     async def _reload(self, connection: AsyncConnection, caller: Caller, ingestion_id: UUID, scope: Scope) -> Answer:
-        wanted = await self._ready(connection, caller, ingestion_id)
+        wanted, standing = await self._ready(connection, caller, ingestion_id)
         definition = Definition.model_validate(wanted.definition)
         placed = placed_in(definition.source, scope)
         says_the_file = FILE_PATH in definition.destination.metadata_columns
         if not says_the_file and await repository.has_loaded(connection, wanted, definition.source.bucket, placed):
             raise file_column_missing(definition)
-        return await self._line_up(connection, caller, wanted, NewRun("manual", lane="backfill", scope=placed))
+        new = NewRun("manual", lane="backfill", scope=placed)
+        return await self._line_up(connection, caller, wanted, standing, new)
 
     async def replay(
         self, caller: Caller, ingestion_id: UUID, files: tuple[str, ...] | None, once: Once | None
@@ -189,7 +194,7 @@ class RunRequests:
     async def _replay(
         self, connection: AsyncConnection, caller: Caller, ingestion_id: UUID, files: tuple[str, ...] | None
     ) -> Answer:
-        wanted = await self._ready(connection, caller, ingestion_id)
+        wanted, _ = await self._ready(connection, caller, ingestion_id)
         keys = await quarantine.keys(connection, ingestion_id, wanted.generation, limit=KEYS_MAX)
         if files is not None:
             source = Definition.model_validate(wanted.definition).source
@@ -205,28 +210,28 @@ class RunRequests:
             connection, caller, ingestion_id, Scope(keys=tuple(keys), again=True, is_backfill=True)
         )
 
-    async def _line_up(self, connection: AsyncConnection, caller: Caller, of: Row[Any], new: NewRun) -> Answer:
+    async def _line_up(
+        self, connection: AsyncConnection, caller: Caller, of: Row[Any], standing: Standing, new: NewRun
+    ) -> Answer:
         """Stores a run that does something of its own, so that it cannot join one that waits."""
-        active, queued = await repository.unfinished(connection, of.id, new.lane)
+        queued = standing.lanes[new.lane].queued
         if queued is not None:
             raise run_queued(of.id, queued, "waits for its turn already")
-        return await self._store(connection, caller, of, new, is_first=active is None)
+        return await self._store(connection, caller, of, standing, new)
 
     async def _store(
-        self, connection: AsyncConnection, caller: Caller, of: Row[Any], new: NewRun, *, is_first: bool
+        self, connection: AsyncConnection, caller: Caller, of: Row[Any], standing: Standing, new: NewRun
     ) -> Answer:
-        run_id = await self._stored(connection, caller, of, new, is_first=is_first)
-        return _accepted(run_id, queued=not is_first)
+        run_id = await self._stored(connection, caller, of, standing, new)
+        return _accepted(run_id, queued=standing.lanes[new.lane].active is not None)
 
     async def _stored(
-        self, connection: AsyncConnection, caller: Caller, of: Row[Any], new: NewRun, *, is_first: bool
+        self, connection: AsyncConnection, caller: Caller, of: Row[Any], standing: Standing, new: NewRun
     ) -> UUID:
-        run_id = new_run_id()
-        row = await repository.insert_run(connection, run_id=run_id, of=of, new=new, dispatch=is_first)
-        await repository.tell_new(connection, self._outbox, row)
-        details = {"run_id": str(run_id), "trigger": new.trigger}
-        await audit.record(connection, caller, "run.requested", of.id, details=details)
-        return run_id
+        is_first = standing.lanes[new.lane].active is None
+        return await store_new(
+            connection, self._outbox, of, new, is_sent=is_first, now=standing.now, requested_by=caller
+        )
 
     async def _once(
         self, caller: Caller, once: Once | None, ask: Callable[[AsyncConnection], Awaitable[Answer]]

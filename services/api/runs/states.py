@@ -46,11 +46,6 @@ async def tell_changes(
     return states
 
 
-def state_of(row: Row[Any]) -> RunState:
-    """Of a run with which nothing has gone wrong yet."""
-    return _worded(row, _Problems())
-
-
 async def _problems(connection: AsyncConnection, run_ids: Collection[UUID]) -> Mapping[UUID, _Problems]:
     """How many each run has, and the first of them; runs without any are absent."""
     place = func.row_number().over(partition_by=run_error.c.run_id, order_by=run_error.c.id)
@@ -98,7 +93,7 @@ def _worded(row: Row[Any], problems: _Problems, **newer: Any) -> RunState:
         "queued": row.dispatched_at is None and row.ended_at is None,
         "trigger": row.trigger,
         "lane": row.lane,
-        "table": "{catalog}.{database}.{table}".format_map(row.definition["destination"]),
+        "table": table_of(row.definition),
         "created_at": row.created_at,
         "started_at": row.started_at,
         "ended_at": row.ended_at,
@@ -111,6 +106,11 @@ def _worded(row: Row[Any], problems: _Problems, **newer: Any) -> RunState:
         "warnings": _shown(row.warnings),
     }
     return RunState.model_validate({**words, **newer})
+
+
+def table_of(definition: Mapping[str, Any]) -> str:
+    """What a run with this definition loads, in the stored form of definitions."""
+    return "{catalog}.{database}.{table}".format_map(definition["destination"])
 
 
 def _shown(warnings: Sequence[str]) -> tuple[str, ...]:

@@ -84,8 +84,8 @@ class Sweeper:
             # The database's clock: that of this process may be an hour behind.
             now: datetime = (await connection.execute(select(func.now()))).scalar_one()
             due = self._reminders.due(waiting, now)[:_AT_ONCE]
-            for run_id in due:
-                await repository.announce(connection, self._outbox, run_id)
+            if due:
+                await repository.announce(connection, self._outbox, due)
         if due:
             _log.info("sweep.requests_repeated", run_ids=[str(run_id) for run_id in due])
         return due

@@ -6,18 +6,20 @@ from datetime import datetime
 from typing import Any
 from uuid import UUID
 
-from sqlalchemy import Row, Select, Text, cast, func, literal_column, select
+from sqlalchemy import ARRAY, Row, Text, Uuid, bindparam, cast, exists, func, literal_column, select
 from sqlalchemy.ext.asyncio import AsyncConnection
 
 from libs.common.contracts.events import Totals
 from libs.common.contracts.scope import Scope
 from libs.common.contracts.topics import REQUESTS_OF
+from libs.common.ids import TenantId
 from libs.common.ledger.states import FINAL_BATCH_STATES
 from libs.common.ledger.tables import batch
 from libs.common.lifecycle.run import RunStatus
 from libs.common.storage.control import ingestion, outbox, run, run_error
 from services.api.costs.model import Prices, Speed, Work, priced
 from services.api.costs.schemas import Predicted
+from services.api.ingestions import repository as ingestions
 from services.api.pages import Page
 from services.api.runs import repository
 from services.api.runs.live import UNSEEN, Mark, Sight
@@ -28,6 +30,23 @@ ERRORS_IN_DETAIL = 100
 ERRORS_IN_LIST = 5
 # Postgres gives a row a new one with each change, whichever column it is in.
 _ROW_VERSION = cast(literal_column("control.run.xmin"), Text)
+
+# A run with what decides whether there is more to ask for. Statements are built once where clients poll.
+_RUNS = select(
+    run,
+    (ingestion.c.status == "paused").label("is_paused"),
+    exists().where(run_error.c.run_id == run.c.id).label("has_errors"),
+).join(ingestion, ingestion.c.id == run.c.ingestion_id)
+_ONE = _RUNS.where(
+    run.c.id == bindparam("run_id"),
+    run.c.ingestion_id == bindparam("ingestion_id"),
+    ingestion.c.tenant_id == bindparam("tenant_id"),
+    ingestion.c.deleted_at.is_(None),
+)
+_SOME = _RUNS.where(run.c.id == func.any(bindparam("run_ids", type_=ARRAY(Uuid))))
+_MARKS = select(run.c.id, run.c.seq, run.c.status, _ROW_VERSION.label("version")).where(
+    run.c.id == func.any(bindparam("run_ids", type_=ARRAY(Uuid)))
+)
 
 
 class RunViews:
@@ -50,14 +69,15 @@ class RunViews:
         self._speed = speed
         self._prices = prices
 
-    async def one(self, ingestion_id: UUID, run_id: UUID) -> RunOut:
+    async def one(self, tenant_id: TenantId, ingestion_id: UUID, run_id: UUID) -> RunOut:
         """
         Raises:
-            NotFound: no such run of this ingestion.
+            NotFound: the ingestion, or the run.
         """
-        query = select(run).where(run.c.ingestion_id == ingestion_id, run.c.id == run_id)
-        shown = await self._shown(query, ERRORS_IN_DETAIL)
+        whose = {"tenant_id": tenant_id, "ingestion_id": ingestion_id, "run_id": run_id}
+        shown = await self._shown((await self._connection.execute(_ONE, whose)).all(), ERRORS_IN_DETAIL)
         if not shown:
+            await ingestions.ensure_exists(self._connection, tenant_id, ingestion_id)
             raise repository.unknown(ingestion_id, run_id)
         return shown[0]
 
@@ -71,11 +91,13 @@ class RunViews:
 
     async def changed(self, known: Mapping[UUID, Mark]) -> dict[UUID, Sight]:
         """Of the runs in ``known``, those that do not look like their mark any more."""
-        marks = select(run.c.id, run.c.seq, run.c.status, _ROW_VERSION.label("version"))
-        rows = (await self._connection.execute(marks.where(run.c.id.in_(list(known))))).all()
+        rows = (await self._connection.execute(_MARKS, {"run_ids": list(known)})).all()
         # What an accepted run waits for changes with time, and with other rows than its own.
         stale = {row.id: row for row in rows if row.status == RunStatus.ACCEPTED or row.version != known[row.id][0]}
-        shown = await self._shown(select(run).where(run.c.id.in_(list(stale))), ERRORS_IN_DETAIL) if stale else []
+        if not stale:
+            return {}
+        found = await self._connection.execute(_SOME, {"run_ids": list(stale)})
+        shown = await self._shown(found.all(), ERRORS_IN_DETAIL)
         sights = [Sight(each, stale[each.id].seq, (stale[each.id].version, each.waiting_on)) for each in shown]
         return {sight.run.id: sight for sight in sights if sight.mark != known[sight.run.id]}
 
@@ -83,15 +105,13 @@ class RunViews:
         """One page, newest first, and the length of the whole list."""
         mine = run.c.ingestion_id == ingestion_id
         total = await self._connection.scalar(select(func.count()).select_from(run).where(mine))
-        newest_first = select(run).where(mine).order_by(run.c.created_at.desc(), run.c.id.desc())
-        return await self._shown(newest_first.limit(page.limit).offset(page.offset), ERRORS_IN_LIST), total or 0
+        newest_first = _RUNS.where(mine).order_by(run.c.created_at.desc(), run.c.id.desc())
+        rows = (await self._connection.execute(newest_first.limit(page.limit).offset(page.offset))).all()
+        return await self._shown(rows, ERRORS_IN_LIST), total or 0
 
-    async def _shown(self, query: Select[Any], errors_max: int) -> list[RunOut]:
-        rows = (await self._connection.execute(query)).all()
-        ids = [row.id for row in rows]
-        errors, counts = await self._errors(ids, errors_max)
+    async def _shown(self, rows: Sequence[Row[Any]], errors_max: int) -> list[RunOut]:
+        errors, counts = await self._errors([row.id for row in rows if row.has_errors], errors_max)
         unsent = await self._unsent({row.ingestion_id for row in rows if row.status == RunStatus.ACCEPTED})
-        paused = await self._paused({row.ingestion_id for row in rows if row.status == RunStatus.ACCEPTED})
         left = await self._left({row.id for row in rows if row.status == RunStatus.RUNNING})
         return [
             self._worded(
@@ -99,7 +119,6 @@ class RunViews:
                 errors[row.id],
                 counts.get(row.id, 0),
                 is_unsent=row.ingestion_id in unsent,
-                is_paused=row.ingestion_id in paused,
                 left_because=left.get(row.id),
             )
             for row in rows
@@ -109,6 +128,10 @@ class RunViews:
         self, run_ids: Sequence[UUID], errors_max: int
     ) -> tuple[defaultdict[UUID, list[RunErrorOut]], dict[UUID, int]]:
         """The first errors of each run, and how many each has."""
+        found: defaultdict[UUID, list[RunErrorOut]] = defaultdict(list)
+        counts: dict[UUID, int] = {}
+        if not run_ids:
+            return found, counts
         place = func.row_number().over(partition_by=run_error.c.run_id, order_by=run_error.c.id)
         count = func.count().over(partition_by=run_error.c.run_id)
         ranked = (
@@ -116,8 +139,6 @@ class RunViews:
             .where(run_error.c.run_id.in_(run_ids))
             .subquery()
         )
-        found: defaultdict[UUID, list[RunErrorOut]] = defaultdict(list)
-        counts: dict[UUID, int] = {}
         query = select(ranked).where(ranked.c.place <= errors_max).order_by(ranked.c.id)
         for row in await self._connection.execute(query):
             counts[row.run_id] = row.error_count
@@ -140,12 +161,6 @@ class RunViews:
         keys = [str(ingestion_id) for ingestion_id in ingestion_ids]
         query = select(outbox.c.key).where(outbox.c.topic.in_(self._request_topics), outbox.c.key.in_(keys))
         return {UUID(key) for key in await self._connection.scalars(query)}
-
-    async def _paused(self, ingestion_ids: set[UUID]) -> set[UUID]:
-        if not ingestion_ids:
-            return set()
-        query = select(ingestion.c.id).where(ingestion.c.id.in_(ingestion_ids), ingestion.c.status == "paused")
-        return set(await self._connection.scalars(query))
 
     async def _left(self, run_ids: set[UUID]) -> dict[UUID, str]:
         """Of runs with batches that an executor left for a later attempt: the latest reason."""
@@ -187,7 +202,6 @@ class RunViews:
         error_count: int,
         *,
         is_unsent: bool,
-        is_paused: bool,
         left_because: str | None,
     ) -> RunOut:
         totals, status = Totals.model_validate(row.totals), RunStatus(row.status)
@@ -201,7 +215,7 @@ class RunViews:
                 row.dispatched_at,
                 self._now,
                 unsent_because=self._problem if is_unsent else None,
-                is_paused=is_paused,
+                is_paused=row.is_paused,
                 left_because=left_because,
             ),
             cancel_requested_at=row.cancel_requested_at,

@@ -20,7 +20,7 @@ from libs.common.lifecycle.run import RunStatus
 from libs.common.logs import get_logger
 from libs.common.storage.engine import Database
 from services.api.looking import keep_looking
-from services.api.runs.repository import NewRun
+from services.api.runs.beginning import NewRun
 from services.api.runs.requests import RunRequests
 from services.api.triggers import following
 from services.api.triggers.gathering import Gathered, LastRun, failures_now, is_due

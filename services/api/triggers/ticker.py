@@ -22,7 +22,7 @@ from libs.common.logs import get_logger
 from libs.common.schedules.catch_up import Due, due
 from libs.common.schedules.jitter import start_of
 from libs.common.storage.engine import Database, is_temporary
-from services.api.runs.repository import NewRun
+from services.api.runs.beginning import NewRun
 from services.api.runs.requests import IfBusy, RunRequests, Triggered
 from services.api.schedules import repository
 
