@@ -13,7 +13,7 @@ SOURCES := libs services client devstack tests bench
 ARGS ?=
 
 .DEFAULT_GOAL := help
-.PHONY: help setup up down status services demo bench bench-api bench-scale bench-freshness test contract property faults soak fuzz model check fmt lint types imports verify docs lock clean
+.PHONY: help setup up down status services demo bench bench-api bench-scale bench-freshness bench-slots test contract property faults soak fuzz model check fmt lint types imports verify docs lock clean
 
 help: ## Show this help
 	@awk -F ':.*## ' '/^[a-z-]+:.*## /{printf "  \033[36m%-15s\033[0m %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -59,6 +59,9 @@ bench-api: setup ## Measure how many requests the API takes on one core, and how
 
 bench-freshness: setup ## Measure how long a file takes from landing to being queried (ARGS=1000 for so many objects)
 	@$(DEV) run --services -- $(PY) -m bench.freshness $(ARGS)
+
+bench-slots: setup ## Measure 8 executor slots on 4 tables and on 1, beside 1 slot: throughput, conflicts, waits (ARGS="--slots 1,8 --rounds 1")
+	@AUTOLOADER_DEV_SPARK_PEAK=1 $(DEV) run -- $(PY) -m bench.slots $(ARGS)
 
 # Stories and other tests side by side (tests/conftest.py); what is long begins first, unit tests fill what is left.
 SIDE_BY_SIDE := -n 3 --dist loadfile --no-loadscope-reorder

@@ -69,6 +69,12 @@ SCHEDULE_LATE_SECONDS = Histogram(
     "autoloader_schedule_late_seconds", "How long after it was due a tick's run was asked for.", buckets=_LONG
 )
 BATCHES = Counter("autoloader_batches", "Batches that this process lost to another one. outcome: fenced.", ("outcome",))
+PUBLISHES = Counter(
+    "autoloader_publishes",
+    "Publishes, burns among them, by what the table held of the batch afterwards. outcome: taken, refused (nothing: "
+    "other commits came first, or Spark failed; it is tried again).",
+    ("outcome",),
+)
 WEBHOOK_ATTEMPTS = Counter(
     "autoloader_webhook_attempts", "Requests to webhooks. outcome: delivered, again, dead.", ("outcome",)
 )

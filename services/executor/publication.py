@@ -8,6 +8,7 @@ import asyncio
 import random
 from collections.abc import Mapping
 
+from libs.common import metrics
 from libs.common.errors import Permanent, Temporary
 from libs.common.failpoints import failpoint
 from services.executor import replacement
@@ -46,7 +47,9 @@ async def send(table: Table, snapshot_id: int, wap_id: str) -> tuple[Published |
         await table.publish(snapshot_id)
     except (Temporary, Permanent) as e:
         refusal = e.message
-    return await table.published(wap_id), refusal
+    found = await table.published(wap_id)
+    metrics.PUBLISHES.labels(outcome="refused" if found is None else "taken").inc()
+    return found, refusal
 
 
 async def _publish_rows(
