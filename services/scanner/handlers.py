@@ -183,6 +183,8 @@ class Scans:
 
     async def _look(self, claim: ScanClaim, files: Sequence[FileVersion], terms: Terms) -> Looked:
         """What the ledger says of a page: where nothing is new, it sends next to nothing."""
+        if not files:
+            return Looked((), {})
         if terms.pass_settled_over:
             return await self._ledger.look(claim, files)
         return Looked(tuple(files), await self._ledger.known(claim, files))

@@ -9,6 +9,7 @@ from collections.abc import AsyncIterator, Sequence
 from dataclasses import dataclass
 from hashlib import sha256
 
+from libs.common.errors import AutoloaderError
 from libs.common.ledger.model.files import FileVersion, Looked
 from libs.common.ledger.model.scans import ScanClaim
 from libs.common.ledger.model.settled import Tally
@@ -72,9 +73,13 @@ class Portions:
             await self.remember()
             self._epoch = portion.epoch
         open_keys = {f.key for f in looked.files}
-        for stretch in portion.stretches:
-            if not open_keys or open_keys.isdisjoint(f.key for f in stretch.files):
-                self._settled[stretch.fingerprint] = stretch.tally
+        # Of a key that is named twice, the ledger was asked for one version only.
+        if len({f.key for f in portion.files}) == len(portion.files):
+            self._settled |= {
+                stretch.fingerprint: stretch.tally
+                for stretch in portion.stretches
+                if not open_keys or open_keys.isdisjoint(f.key for f in stretch.files)
+            }
         if len(self._settled) >= REMEMBERED_AT_ONCE:
             await self.remember()
 
@@ -102,7 +107,11 @@ class Portions:
                     seen.add(known)
                     seen.skipped += known.of_age
                     continue
-                tally, some = self._of(stretch.read())
+                try:
+                    tally, some = self._of(stretch.read())
+                except AutoloaderError:
+                    yield Portion(files, counted, recognised.epoch)  # what was read already is not lost
+                    raise
                 seen.add(tally)
                 files += some
                 if fingerprint is not None:

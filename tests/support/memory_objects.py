@@ -75,11 +75,15 @@ class MemoryObjects:
             files = [waiting.popleft() for _ in range(told.count(b"<Contents>"))]
             return Stretch(fingerprint_of(told), lambda: files)
 
-        async for page in self.pages(bucket, prefix, credentials):
-            waiting.extend(page)
-            ended = cutter.add(b"".join(map(_told, page)))
-            # A test that has small pages wants something to happen behind each of them.
-            yield [stretch(told) for told in (ended if self.page_size == PAGE else (*ended, *cutter.rest()))]
+        try:
+            async for page in self.pages(bucket, prefix, credentials):
+                waiting.extend(page)
+                ended = cutter.add(b"".join(map(_told, page)))
+                # A test that has small pages wants something to happen behind each of them.
+                yield [stretch(told) for told in (ended if self.page_size == PAGE else (*ended, *cutter.rest()))]
+        except Exception:
+            yield [stretch(told) for told in cutter.rest()]
+            raise
         yield [stretch(told) for told in cutter.rest()]
 
     async def versions(

@@ -3,8 +3,8 @@
 A stretch is remembered by its fingerprint (``libs/common/objects/stretches.py``) when every object in it that its
 source wants was settled. That stays so until the listing tells something else, and then the fingerprint is another one;
 or until something that is loaded ceases to be, or another version is taken beside it. Each time, a trigger on
-``ledger.file`` (migration 0028) writes a *break*, whoever changes the row and why. What the breaks of a generation add
-up to is its *epoch*, and a stretch counts only in the epoch in which it was found settled.
+``ledger.file`` (migration 0028) writes a *break*, whoever changes the row and why, one for each transaction. What the
+breaks of a generation add up to is its *epoch*, and a stretch counts only in the epoch in which it was found settled.
 
 No lock is needed for that. The epoch is read before the look at the ledger: a break that it has was visible to the
 look, with what it is about; and one that becomes visible later makes another epoch.
@@ -35,7 +35,7 @@ from sqlalchemy.types import TypeEngine
 from libs.common.ledger.arrays import rows_of
 from libs.common.ledger.model.scans import ScanClaim
 from libs.common.ledger.model.settled import Recognised, Tally
-from libs.common.ledger.tables import NEW_MARK, settled_break, settled_stretch
+from libs.common.ledger.tables import settled_break, settled_stretch
 
 KEPT = timedelta(days=7)
 """What no listing has shown for so long is deleted: its objects are in other stretches now, or gone."""
@@ -104,7 +104,7 @@ async def remember(connection: AsyncConnection, claim: ScanClaim, epoch: int, ta
     await connection.execute(
         statement.on_conflict_do_update(
             index_elements=["ingestion_id", "generation", "fingerprint"],
-            set_={"epoch": statement.excluded.epoch, "seen_on": statement.excluded.seen_on},
+            set_={name: statement.excluded[name] for name in ("epoch", "objects", "named", "of_age", "seen_on")},
         )
     )
 
@@ -118,10 +118,11 @@ async def tidy(connection: AsyncConnection, claim: ScanClaim) -> None:
     mine = {"ingestion_id": claim.ingestion_id, "generation": claim.generation}
     is_unseen = _stretch.seen_on < func.current_date() - cast(KEPT, Interval)
     await connection.execute(delete(settled_stretch).filter_by(**mine).where(is_unseen))
-    marks = (await connection.scalars(select(_break.mark).filter_by(**mine))).all()
-    if len(marks) > BREAKS_MAX:
-        await connection.execute(delete(settled_break).filter_by(**mine).where(_break.mark == func.any(list(marks))))
-        await connection.execute(insert(settled_break).values(**mine, mark=NEW_MARK))
+    breaks = await connection.scalar(select(func.count()).select_from(settled_break).filter_by(**mine))
+    if breaks is not None and breaks > BREAKS_MAX:
+        # Those that are not visible yet stay.
+        await connection.execute(delete(settled_break).filter_by(**mine))
+        await connection.execute(insert(settled_break).values(**mine))
 
 
 def _ours(claim: ScanClaim, fingerprints: Sequence[bytes]) -> ColumnElement[bool]:

@@ -121,16 +121,26 @@ watermark = Table(
     comment="Up to when everything of a source is loaded, set aside or left out: see libs/common/completeness.",
 )
 
-NEW_MARK = text("hashtextextended((gen_random_uuid())::text, (0)::bigint)")
-"""64 bits that nothing else has."""
-
 settled_break = Table(
     "settled_break",
     metadata,
-    Column("ingestion_id", Uuid, nullable=False),
-    Column("generation", Integer, nullable=False),
-    Column("mark", BigInteger, nullable=False, server_default=NEW_MARK, comment="random"),
-    Index("ix_settled_break", "ingestion_id", "generation"),
+    Column("ingestion_id", Uuid, primary_key=True),
+    Column("generation", Integer, primary_key=True),
+    Column(
+        "transaction",
+        BigInteger,
+        primary_key=True,
+        autoincrement=False,
+        server_default=text("((pg_current_xact_id())::text)::bigint"),
+        comment="one break for each, however many rows it changed",
+    ),
+    Column(
+        "mark",
+        BigInteger,
+        nullable=False,
+        server_default=text("hashtextextended((gen_random_uuid())::text, (0)::bigint)"),
+        comment="random",
+    ),
     schema=SCHEMA,
     comment="Each time that something loaded ceased to be, or another version was taken beside it: by a trigger.",
 )

@@ -17,6 +17,7 @@ from botocore.handlers import decode_list_object_v2
 from botocore.parsers import create_parser
 
 from libs.common.contracts.definition import Credentials
+from libs.common.errors import AutoloaderError
 from libs.common.ledger.model.files import FileVersion
 from libs.common.objects.listing_page import Apart, entries, taken_apart
 from libs.common.objects.looking import listed
@@ -69,15 +70,19 @@ class S3Objects:
         def stretch(told: bytes) -> Stretch:
             return Stretch(fingerprint_of(told), partial(read, told))
 
-        async for client, answer in self._answers(bucket, prefix, credentials):
-            if (apart := answer.get(_APART)) is not None:
-                read = partial(self._objects, client, bucket, credentials, apart)
-                yield [*map(stretch, cutter.add(apart.objects))]
-            else:
+        try:
+            async for client, answer in self._answers(bucket, prefix, credentials):
+                if (apart := answer.get(_APART)) is not None:
+                    read = partial(self._objects, client, bucket, credentials, apart)
+                    yield [*map(stretch, cutter.add(apart.objects))]
+                    continue
                 with self._translated(bucket, credentials):
                     page = _page(client, bucket, answer)
                 if page:
                     yield [*map(stretch, cutter.rest()), Stretch(None, partial(tuple, page))]
+        except AutoloaderError:
+            yield [*map(stretch, cutter.rest())]  # what the store has told already is not lost
+            raise
         yield [*map(stretch, cutter.rest())]
 
     async def versions(

@@ -1,5 +1,5 @@
-"""Cutting a stream of new files into batches: by number of files, by bytes, and where a listing shows nothing new for a
-while, since executors need not wait for the end of a long one."""
+"""Cutting a stream of new files into batches: by number of files, by bytes, and where nothing new has come for a while,
+since executors need not wait for the end of a long listing."""
 
 import time
 from collections.abc import Callable, Iterable

@@ -5,7 +5,7 @@ import random
 from datetime import UTC, datetime
 
 import pytest
-from sqlalchemy import func, select, update
+from sqlalchemy import func, select, text, update
 from sqlalchemy.dialects.postgresql import insert
 from sqlalchemy.ext.asyncio import AsyncConnection
 
@@ -160,12 +160,48 @@ async def test_many_breaks_become_one_and_no_epoch_comes_twice(database: Databas
     for _ in range(3):
         epochs.add(await _epoch(database, claim))
         async with database.begin() as connection:
-            await connection.execute(insert(settled_break), [mine] * (settled.BREAKS_MAX + 1))
+            rows = [{**mine, "transaction": -n} for n in range(settled.BREAKS_MAX + 1)]
+            await connection.execute(insert(settled_break), rows)
         epochs.add(await _epoch(database, claim))
         async with database.begin() as connection:
             await settled.tidy(connection, claim)
             assert 1 == await connection.scalar(select(func.count()).select_from(settled_break).filter_by(**mine))
     assert 6 == len(epochs)
+
+
+async def test_a_transaction_is_one_break_also_where_a_backup_had_its_number(database: Database) -> None:
+    """A reload changes its files one by one."""
+    claim = a_claim()
+    mine = {"ingestion_id": claim.ingestion_id, "generation": claim.generation}
+    rows = [row | mine for row in histories(random.Random(1)) if row["state"] is FileState.COMMITTED]
+    async with database.begin() as connection:
+        await put_scans(connection)
+        await connection.execute(file.insert(), rows)
+    async with database.begin() as connection:
+        number = await connection.scalar(text("SELECT pg_current_xact_id()::text::bigint"))
+        for row in rows[:3]:
+            await connection.execute(update(file).filter_by(**mine, key_digest=row["key_digest"]).values(row_count=7))
+    async with database.begin() as connection:
+        assert 1 == await connection.scalar(select(func.count()).select_from(settled_break).filter_by(**mine))
+    before = await _epoch(database, claim)
+    async with database.begin() as connection:
+        now = await connection.scalar(text("SELECT pg_current_xact_id()::text::bigint"))
+        assert now != number
+        # As if a restored row had the number that this transaction has now: written by another one.
+        async with database.begin() as another:
+            await another.execute(update(settled_break).filter_by(**mine).values(transaction=now))
+        await connection.execute(update(file).filter_by(**mine, key_digest=rows[3]["key_digest"]).values(row_count=7))
+    assert before != await _epoch(database, claim)
+
+
+async def test_who_empties_the_table_forgets_all_of_it(database: Database) -> None:
+    """By hand, to fill it anew."""
+    claim = a_claim()
+    async with database.begin() as connection:
+        await settled.remember(connection, claim, 0, {HERE: TALLY})
+        await connection.execute(text("TRUNCATE ledger.file CASCADE"))
+        assert [] == await known_to(connection, claim, HERE)
+        await connection.rollback()
 
 
 async def test_what_no_listing_shows_any_more_is_forgotten(database: Database) -> None:

@@ -121,3 +121,24 @@ async def test_a_listing_that_begins_again_looks_at_everything(harness: Harness)
     store = ReadObjects(harness)
     await harness.scan(run_id, harness.scans(objects=store))
     assert (keys, Totals(files_skipped=5)) == (store.read, await harness.totals(run_id))
+
+
+async def test_a_key_that_a_listing_names_twice_is_looked_at_each_time(harness: Harness) -> None:
+    """The ledger is asked for the later version alone: of the other one nothing is known."""
+    harness.put(*names(2))
+    await run_and_look(harness)
+    store = TwiceObjects(harness)
+    for _ in range(2):
+        run_id = await harness.new_run()
+        await harness.scan(run_id, harness.scans(objects=store))
+    assert 2 * [*names(2), *names(2)] == store.read
+
+
+class TwiceObjects(ReadObjects):
+    """Tells everything twice, as one portion."""
+
+    async def stretches(
+        self, bucket: str, prefix: str, credentials: Credentials | None
+    ) -> AsyncIterator[Sequence[Stretch]]:
+        async for stretches in super().stretches(bucket, prefix, credentials):
+            yield [*stretches, *(Stretch(bytes(reversed(s.fingerprint or b"")), s.read) for s in stretches)]

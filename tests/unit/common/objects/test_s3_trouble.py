@@ -185,3 +185,16 @@ async def test_keys_and_etags_are_taken_out_of_their_wrapping(objects: S3Objects
         [(f.key, f.version_tag) for f in page] for page in found
     ]
     assert "continuation-token=t%2B%2F%3D" in store.requests[1]
+
+
+async def test_stretches_tell_what_came_before_the_trouble(objects: S3Objects) -> None:
+    """As pages do: a source whose listing ends at the same place each time is loaded up to there."""
+    more = "<IsTruncated>true</IsTruncated><NextContinuationToken>t</NextContinuationToken>"
+    found: list[str] = []
+    async with bad_store(
+        lambda n: listing(entry("a"), entry("b"), more=more) if n == 1 else error("Denied", "403 No")
+    ) as s:
+        with pytest.raises(Permanent):
+            async for stretches in objects.stretches("b-1", "", at(s.url)):
+                found += [f.key for stretch in stretches for f in stretch.read()]
+    assert ["a", "b"] == found
