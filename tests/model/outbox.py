@@ -1,10 +1,10 @@
 """``control.outbox`` in memory, as far as the relay's SQL can tell, so that the real relay runs in the model."""
 
-from collections.abc import AsyncIterator, Sequence
+from collections.abc import AsyncIterator, Mapping, Sequence
 from contextlib import asynccontextmanager
 from dataclasses import dataclass
 from datetime import UTC, datetime
-from typing import Any, cast
+from typing import Any
 
 from sqlalchemy import Delete, Executable, Select
 
@@ -54,9 +54,10 @@ class _Connection:
         self._rows = rows
         self.deleted: list[int] = []
 
-    async def execute(self, statement: Executable) -> "_Result":
+    async def execute(self, statement: Executable, values: Mapping[str, Any] | None = None) -> "_Result":
         if isinstance(statement, Delete):
-            self.deleted = cast("Any", statement.whereclause).right.value
+            assert values is not None
+            self.deleted = values["ids"]
             return _Result(())
         if isinstance(statement, Select) and outbox in statement.columns_clause_froms:
             return _Result(self._rows)
