@@ -2,7 +2,6 @@
 
 import asyncio
 import threading
-import time
 
 import asyncpg  # type: ignore[import-untyped, unused-ignore]
 import pytest
@@ -10,7 +9,8 @@ from sqlalchemy import text
 from sqlalchemy.exc import DBAPIError
 
 from libs.common.errors import Temporary
-from libs.common.storage.engine import PING_AFTER_S, Database, after_commit
+from libs.common.storage import engine
+from libs.common.storage.engine import Database, after_commit
 from tests.support.databases import fresh_database_url
 from tests.support.eventually import eventually
 
@@ -144,8 +144,9 @@ async def test_connections_that_the_server_has_ended_are_replaced() -> None:
             await database.close()
 
 
-async def test_a_process_that_stood_still_does_not_trust_its_connections() -> None:
+async def test_a_process_that_stood_still_does_not_trust_its_connections(monkeypatch: pytest.MonkeyPatch) -> None:
     """It has not read yet that the server ended them."""
+    monkeypatch.setattr(engine, "PING_AFTER_S", 0.0)  # for as long as it counts
     async with fresh_database_url(migrated=False) as url:
         database = Database(url, pool_size=1)
         try:
@@ -153,7 +154,6 @@ async def test_a_process_that_stood_still_does_not_trust_its_connections() -> No
             elsewhere = threading.Thread(target=lambda: asyncio.run(_end_all_others(url)))
             elsewhere.start()
             elsewhere.join()  # blocks the loop, on purpose
-            time.sleep(PING_AFTER_S + 0.1)  # noqa: ASYNC251 - as above
             await database.ping()
         finally:
             await database.close()
