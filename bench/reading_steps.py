@@ -3,8 +3,8 @@
     python -m devstack run -- python -m bench.reading_steps [WORKLOAD] [ROUNDS]
 
 Spark throws the rows away (its ``noop`` sink), so what is measured is reading alone: first Spark's own JSON source,
-then the parts of ours, each with one thing more, and the way of plain files. Variants take turns; the first round does
-not count.
+then the parts of ours, each with one thing more: as lines of text, and inside of Spark. Variants take turns; the first
+round does not count.
 """
 
 import sys
@@ -16,6 +16,7 @@ from pyspark.sql import DataFrame
 from pyspark.sql.connect import functions as F
 from pyspark.sql.connect.observation import Observation
 from pyspark.sql.connect.session import SparkSession
+from pyspark.sql.types import StringType, StructType
 
 from bench.measures import Took
 from bench.report import told
@@ -23,12 +24,11 @@ from bench.rounds import Runner, compare
 from bench.stack import SPARK_URL, bucket_of_its_own, put_all, refuse_unless_up, s3_client
 from bench.workloads import COLUMNS, DDL, WORKLOADS, Workload
 from libs.common.ledger.model.files import FileVersion
-from libs.common.schema import Field, Struct
-from services.executor.adapters.reading import json_lines
+from libs.common.schema import Field, Struct, to_json
+from services.executor.adapters.reading import json_lines, plain_lines
 from services.executor.adapters.reading.json_plain import is_plain
 from services.executor.adapters.reading.json_schema import CORRUPT
 from services.executor.adapters.reading.origin import Origin
-from services.executor.adapters.reading.plain_files import plain_files
 from services.executor.adapters.spark_sessions import SessionKey, open_session
 from services.executor.adapters.staging import observe, rows_of
 
@@ -71,10 +71,18 @@ class Steps:
         watched = observe(json_lines.parse(self.with_files(), _SCHEMA), Observation(), len(self._files))
         return rows_of(watched, _SCHEMA, "run")
 
-    def whole(self) -> DataFrame:
-        found = plain_files(self._origin, self._files, _SCHEMA)
-        assert found is not None
-        return rows_of(found.records, _SCHEMA, "run")
+    def inside(self) -> DataFrame:
+        record = StructType.fromJson(to_json(_SCHEMA)).add(CORRUPT, StringType())
+        return _columns(plain_lines.records(self._origin, self._files, record, CORRUPT, ()))
+
+    def inside_judged(self) -> DataFrame:
+        return rows_of(_barrier(self._records().select(*_KEPT)), _SCHEMA, "run")
+
+    def inside_observed(self) -> DataFrame:
+        return rows_of(observe(self._records(), Observation(), len(self._files)), _SCHEMA, "run")
+
+    def _records(self) -> DataFrame:
+        return json_lines.JsonLines().records(self._origin, self._files, _SCHEMA)
 
 
 def _parsed(lines: DataFrame) -> DataFrame:
@@ -116,6 +124,8 @@ def main(arguments: list[str]) -> None:
             for item in page["Contents"]
         ]
         spark = open_session(SessionKey(SPARK_URL, name, None))
+        if not plain_lines.lent(spark):
+            raise SystemExit(f"{SPARK_URL} cannot read plain lines: the log says why")
         steps = Steps(spark, work, files)
         ways = {
             "Spark's JSON source": steps.source,
@@ -126,7 +136,9 @@ def main(arguments: list[str]) -> None:
             "... and proved plain": steps.proved,
             "... and all that is asked of a line": steps.judged,
             "... and observed: the pass": steps.observed,
-            "plain files, at once": steps.whole,
+            "read inside of Spark": steps.inside,
+            "inside, and all that is asked of a line": steps.inside_judged,
+            "inside, and observed: the pass": steps.inside_observed,
         }
         try:
             runners = {title: Runner(title, measured(frame)) for title, frame in ways.items()}

@@ -50,6 +50,7 @@ class Pins:
     iceberg: str
     kafka_jars: JarSet
     spark_jars: JarSet
+    compiler_jars: JarSet
     wheels: tuple[str, ...]
     """Requirements that pyproject.toml must repeat word for word."""
     images: dict[str, str]
@@ -76,6 +77,7 @@ def parse_pins(document: dict[str, Any], checksums: Path) -> Pins:
         iceberg=document["spark"]["iceberg"],
         kafka_jars=_jar_set("kafka", document, checksums),
         spark_jars=_jar_set("spark", document, checksums),
+        compiler_jars=_jar_set("compiler", document, checksums),
         wheels=tuple(table["wheel"] for table in document.values() if "wheel" in table),
         images={part: table["image"] for part, table in document.items() if "image" in table},
     )

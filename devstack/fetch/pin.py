@@ -15,8 +15,8 @@ from devstack.places import cache_dir
 
 
 async def record() -> None:
-    """Rewrite both lists. Read the difference before you commit it."""
-    for jars in (pins().kafka_jars, pins().spark_jars):
+    """Rewrite all lists. Read the difference before you commit it."""
+    for jars in (pins().kafka_jars, pins().spark_jars, pins().compiler_jars):
         with tempfile.TemporaryDirectory() as folder:
             await retrieve(jars, Path(folder), cache_dir(), part_line(jars.name))
             jars.checksums.parent.mkdir(exist_ok=True)

@@ -14,19 +14,13 @@ from services.executor.adapters.describing.formats import Knowledge
 from services.executor.adapters.examples import examples_in
 from services.executor.adapters.folders import Folders
 from services.executor.adapters.reading.origin import Origin
-from services.executor.adapters.reading.plain_files import PlainFiles
-from services.executor.adapters.reading.reader import PlainWay, Reader
+from services.executor.adapters.reading.reader import Reader
 from services.executor.adapters.spark_errors import file_not_whole, file_read_in_silence
 from services.executor.adapters.table_session import TableSession
-from services.executor.domain.from_keys import KeyValues
-from services.executor.domain.habits import Habit
-from services.executor.domain.provenance import data_of
 from services.executor.ports import FilesUnreadable
 
 T = TypeVar("T")
 
-PLAIN_BYTES_MIN = 1024**2
-"""A batch of fewer bytes is read line by line: there is little to gain, and the plan is longer."""
 _CHECKED_MAX = 200
 """Files that are read one by one after one of them turned out broken."""
 _LOOKS = 2
@@ -47,24 +41,12 @@ class BatchFiles:
         knowledge: Knowledge,
         compression: Compression | None = None,
         folders: Folders | None = None,
-        plain_way: PlainWay | None = None,
-        habit: Habit | None = None,
     ) -> None:
         self._on = on
-        self._plain_way = plain_way
-        self.habit = habit or Habit()
         self._knowledge = knowledge
         self._folders = folders
         self.reader = reader
         self.origin = Origin(on.spark, on.session.scheme, knowledge.known, compression)
-
-    def plain(self, files: Sequence[FileVersion], schema: Struct, from_keys: KeyValues) -> PlainFiles | None:
-        """The faster way through these files, for work that is done in ``reading``. None: there is none, they are
-        too few, or those before them were not plain. Whoever takes it tells ``habit`` what came of it."""
-        if self._plain_way is None or sum(f.size_bytes for f in files) < PLAIN_BYTES_MIN:
-            return None
-        found = self._plain_way(replace(self.origin, from_keys=from_keys), files, data_of(schema))
-        return found if found is not None and self.habit.is_worth_a_try() else None
 
     async def infer(self, files: Sequence[FileVersion]) -> Struct:
         def work() -> Struct:

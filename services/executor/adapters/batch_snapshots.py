@@ -19,7 +19,6 @@ from libs.common.ledger.model.files import FileVersion
 from libs.common.schema import Struct
 from services.executor.adapters import iceberg_sql, read_back, staging
 from services.executor.adapters.batch_files import BatchFiles
-from services.executor.adapters.reading.plain_files import PlainFiles
 from services.executor.adapters.snapshots import StagedSnapshot, added_by, append, marked, stage_rows, stage_statement
 from services.executor.adapters.spark_columns import SparkColumns
 from services.executor.adapters.spark_errors import is_schema_mismatch
@@ -46,10 +45,6 @@ class BatchSnapshots:
         properties: Mapping[str, str],
         from_keys: KeyValues,
     ) -> Staged:
-        if self._columns.can_stage and (plain := source.plain(files, schema, from_keys)) is not None:
-            staged = self._stage_plain(source, plain, schema, wap_id, properties)
-            if staged is not None:
-                return staged
         watch = Observation()
         records = source.reader.records(replace(source.origin, from_keys=from_keys), files, schema)
         run_id = properties["autoloader.run"]
@@ -105,25 +100,6 @@ class BatchSnapshots:
             append_now()
         else:
             self._on.sql(iceberg_sql.cherry_pick(self._on.to, snapshot_id))
-
-    def _stage_plain(
-        self, source: BatchFiles, plain: PlainFiles, schema: Struct, wap_id: str, properties: Mapping[str, str]
-    ) -> Staged | None:
-        """None: not all lines are plain, or that is not proved. Then what was staged is nobody's."""
-        rows = staging.rows_of(plain.records, schema, properties["autoloader.run"])
-        try:
-            snapshot = self._stage_rows(rows, schema, wap_id, properties)
-        except Exception:
-            source.habit.broke_off()
-            raise
-        reads = plain.proved(snapshot.added_records)
-        source.habit.found(plain=reads is not None)
-        if reads is not None:
-            return Staged(snapshot.id, snapshot.added_records, reads)
-        # Whoever took staging from the table meanwhile has let these rows be seen.
-        if read_back.published(self._on, wap_id) is not None:
-            raise Temporary(f"{wap_id} is in {self._on.to.identifier} already", code="published_already")
-        return None
 
     def _stage_rows(
         self, rows: DataFrame, schema: Struct, wap_id: str, properties: Mapping[str, str]

@@ -17,13 +17,12 @@ from services.executor.adapters.batch_files import BatchFiles
 from services.executor.adapters.batch_snapshots import BatchSnapshots
 from services.executor.adapters.describing.formats import Knowledge
 from services.executor.adapters.folders import Folders
-from services.executor.adapters.reading.reader import PlainWay, Reader
+from services.executor.adapters.reading.reader import Reader
 from services.executor.adapters.spark_columns import SparkColumns
 from services.executor.adapters.spark_quarantine import SparkQuarantine
 from services.executor.adapters.table_session import TableSession
 from services.executor.domain.audit import Staged
 from services.executor.domain.from_keys import KeyValues
-from services.executor.domain.habits import Habit
 from services.executor.domain.layout import PLAIN, Layout
 from services.executor.domain.replacing import FileRows
 from services.executor.domain.schema_change import Addition, Widening
@@ -41,12 +40,10 @@ class SparkTable:
         knowledge: Knowledge | None = None,
         compression: Compression | None = None,
         folders: Folders | None = None,
-        plain_way: PlainWay | None = None,
-        habit: Habit | None = None,
     ) -> None:
         self._on = on
         self._columns = SparkColumns(on)
-        self._files = BatchFiles(on, reader, knowledge or Knowledge(), compression, folders, plain_way, habit)
+        self._files = BatchFiles(on, reader, knowledge or Knowledge(), compression, folders)
         self._snapshots = BatchSnapshots(on, self._columns)
         self._quarantine = SparkQuarantine(on.over(on.to.quarantine), self._files)
         self.name = on.to.identifier

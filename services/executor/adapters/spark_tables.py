@@ -9,14 +9,13 @@ from services.executor.adapters.clusters import url_of
 from services.executor.adapters.describing.description import Parts
 from services.executor.adapters.describing.formats import knowledge_of
 from services.executor.adapters.folders import Folders
-from services.executor.adapters.reading.reader import plain_way_of, reader_of
+from services.executor.adapters.reading.reader import reader_of
 from services.executor.adapters.spark_rescued import SparkRescued
 from services.executor.adapters.spark_sessions import SessionKey, SparkSessions
 from services.executor.adapters.spark_table import SparkTable
 from services.executor.adapters.spark_table_place import SparkTablePlace
 from services.executor.adapters.spark_whole_table import SparkWholeTable
 from services.executor.adapters.table_session import TableSession
-from services.executor.domain.habits import Habits
 from services.executor.domain.story import TableStory
 from services.executor.ports import Table
 from services.executor.whole_table_ports import RescuedRows, TablePlace, WholeTable
@@ -30,7 +29,6 @@ class SparkTables:
         self._sessions = sessions
         self._clusters = clusters
         self._objects = objects
-        self._habits = Habits()
 
     @asynccontextmanager
     async def open(self, order: RunDefinition) -> AsyncIterator[Table]:
@@ -76,8 +74,6 @@ class SparkTables:
             knowledge,
             format_.options.compression_of_all,
             folders,
-            plain_way_of(format_),
-            self._habits.of(order.ingestion_id),
         )
 
     @asynccontextmanager

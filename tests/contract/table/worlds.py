@@ -16,7 +16,7 @@ from libs.common.ledger.model.files import BadRecords, FileVersion
 from libs.common.schema import Field, Struct
 from services.executor.adapters.describing.formats import Knowledge
 from services.executor.adapters.folders import Folders
-from services.executor.adapters.reading.reader import plain_way_of, reader_of
+from services.executor.adapters.reading.reader import reader_of
 from services.executor.adapters.spark_rescued import SparkRescued
 from services.executor.adapters.spark_sessions import BatchSession, SessionKey, open_session
 from services.executor.adapters.spark_table import SparkTable
@@ -157,8 +157,7 @@ class Spark:
         folders: Folders | None = None,
     ) -> SparkTable:
         compression = format_.options.compression_of_all
-        way = plain_way_of(format_)
-        return SparkTable(self._on(to, session), reader_of(format_), knowledge, compression, folders, way)
+        return SparkTable(self._on(to, session), reader_of(format_), knowledge, compression, folders)
 
     def place(self, to: Destination, session: int = 0) -> SparkTablePlace:
         return SparkTablePlace(self._on(to, session))

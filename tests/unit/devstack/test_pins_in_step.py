@@ -65,7 +65,9 @@ def test_locks_name_no_address_and_hash_everything(lock: str) -> None:
         assert "--hash=sha256:" in lines_of(name, text), name
 
 
-@pytest.mark.parametrize("jars", [pins().kafka_jars, pins().spark_jars], ids=lambda jars: jars.name)
+@pytest.mark.parametrize(
+    "jars", [pins().kafka_jars, pins().spark_jars, pins().compiler_jars], ids=lambda jars: jars.name
+)
 def test_every_pinned_jar_has_a_checksum(jars: JarSet) -> None:
     """A version changed in versions.toml without `python -m devstack.fetch.pin` does not pass."""
     names = parse_checksums(jars.checksums.read_text())

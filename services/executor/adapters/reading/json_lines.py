@@ -13,7 +13,7 @@ from pyspark.sql.types import StringType, StructType
 
 from libs.common.ledger.model.files import FileVersion
 from libs.common.schema import Array, Field, Map, Struct, Type, quoted, structs_in, to_json
-from services.executor.adapters.reading import json_schema
+from services.executor.adapters.reading import json_schema, plain_lines
 from services.executor.adapters.reading.json_misfits import misfits, outside, without
 from services.executor.adapters.reading.json_plain import is_plain
 from services.executor.adapters.reading.json_reasons import reason
@@ -45,7 +45,12 @@ class JsonLines:
         return json_schema.inferred(origin.spark, _lines(origin, files).select("raw"))
 
     def records(self, origin: Origin, files: Sequence[FileVersion], schema: Struct) -> DataFrame:
-        return parse(origin.with_files(_lines(origin, files), files), schema)
+        data = data_of(schema)
+        if not data.fields or not plain_lines.lent(origin.spark):
+            return parse(origin.with_files(_lines(origin, files), files), schema)
+        required = [f.name for f in data.fields if f.required]
+        lines = plain_lines.records(origin, files, _record_of(data), _CORRUPT, required)
+        return judged(origin.with_known(_parsed_if_not_plain(lines, data), files), schema)
 
     def numbered(self, origin: Origin, files: Sequence[FileVersion], schema: Struct) -> DataFrame:
         lines = origin.with_files(origin.with_lines(_lines(origin, files)), files)
@@ -63,28 +68,51 @@ def _lines(origin: Origin, files: Sequence[FileVersion]) -> DataFrame:
 
 
 def parse(lines: DataFrame, schema: Struct, *, mostly_plain: bool = True) -> DataFrame:
-    """Adds ``row``, ``blank``, ``bad``, ``unknown``, ``misfits`` and ``outside`` to lines of JSON, ``raw``; ``keys``
-    are the names in a line, none for one that is plain (``json_plain``): they are all known.
+    """Parses lines of JSON, ``raw``, and adds what ``judged`` adds.
 
     ``mostly_plain``: it pays to prove that first. Not where rows are chosen by what this adds: Spark then asks for each
     thing anew wherever it is named, and the proof names each field many times.
     """
+    data = data_of(schema)
+    parsed = lines.withColumn("row", _parsed(data))
+    return judged(parsed.withColumn("plain", is_plain(data, _CORRUPT) if mostly_plain else F.lit(False)), schema)
+
+
+def judged(parsed: DataFrame, schema: Struct) -> DataFrame:
+    """Adds ``blank``, ``bad``, ``unknown``, ``misfits`` and ``outside`` to lines, ``raw``, of which ``row`` was parsed,
+    and of which it is known whether they are ``plain`` (``json_plain``). ``keys`` are the names in a line, none for one
+    that is plain: they are all known. A plain line need not be there: where ``raw`` is null, nothing more is asked."""
     rescues = is_rescuing(schema)
     schema = data_of(schema)
-    known = StructType.fromJson(to_json(schema)).add(_CORRUPT, StringType())
-    options = {"mode": "PERMISSIVE", "columnNameOfCorruptRecord": _CORRUPT}
-    parsed = (
-        lines.withColumn("row", F.from_json("raw", known, options))
-        .withColumn("blank", F.expr(_IS_BLANK))
-        .withColumn("plain", is_plain(schema, _CORRUPT) if mostly_plain else F.lit(False))
+    found = (
+        parsed.withColumn("blank", F.expr(f"raw IS NOT NULL AND {_IS_BLANK}"))
         .withColumn("keys", F.when(F.col("plain"), _no_names()).otherwise(F.expr("json_object_keys(raw)")))
-        .withColumn("misfits", misfits(schema, _CORRUPT))
-        .withColumn("bad", F.expr(f"NOT blank AND ({_faults(schema, rescues=rescues)})"))
+        .withColumn("misfits", F.when(F.col("plain"), _no_names()).otherwise(misfits(schema, _CORRUPT)))
+        .withColumn("bad", F.expr(f"raw IS NOT NULL AND NOT blank AND ({_faults(schema, rescues=rescues)})"))
         .withColumn("unknown", _unknown(schema))
     )
     if not rescues:
-        return parsed.withColumn("outside", F.lit(None).cast("string"))
-    return parsed.withColumn("row", without(F.col("row"), schema, _CORRUPT)).withColumn("outside", outside(schema))
+        return found.withColumn("outside", F.lit(None).cast("string"))
+    is_there = F.col("raw").isNotNull()
+    held = F.when(is_there, without(F.col("row"), schema, _CORRUPT)).otherwise(F.col("row"))
+    return found.withColumn("row", held).withColumn("outside", F.when(is_there, outside(schema)))
+
+
+def _parsed_if_not_plain(lines: DataFrame, schema: Struct) -> DataFrame:
+    """``plain_lines.records``, with what was parsed of the others."""
+    return lines.withColumn("plain", F.col("raw").isNull()).withColumn(
+        "row", F.when(F.col("plain"), F.col("row")).otherwise(_parsed(schema))
+    )
+
+
+def _parsed(schema: Struct) -> SparkColumn:
+    """What Spark's parser makes of ``raw``: a struct of the schema's fields, and ``_CORRUPT``, null if all fits."""
+    options = {"mode": "PERMISSIVE", "columnNameOfCorruptRecord": _CORRUPT}
+    return F.from_json("raw", _record_of(schema), options)
+
+
+def _record_of(schema: Struct) -> StructType:
+    return StructType.fromJson(to_json(schema)).add(_CORRUPT, StringType())
 
 
 def explained(parsed: DataFrame, schema: Struct) -> DataFrame:

@@ -38,7 +38,7 @@ _WHOLE_FILES = {
 _PLACE = "(monotonically_increasing_id() & 8589934591) + 1"
 LINE = f"CASE WHEN _metadata.file_size <= {WHOLE_FILE_BYTES} THEN {_PLACE} END"
 
-_KNOWN = "array<struct<seen: string, uri: string, version: string, folders: map<string, string>>>"
+_KNOWN = "array<struct<uri: string, version: string, folders: map<string, string>>>"
 
 
 @dataclass(frozen=True, slots=True)
@@ -77,13 +77,23 @@ class Origin:
                 reader = reader.option("fs.viewfs.enable.inner.cache", "false")
         return reader
 
-    def text(self, files: Sequence[FileVersion], *, whole: bool = False) -> DataFrame:
-        """The lines of these files, or all of each, as ``value``; they still have their ``_metadata``."""
-        if self.folder is None or any(self._other_name(f) for f in files):
-            return self.reading(files).text(self.paths(files), wholetext=whole)
+    def text(self, files: Sequence[FileVersion]) -> DataFrame:
+        """The lines of these files, as ``value``; they still have their ``_metadata``."""
+        found = self.reading(files).text(self.places(files))
+        if not self.is_folder_of(files):
+            return found
         # Spark leaves out the others when it lists the folder, before it opens a file.
-        found = self.read.text(_escaped(f"{self.scheme}://{files[0].bucket}/{self.folder}"), wholetext=whole)
         return found.where(F.expr(PATH).isin([self.seen(f) for f in files]))
+
+    def is_folder_of(self, files: Sequence[FileVersion]) -> bool:
+        """Whether these files are read as the folder that they fill, in which there may be others."""
+        return self.folder is not None and not any(self._other_name(f) for f in files)
+
+    def places(self, files: Sequence[FileVersion]) -> list[str]:
+        """What to hand to a reader (see ``reading``): the files, or their folder."""
+        if self.is_folder_of(files):
+            return [_escaped(f"{self.scheme}://{files[0].bucket}/{self.folder}")]
+        return self.paths(files)
 
     def paths(self, files: Sequence[FileVersion]) -> list[str]:
         return [self.seen(f) if self._other_name(f) else exact_path(f, self.scheme) for f in files]
@@ -122,25 +132,21 @@ class Origin:
         return rows.withColumn("line", F.expr(LINE))
 
     def with_files(self, rows: DataFrame, files: Sequence[FileVersion]) -> DataFrame:
-        """The rows with their file: its ``uri``, its ``version``, what its key says, ``folders``, and its position in
-        ``files``, ``file`` (null: a stranger). They come from ``read``, and still have their ``_metadata``."""
+        """The rows with their file: its position in ``files``, ``file`` (null: a stranger), and what ``with_known``
+        adds. They come from ``read``, and still have their ``_metadata``."""
         return self.with_versions(rows.select("*", F.expr(PATH).alias("path")), files)
 
     def with_versions(self, rows: DataFrame, files: Sequence[FileVersion]) -> DataFrame:
         """As ``with_files``, of rows that have their ``path``."""
-        known = [
-            {
-                "seen": self.seen(f),
-                "uri": f.uri,
-                "version": f.version_tag,
-                "folders": self.from_keys.get(f.digest),
-            }
-            for f in files
-        ]
-        array = F.from_json(F.lit(json.dumps(known)), _KNOWN)
-        index = self.spark.range(1).select(F.posexplode(array).alias("file", "of"))
-        index = index.select("file", "of.*")
-        return rows.withColumnRenamed("path", "seen").join(F.broadcast(index), "seen", "left").drop("seen")
+        array = F.from_json(F.lit(json.dumps([self.seen(f) for f in files])), "array<string>")
+        index = self.spark.range(1).select(F.posexplode(array).alias("file", "path"))
+        return self.with_known(rows.join(F.broadcast(index), "path", "left").drop("path"), files)
+
+    def with_known(self, rows: DataFrame, files: Sequence[FileVersion]) -> DataFrame:
+        """The rows, which have their ``file``, with its ``uri``, its ``version`` and what its key says, ``folders``."""
+        known = [{"uri": f.uri, "version": f.version_tag, "folders": self.from_keys.get(f.digest)} for f in files]
+        of = F.get(F.from_json(F.lit(json.dumps(known)), _KNOWN), F.col("file"))
+        return rows.select("*", *(of.getField(name).alias(name) for name in ("uri", "version", "folders")))
 
 
 def union(frames: Iterable[DataFrame]) -> DataFrame:

@@ -32,7 +32,6 @@ from services.executor.adapters.reading.documents import JsonDocuments
 from services.executor.adapters.reading.json_lines import JsonLines
 from services.executor.adapters.reading.orc import OrcFiles
 from services.executor.adapters.reading.origin import Origin
-from services.executor.adapters.reading.plain_files import PlainFiles, plain_files
 from services.executor.adapters.reading.plain_text import PlainText
 from services.executor.adapters.reading.typed import TypedFiles
 
@@ -77,12 +76,3 @@ _READERS: Final[dict[str, Callable[[Format], Reader]]] = {
 def reader_of(format_: Format) -> Reader:
     """A reader for files of this kind. One batch has it to itself: it may remember what it saw of the files."""
     return _READERS[format_.type](format_)
-
-
-PlainWay = Callable[[Origin, Sequence[FileVersion], Struct], PlainFiles | None]
-
-
-def plain_way_of(format_: Format) -> PlainWay | None:
-    """A faster way through files of this kind, for those that hold nothing but records that are rows; None: there is
-    none. It takes what ``Reader.records`` takes."""
-    return plain_files if format_.type == "json" and not format_.options.multiline else None

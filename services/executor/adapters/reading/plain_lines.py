@@ -1,0 +1,71 @@
+"""The part of the executor that runs inside of Spark: files of JSON, one object per line, read as fast as Spark reads
+them, and no line taken for more or less than it says.
+
+``services/executor/java`` is what runs there, a source for Spark. It travels with a session as an artifact, so nobody
+installs anything. A server that does not take it reads lines as text (``json_lines``), to the same end.
+"""
+
+import json
+import threading
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Final
+from weakref import WeakKeyDictionary
+
+from pyspark.sql import DataFrame
+from pyspark.sql.connect.session import SparkSession
+from pyspark.sql.types import IntegerType, StringType, StructType
+
+from libs.common.ledger.model.files import FileVersion
+from libs.common.logs import get_logger
+from services.executor.adapters.reading.origin import Origin
+
+JAR: Final = Path(__file__).parents[2] / "java" / "plain-lines.jar"
+"""``make setup`` makes it."""
+_SOURCE: Final = "autoloader.reading.PlainLines"
+_CHECK: Final = "SELECT java_method('autoloader.reading.Check', 'works') AS said"
+_WORKS: Final = "works"
+
+_log = get_logger(__name__)
+_lent: WeakKeyDictionary[SparkSession, bool] = WeakKeyDictionary()
+_lending = threading.Lock()
+
+
+def lent(spark: SparkSession) -> bool:
+    """Whether the session can read plain lines. Asked first, it is sent what it takes; that is tried on a line there,
+    since a source that was made for another Spark breaks only when it is used."""
+    with _lending:
+        if spark not in _lent:
+            _lent[spark] = _lend(spark)
+        return _lent[spark]
+
+
+def _lend(spark: SparkSession) -> bool:
+    if not JAR.exists():
+        _log.warning("plain_lines.missing", jar=str(JAR), hint="make setup makes it; lines are read as text meanwhile")
+        return False
+    try:
+        spark.addArtifacts(str(JAR))
+        said = spark.sql(_CHECK).collect()[0]["said"]
+    except Exception as e:  # noqa: BLE001 - whatever stands in the way, there is the other way
+        said = str(e)
+    if said != _WORKS:
+        _log.warning("plain_lines.refused", reason=str(said)[:500], hint="lines are read as text")
+    return bool(said == _WORKS)
+
+
+def records(
+    origin: Origin, files: Sequence[FileVersion], record: StructType, corrupt: str, required: Sequence[str]
+) -> DataFrame:
+    """The lines of these files, in columns that the class ``Records`` describes: ``row`` (a ``record``) or ``raw``,
+    and ``file``. ``corrupt`` names the record's field that only a line which
+    does not fit would fill; ``required`` those that no plain line lacks. Only for a session that it was ``lent``."""
+    schema = StructType().add("row", record).add("raw", StringType()).add("file", IntegerType())
+    options = {
+        "columnNameOfCorruptRecord": corrupt,
+        "autoloader.files": json.dumps([origin.seen(f) for f in files]),
+        "autoloader.required": json.dumps(list(required)),
+        "autoloader.strangers": "skip" if origin.is_folder_of(files) else "read",
+    }
+    reader = origin.reading(files).format(_SOURCE).options(**options)
+    return reader.schema(schema).load(origin.places(files))
