@@ -20,26 +20,27 @@ from devstack.places import CLONE
 from devstack.wheels import require_wheel
 
 SOURCES = CLONE / "services" / "executor" / "java"
-JAR = SOURCES / "plain-lines.jar"
-"""See ``services/executor/adapters/reading/plain_lines.py``."""
 
 _JAVA = "17"  # the oldest that Spark 4 runs on
-_MADE_FROM = "META-INF/made-from"
 _NO_TIME = (1980, 1, 1, 0, 0, 0)  # the same sources make the same jar, byte for byte
 
 
 async def make_plain_lines(cache: Path, say: Say) -> Path:
-    """The jar, made anew if it was not made from these sources, this compiler and this Spark."""
-    async with file_lock(cache / ".plain-lines.lock", say, "another process that makes plain-lines.jar"):
-        made_from = await asyncio.to_thread(_digest)
-        if await asyncio.to_thread(_was_made_from, JAR) != made_from:
+    """The jar, made if there is none from these sources, this compiler and this Spark. It is named by what it was made
+    from: Spark takes two jars of one name for the same one, or fails (``Utils.copyFile``), even other users' jobs."""
+    async with file_lock(cache / ".plain-lines.lock", say, "another process that makes the executor's jar"):
+        jar = SOURCES / f"plain-lines-{await asyncio.to_thread(_digest)}.jar"
+        if not jar.exists():
             started = monotonic()
-            await _make(made_from, cache, say)
-            say(f"plain-lines.jar made in {monotonic() - started:.0f} s")
-    return JAR
+            await _make(jar, cache, say)
+            say(f"{jar.name} made in {monotonic() - started:.0f} s")
+            for other in SOURCES.glob("plain-lines-*.jar"):
+                if other != jar:
+                    other.unlink()
+    return jar
 
 
-async def _make(made_from: str, cache: Path, say: Say) -> None:
+async def _make(jar: Path, cache: Path, say: Say) -> None:
     compiler = next((await fetch_jars(pins().compiler_jars, cache, say)).glob("ecj-*.jar"))
     java = await find_java(pins().java_minimum)
     spark = require_wheel("pyspark") / "jars"
@@ -50,7 +51,7 @@ async def _make(made_from: str, cache: Path, say: Say) -> None:
             [java, "-jar", compiler, "-source", _JAVA, "-target", _JAVA, "-proc:none", "-warn:-all", "-g",
              "-cp", ":".join(map(str, sorted(spark.glob("*.jar")))), "-d", classes, *_sources()],
         )  # fmt: skip
-        await asyncio.to_thread(_pack, classes, made_from)
+        await asyncio.to_thread(_pack, classes, jar)
 
 
 def _sources() -> Sequence[Path]:
@@ -62,22 +63,13 @@ def _digest() -> str:
     digest = sha256(f"{pins().spark} {_JAVA} {pins().compiler_jars.checksums.read_text()}".encode())
     for source in _sources():
         digest.update(f"{source.relative_to(SOURCES)}\n".encode() + source.read_bytes())
-    return digest.hexdigest()
+    return digest.hexdigest()[:12]
 
 
-def _was_made_from(jar: Path) -> str | None:
-    try:
-        with zipfile.ZipFile(jar) as made:
-            return made.read(_MADE_FROM).decode()
-    except (OSError, KeyError, zipfile.BadZipFile):
-        return None
-
-
-def _pack(classes: Path, made_from: str) -> None:
+def _pack(classes: Path, jar: Path) -> None:
     """Renamed at the end, so that nobody finds half of it."""
-    unfinished = JAR.with_suffix(".unfinished")
-    with zipfile.ZipFile(unfinished, "w", zipfile.ZIP_DEFLATED) as jar:
-        jar.writestr(zipfile.ZipInfo(_MADE_FROM, _NO_TIME), made_from)
+    unfinished = jar.with_suffix(".unfinished")
+    with zipfile.ZipFile(unfinished, "w", zipfile.ZIP_DEFLATED) as packed:
         for path in sorted(classes.rglob("*.class")):
-            jar.writestr(zipfile.ZipInfo(str(path.relative_to(classes)), _NO_TIME), path.read_bytes())
-    unfinished.rename(JAR)
+            packed.writestr(zipfile.ZipInfo(str(path.relative_to(classes)), _NO_TIME), path.read_bytes())
+    unfinished.rename(jar)

@@ -9,30 +9,33 @@ from services.executor.adapters.reading import plain_lines
 
 
 class FakeSession:
-    """Says what it is told to say when it is asked whether the source works."""
+    """Says whether the source works, before it was sent a jar and after that."""
 
-    def __init__(self, said: object = "works") -> None:
-        self.said = said
-        self.asked: list[str] = []
+    def __init__(self, *said: object) -> None:
+        self._said = iter(said)
+        self.sent: list[str] = []
 
     def addArtifacts(self, path: str) -> None:  # noqa: N802 - pyspark's name
-        self.asked.append(path)
+        self.sent.append(path)
 
-    def sql(self, statement: str) -> "FakeSession":
-        self.asked.append(statement)
+    def sql(self, _statement: str) -> "FakeSession":
         return self
 
     def collect(self) -> list[dict[str, Any]]:
-        if isinstance(self.said, Exception):
-            raise self.said
-        return [{"said": self.said}]
+        said = next(self._said)
+        if isinstance(said, Exception):
+            raise said
+        return [{"said": said}]
+
+
+NO_CLASS = RuntimeError("ClassNotFoundException")
 
 
 @pytest.fixture
 def jar(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> Path:
-    found = tmp_path / "plain-lines.jar"
+    found = tmp_path / "plain-lines-0123.jar"
     found.touch()
-    monkeypatch.setattr(plain_lines, "JAR", found)
+    monkeypatch.setattr(plain_lines, "JARS", tmp_path)
     return found
 
 
@@ -40,24 +43,28 @@ def lent(session: FakeSession) -> bool:
     return plain_lines.lent(session)  # type: ignore[arg-type]  # as much of a session as is asked
 
 
-def test_a_session_is_asked_once(jar: Path) -> None:
-    session = FakeSession()
+def test_a_session_is_sent_the_jar_once(jar: Path) -> None:
+    session = FakeSession(NO_CLASS, "works 1")
     assert [lent(session), lent(session)] == [True, True]
-    assert len(session.asked) == 2
-    assert session.asked[0] == str(jar)
-    assert lent(FakeSession())
+    assert [str(jar)] == session.sent
 
 
-@pytest.mark.parametrize("said", ["java.lang.NoSuchMethodError: parse", RuntimeError("refused")])
+@pytest.mark.usefixtures("jar")
+def test_a_server_that_has_it_is_sent_nothing() -> None:
+    session = FakeSession("works 1")
+    assert lent(session)
+    assert [] == session.sent
+
+
+@pytest.mark.parametrize("said", ["java.lang.NoSuchMethodError: parse", "works 2", RuntimeError("refused")])
 @pytest.mark.usefixtures("jar")
 def test_one_that_cannot_do_it_is_left_alone(said: object) -> None:
-    session = FakeSession(said)
+    session = FakeSession(NO_CLASS, said)
     assert [lent(session), lent(session)] == [False, False]
-    assert len(session.asked) == 2
 
 
-def test_without_the_jar_nobody_is_asked(jar: Path) -> None:
+def test_without_the_jar_nothing_is_sent(jar: Path) -> None:
     jar.unlink()
-    session = FakeSession()
+    session = FakeSession(NO_CLASS)
     assert not lent(session)
-    assert [] == session.asked
+    assert [] == session.sent

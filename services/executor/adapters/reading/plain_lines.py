@@ -8,6 +8,7 @@ installs anything. A server that does not take it reads lines as text (``json_li
 import json
 import threading
 from collections.abc import Sequence
+from contextlib import suppress
 from pathlib import Path
 from typing import Final
 from weakref import WeakKeyDictionary
@@ -20,11 +21,12 @@ from libs.common.ledger.model.files import FileVersion
 from libs.common.logs import get_logger
 from services.executor.adapters.reading.origin import Origin
 
-JAR: Final = Path(__file__).parents[2] / "java" / "plain-lines.jar"
-"""``make setup`` makes it."""
+JARS: Final = Path(__file__).parents[2] / "java"
+"""``make setup`` puts the jar there."""
 _SOURCE: Final = "autoloader.reading.PlainLines"
 _CHECK: Final = "SELECT java_method('autoloader.reading.Check', 'works') AS said"
-_WORKS: Final = "works"
+_WORKS: Final = "works 1"
+"""With the version of options and columns, which both sides must mean alike."""
 
 _log = get_logger(__name__)
 _lent: WeakKeyDictionary[SparkSession, bool] = WeakKeyDictionary()
@@ -32,20 +34,27 @@ _lending = threading.Lock()
 
 
 def lent(spark: SparkSession) -> bool:
-    """Whether the session can read plain lines. Asked first, it is sent what it takes; that is tried on a line there,
-    since a source that was made for another Spark breaks only when it is used."""
+    """Whether the session can read plain lines. Asked first, it is sent what it takes, unless the server has it; and
+    that is tried on a line there: a source that was made for another Spark breaks only when it is used."""
     with _lending:
         if spark not in _lent:
-            _lent[spark] = _lend(spark)
+            _lent[spark] = _has_it(spark) or _lend(spark)
         return _lent[spark]
 
 
+def _has_it(spark: SparkSession) -> bool:
+    with suppress(Exception):
+        return bool(spark.sql(_CHECK).collect()[0]["said"] == _WORKS)
+    return False
+
+
 def _lend(spark: SparkSession) -> bool:
-    if not JAR.exists():
-        _log.warning("plain_lines.missing", jar=str(JAR), hint="make setup makes it; lines are read as text meanwhile")
+    jar = next(iter(JARS.glob("plain-lines-*.jar")), None)
+    if jar is None:
+        _log.warning("plain_lines.missing", folder=str(JARS), hint="make setup makes it; lines are read as text")
         return False
     try:
-        spark.addArtifacts(str(JAR))
+        spark.addArtifacts(str(jar))
         said = spark.sql(_CHECK).collect()[0]["said"]
     except Exception as e:  # noqa: BLE001 - whatever stands in the way, there is the other way
         said = str(e)

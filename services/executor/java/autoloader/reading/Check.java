@@ -10,11 +10,12 @@ import scala.jdk.javaapi.CollectionConverters;
 
 /** Whether this Spark is one for which the reader was built: {@code java_method('autoloader.reading.Check', 'works')}. */
 public final class Check {
-    private static final String WORKS = "works";
+    /** With the version of options and columns, which both sides must mean alike. */
+    private static final String WORKS = "works 1";
 
     private Check() {}
 
-    /** {@code works}, or what is in the way. Reads a few lines, in memory, in all the ways that there are. */
+    /** {@link #WORKS}, or what is in the way. Reads a few lines, in memory, in all the ways that there are. */
     public static String works() {
         try {
             var data = StructType.fromDDL("row STRUCT<a: BIGINT, b: STRUCT<c: DOUBLE>>, raw STRING, file INT");
