@@ -67,7 +67,7 @@ class BatchSnapshots:
             empty=source.reader.known_empty(source.origin, silent),
             unknown_fields=staging.carried(seen, "unknown", files),
             misfits=staging.carried(seen, "misfits", files),
-            stray_lines=int(seen["stray"]),
+            stray_lines=staging.strays(seen),
         )
 
     def stage_burn(self, wap_id: str, properties: Mapping[str, str]) -> int:

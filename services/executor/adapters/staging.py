@@ -1,7 +1,7 @@
 """The one pass over a batch's records: rows for the table, and in passing everything that the audit wants to know.
 
-Observed on the very frame that is written: records, rows and bad records per file, fields that the schema lacks and
-columns that a value does not fit with the files that carry them, and records of no known file. Nothing is read twice.
+Observed on the very frame that is written: records, rows and bad records per file, records of no known file, and fields
+that the schema lacks and columns that a value does not fit, with the files that carry them. Nothing is read twice.
 """
 
 import json
@@ -20,26 +20,32 @@ from services.executor.adapters.observing import watched
 from services.executor.domain.audit import FileRead
 from services.executor.domain.provenance import is_from_key, is_ours, is_rescued
 
+_STRANGER = -1
+_ROW, _BLANK, _BAD = range(3)
+_KINDS = 4
+
 
 def observe(parsed: DataFrame, watch: Observation, files: int) -> DataFrame:
-    """The same frame, watched while it is written. ``histogram_numeric`` with a bin per file is an exact count, and
-    costs little for what is null: so what is no row is counted, and not the rows."""
-    bins = F.lit(max(files, 2))
-    return watched(
-        parsed,
-        watch,
-        F.histogram_numeric(F.col("file"), bins).alias("lines"),
-        F.histogram_numeric(F.expr("CASE WHEN blank THEN file END"), bins).alias("blank"),
-        F.histogram_numeric(F.expr("CASE WHEN bad THEN file END"), bins).alias("bad"),
-        F.count_if(F.col("file").isNull()).alias("stray"),
-        _carriers("unknown"),
-        _carriers("misfits"),
+    """The same frame, watched while it is written: how many records of each kind each file has (``reads``), and which
+    files have which names that no column is for (``carried``).
+
+    What is watched costs with every record. So it is two questions, whose answers Spark has computed when it asks them:
+    ``histogram_numeric`` with a bin for each file and kind is an exact count, and of most records no name is told.
+    """
+    kind = F.when(F.col("bad"), _BAD).when(F.col("blank"), _BLANK).otherwise(_ROW)
+    asked = parsed.withColumn("counted", F.coalesce("file", F.lit(_STRANGER)) * _KINDS + kind).withColumn(
+        "carrying",
+        F.when(
+            (F.size("unknown") > 0) | (F.size("misfits") > 0),
+            F.struct("file", F.array_sort("unknown").alias("unknown"), F.array_sort("misfits").alias("misfits")),
+        ),
     )
-
-
-def _carriers(names: str) -> Column:
-    """Which files have which of the names in an array column."""
-    return F.collect_set(F.when(F.size(names) > 0, F.struct("file", F.array_sort(names).alias("names")))).alias(names)
+    return watched(
+        asked,
+        watch,
+        F.histogram_numeric("counted", F.lit(_KINDS * (files + 1))).alias("counts"),
+        F.collect_set("carrying").alias("carriers"),
+    )
 
 
 def rows_of(parsed: DataFrame, schema: Struct, run_id: str) -> DataFrame:
@@ -80,27 +86,36 @@ def replacing(spark: SparkSession, new: DataFrame, uris: Sequence[str], marker: 
 
 def reads(observed: Mapping[str, Any], files: Sequence[FileVersion]) -> dict[bytes, FileRead]:
     """Per file digest, what the pass saw of it. Files without a line are absent."""
-    lines, blank, bad = (_by_file(observed[name]) for name in ("lines", "blank", "bad"))
+    counts = _counts(observed)
+    seen = {file for file, _ in counts if file != _STRANGER}
     return {
-        files[position].digest: FileRead(count, count - blank[position] - bad[position], bad[position])
-        for position, count in lines.items()
+        files[file].digest: FileRead(
+            counts[file, _ROW] + counts[file, _BLANK] + counts[file, _BAD], counts[file, _ROW], counts[file, _BAD]
+        )
+        for file in sorted(seen)
     }
+
+
+def strays(observed: Mapping[str, Any]) -> int:
+    """How many records were seen of no known file."""
+    return sum(count for (file, _), count in _counts(observed).items() if file == _STRANGER)
 
 
 def carried(observed: Mapping[str, Any], names: str, files: Sequence[FileVersion]) -> dict[bytes, frozenset[str]]:
     """Per file digest, what was observed as ``unknown`` (fields that the schema lacks) or as ``misfits`` (columns)."""
     found: dict[bytes, frozenset[str]] = {}
-    for entry in observed[names] or ():
-        if entry["file"] is None:
-            continue  # a line of no known file; the audit sees it among the strays
+    for entry in observed.get("carriers") or ():
+        if entry["file"] is None or not entry[names]:
+            continue  # a line of no known file is told by ``strays``
         digest = files[int(entry["file"])].digest
-        found[digest] = found.get(digest, frozenset()) | frozenset(entry["names"])
+        found[digest] = found.get(digest, frozenset()) | frozenset(entry[names])
     return found
 
 
-def _by_file(histogram: Any) -> Counter[int]:
-    """Counts by file position. A file that was read in several partitions may have a bin from each."""
-    counts: Counter[int] = Counter()
-    for b in histogram or ():
-        counts[round(b["x"])] += round(b["y"])
+def _counts(observed: Mapping[str, Any]) -> Counter[tuple[int, int]]:
+    """Records by file position and kind. A file that was read in several partitions may have a bin from each; and Spark
+    does not always send what it counted."""
+    counts: Counter[tuple[int, int]] = Counter()
+    for b in observed.get("counts") or ():
+        counts[divmod(round(b["x"]), _KINDS)] += round(b["y"])
     return counts

@@ -21,7 +21,7 @@ from services.executor.adapters.spark_errors import (
     translate,
 )
 from services.executor.adapters.spark_sessions import SessionKey, s3a_conf
-from services.executor.adapters.staging import carried, reads
+from services.executor.adapters.staging import carried, reads, strays
 from services.executor.domain.audit import FileRead
 from services.executor.domain.layout import PLAIN
 from services.executor.domain.schema_change import Addition
@@ -184,24 +184,37 @@ def test_statements_name_the_table_and_quote_the_rest() -> None:
     assert r"'it\'s \\'" == literal("it's \\")
 
 
+def bins(*counts: tuple[int, int]) -> dict[str, Any]:
+    return {"counts": [{"x": float(x), "y": float(y)} for x, y in counts]}
+
+
 def test_counts_are_added_up_over_partitions() -> None:
-    """A file that two tasks read has two bins; a file without a line has none."""
+    """A file that two tasks read has two bins of a kind; a file without a line has none; a stranger is nobody's."""
     files = [version("a"), version("b"), version("c")]
-    bins = [{"x": 0.0, "y": 779.0}, {"x": 0.0, "y": 221.0}, {"x": 1.0, "y": 3.0}]
-    one, two = {"x": 1.0, "y": 1.0}, {"x": 1.0, "y": 2.0}
-    observed: dict[str, Any] = {"lines": bins, "blank": [one], "bad": [two]}
+    row, blank, bad = range(3)
+    observed = bins((row, 779), (row, 221), (4 + blank, 1), (4 + bad, 2), (-4 + row, 5), (-4 + bad, 1))
     assert {
         files[0].digest: FileRead(lines=1000, rows=1000),
         files[1].digest: FileRead(lines=3, rows=0, bad=2),
     } == reads(observed, files)
+    assert strays(observed) == 6
+
+
+def test_what_spark_did_not_send_is_nothing_seen() -> None:
+    assert ({}, 0, {}) == (reads({}, [version("a")]), strays({}), carried({}, "unknown", [version("a")]))
 
 
 def test_carried_are_gathered_per_file() -> None:
     """Several lines of one file may lack different things."""
     files = [version("a"), version("b")]
-    entries = [{"file": 1, "names": ["x"]}, {"file": 1, "names": ["m.y", "x"]}]
-    assert {files[1].digest: frozenset({"x", "m.y"})} == carried({"unknown": entries}, "unknown", files)
-    assert {} == carried({"unknown": None}, "unknown", files)
+    entries = [
+        {"file": 1, "unknown": ["x"], "misfits": []},
+        {"file": 1, "unknown": ["m.y", "x"], "misfits": []},
+        {"file": 0, "unknown": [], "misfits": ["i"]},
+        {"file": None, "unknown": ["z"], "misfits": ["i"]},
+    ]
+    assert {files[1].digest: frozenset({"x", "m.y"})} == carried({"carriers": entries}, "unknown", files)
+    assert {files[0].digest: frozenset({"i"})} == carried({"carriers": entries}, "misfits", files)
 
 
 def test_a_bucket_is_read_with_the_ingestions_own_access() -> None:
