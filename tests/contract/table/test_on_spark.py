@@ -9,7 +9,6 @@ import pytest
 from libs.common.contracts.definition import Credentials, Destination
 from libs.common.errors import AutoloaderError, Permanent
 from libs.common.schema import Field, Struct
-from services.executor.adapters import batch_files
 from services.executor.adapters.spark_sessions import SessionKey
 from services.executor.domain.audit import FileRead
 from services.executor.domain.provenance import MARK
@@ -113,20 +112,6 @@ async def test_rows_that_were_not_staged_after_all_are_found(on_spark: SparkWorl
     assert (staged.snapshot_id, False) == (found.snapshot_id, found.is_burn)
     assert ID == await on_spark.one.schema()
     await load(on_spark, 2)
-    assert [1, 2] == await on_spark.ids()
-
-
-async def test_rows_that_were_not_staged_and_are_not_plain_are_not_written_twice(
-    on_spark: SparkWorld, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    """A line makes that the batch is to be read again: the second pass would double what the first let out."""
-    monkeypatch.setattr(batch_files, "PLAIN_BYTES_MIN", 0)
-    await on_spark.one.create(ID)
-    await on_spark.sql(f"ALTER TABLE {on_spark.to.identifier} UNSET TBLPROPERTIES ('write.wap.enabled')", session=1)
-    wap_id = a_wap_id()
-    with pytest.raises(AutoloaderError, match="already"):
-        await stage(on_spark.one, [on_spark.put("a.json", b'{"id": 1}\n{"id": 2, "x": 3}\n')], wap_id=wap_id)
-    assert await on_spark.other.published(wap_id) is not None
     assert [1, 2] == await on_spark.ids()
 
 

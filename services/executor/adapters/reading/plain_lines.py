@@ -73,8 +73,8 @@ def records(
     options = {
         "columnNameOfCorruptRecord": corrupt,
         "autoloader.files": json.dumps([origin.seen(f) for f in files]),
+        "autoloader.sizes": json.dumps([f.size_bytes for f in files]),
         "autoloader.required": json.dumps(list(required)),
-        "autoloader.strangers": "skip" if origin.is_folder_of(files) else "read",
     }
     reader = origin.reading(files).format(_SOURCE).options(**options)
-    return reader.schema(schema).load(origin.places(files))
+    return reader.schema(schema).load()

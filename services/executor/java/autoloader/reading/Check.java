@@ -21,13 +21,11 @@ public final class Check {
             var data = StructType.fromDDL("row STRUCT<a: BIGINT, b: STRUCT<c: DOUBLE>>, raw STRING, file INT");
             var options = Map$.MODULE$.<String, String>empty();
             var json = new JSONOptions(options, "UTC", "corrupt");
-            new PlainLines();
+            new NamedFiles(Named.of(options)).listFiles(null, null);
+            new PlainLinesFormat();
             var lines = List.of(new Text("{\"a\": 1, \"b\": {\"c\": 0.5}}"), new Text("{\"a\": 1, \"x\": 2}"));
-            var records =
-                    new Records(
-                            Order.of(data, data, options, json),
-                            7,
-                            CollectionConverters.asScala(lines.iterator()));
+            var order = new Order(data, data, options, json);
+            var records = new Records(order, new PlainLine(order), 7, CollectionConverters.asScala(lines.iterator()));
             var plain = records.next().copy();
             var other = records.next().copy();
             return isRight(plain, other) ? WORKS : "it reads " + plain + " and " + other;

@@ -2,35 +2,54 @@ package autoloader.reading;
 
 import com.fasterxml.jackson.core.JsonFactory;
 import com.fasterxml.jackson.core.JsonParser;
+import com.fasterxml.jackson.core.JsonToken;
 import java.io.IOException;
-import java.io.UncheckedIOException;
 import java.util.Arrays;
+import java.util.HashMap;
+import java.util.Map;
 import org.apache.hadoop.io.Text;
 import org.apache.spark.sql.catalyst.InternalRow;
+import org.apache.spark.sql.catalyst.expressions.SpecificInternalRow;
 import org.apache.spark.sql.catalyst.json.JacksonParser;
-import org.apache.spark.sql.catalyst.util.BadRecordException;
+import org.apache.spark.sql.types.StructField;
 import org.apache.spark.sql.types.StructType;
 import org.apache.spark.unsafe.Platform;
 import org.apache.spark.unsafe.types.UTF8String;
-import scala.runtime.AbstractFunction1;
-import scala.runtime.AbstractFunction2;
 
-/** What Spark's parser makes of a line, if the line is plain. Nothing but speed is at stake when it says too little. */
+/**
+ * What is in a line, if it is plain. Nothing but speed is at stake when that is denied: the line is then parsed by
+ * {@code from_json}. So whatever is unusual is denied, and values that are not of the plainest types are left to Spark's
+ * own parser.
+ *
+ * <p>One serves for all lines that a task reads. It returns the same row each time.
+ */
 final class PlainLine {
     private static final long HIGH_BITS = 0x8080808080808080L;
 
-    private final JacksonParser parser;
-    private final WatchedParser watched;
-    private final Open open;
-    private final Shown shown = new Shown();
+    private final JsonFactory factory;
+    private final Column[] columns;
+    /** Null: a column that is none of the data's. */
+    private final String[] names;
+    private final Map<String, Integer> positions = new HashMap<>();
     private final int[] required;
+    private final WatchedParser watched = new WatchedParser();
+    private final SpecificInternalRow row;
 
     PlainLine(Order order) {
-        StructType record = order.record;
-        this.parser = new JacksonParser(record, order.json, false, JacksonParser.$lessinit$greater$default$4());
-        this.watched = new WatchedParser(order.json.columnNameOfCorruptRecord());
-        this.open = new Open(watched);
-        this.required = Arrays.stream(order.required).mapToInt(record::fieldIndex).toArray();
+        StructField[] fields = order.record.fields();
+        var spark = new JacksonParser(order.record, order.json, false, JacksonParser.$lessinit$greater$default$4());
+        this.factory = order.json.buildJsonFactory();
+        this.columns = Arrays.stream(fields).map(f -> Column.of(f.dataType(), spark)).toArray(Column[]::new);
+        this.names = Arrays.stream(fields).map(f -> f.name().intern()).toArray(String[]::new);
+        for (int at = 0; at < fields.length; at++) {
+            if (names[at].equals(order.json.columnNameOfCorruptRecord())) {
+                names[at] = null; // the column for what does not fit is none of the data's
+            } else {
+                positions.put(names[at], at);
+            }
+        }
+        this.required = Arrays.stream(order.required).mapToInt(positions::get).toArray();
+        this.row = new SpecificInternalRow(order.record);
     }
 
     /** The row; null: the line is not plain. It keeps nothing of the line's bytes. */
@@ -40,29 +59,55 @@ final class PlainLine {
         if (length == 0 || bytes[0] != '{' || !isText(bytes, length)) {
             return null;
         }
-        try {
-            var rows = parser.parse(line, open, shown).iterator();
-            if (!rows.hasNext()) {
-                return null;
-            }
-            InternalRow row = rows.next();
-            return isWhole(row) ? row : null;
+        try (JsonParser json = factory.createParser(bytes, 0, length)) {
+            return isTaken(json) && hasRequired() ? row : null;
         } catch (Exception e) {
-            // Java does not know that Scala throws this one.
-            if (e instanceof BadRecordException) {
-                return null;
-            }
-            throw e;
+            // Scala throws what Java does not know of. Whatever it is, it is not swallowed: the line is parsed again.
+            return null;
         }
     }
 
-    private boolean isWhole(InternalRow row) {
+    /** Whether all that the line says went into the row. */
+    private boolean isTaken(JsonParser json) throws IOException {
+        for (int at = 0; at < columns.length; at++) {
+            row.setNullAt(at);
+        }
+        if (json.nextToken() != JsonToken.START_OBJECT) {
+            return false;
+        }
+        watched.over(json);
+        int next = 0;
+        while (json.nextToken() == JsonToken.FIELD_NAME) {
+            int at = positionOf(json.currentName(), next);
+            if (at < 0) {
+                return false;
+            }
+            next = at + 1;
+            JsonToken value = json.nextToken();
+            if (value == JsonToken.VALUE_NUMBER_FLOAT && json.isNaN()) { // INF, too
+                return false;
+            }
+            columns[at].take(json, value, watched, row, at);
+        }
+        return json.currentToken() == JsonToken.END_OBJECT && json.nextToken() == null && !watched.sawOdd();
+    }
+
+    /** {@code next}: where it is if it stands behind the one before, as it mostly does; -1: nowhere. */
+    private int positionOf(String name, int next) {
+        // Jackson interns the names that it meets.
+        if (next < names.length && names[next] == name) {
+            return next;
+        }
+        return positions.getOrDefault(name, -1);
+    }
+
+    private boolean hasRequired() {
         for (int at : required) {
             if (row.isNullAt(at)) {
                 return false;
             }
         }
-        return watched.sawNothingOdd();
+        return true;
     }
 
     /** Whether bytes are UTF-8: the parser would take some that are not for something else. */
@@ -79,31 +124,5 @@ final class PlainLine {
             }
         }
         return true;
-    }
-
-    /** How a line is opened, for Spark's parser. */
-    private static final class Open extends AbstractFunction2<JsonFactory, Text, JsonParser> {
-        private final WatchedParser watched;
-
-        Open(WatchedParser watched) {
-            this.watched = watched;
-        }
-
-        @Override
-        public JsonParser apply(JsonFactory factory, Text line) {
-            try {
-                return watched.over(factory.createParser(line.getBytes(), 0, line.getLength()));
-            } catch (IOException e) {
-                throw new UncheckedIOException(e);
-            }
-        }
-    }
-
-    /** How a line is shown in an error; nobody looks at ours. */
-    private static final class Shown extends AbstractFunction1<Text, UTF8String> {
-        @Override
-        public UTF8String apply(Text line) {
-            return UTF8String.EMPTY_UTF8;
-        }
     }
 }

@@ -28,10 +28,10 @@ final class Records extends AbstractIterator<InternalRow> {
     private final PlainLine plain;
     private final GenericInternalRow current;
 
-    Records(Order order, Integer position, Iterator<Text> lines) {
+    Records(Order order, PlainLine plain, Integer position, Iterator<Text> lines) {
         this.order = order;
+        this.plain = plain;
         this.lines = lines;
-        this.plain = new PlainLine(order);
         this.current = new GenericInternalRow(order.width);
         put(order.fileAt, position);
     }
