@@ -117,7 +117,7 @@ class BatchSnapshots:
     def _stage_later(self, rows: DataFrame, wap_id: str, properties: Mapping[str, str]) -> int:
         """Keeps the append for ``publish``; returns the number to publish it under, which no snapshot has."""
         number = -2 - len(self._put_off)
-        told = marked(properties, wap_id, str(uuid4())) | {read_back.GUARANTEE: "effectively_once"}
+        told = marked(properties, wap_id, str(uuid4())) | {iceberg_sql.GUARANTEE: "effectively_once"}
 
         def look_then_append() -> None:
             if read_back.published(self._on, wap_id) is not None:

@@ -3,18 +3,18 @@
 from collections.abc import Collection, Sequence
 
 from libs.common.contracts.definition import Destination
-from libs.common.ids import BatchId, IngestionId
+from libs.common.ids import BatchId
 from libs.common.schema import literal, quoted, sql
 from services.executor.domain.evidence import FILES, REPLACED, ROWS, ROWS_REMOVED
 from services.executor.domain.provenance import FILE_PATH
 from services.executor.domain.quarantine import ATTEMPT
 from services.executor.domain.schema_change import Addition, Widening
+from services.executor.domain.snapshot_log import BURN, SOURCE, WAP_ID_KEPT, WAP_IDS
 
 WAP_ENABLED = "write.wap.enabled"
-WAP_ID_KEPT = "autoloader.wap-id"
-"""Our own copy of the wap id, in the summary of each snapshot that we write."""
-BURN = "autoloader.burn"
-"""Marks a staged snapshot as a burn."""
+GUARANTEE = "autoloader.guarantee"
+"""On a snapshot that was appended, not picked: ``effectively_once``."""
+_SIZES = ("added-records", "added-files-size")
 REPLACES = "autoloader:replaces"
 """The column of a view that names files whose rows go (see ``replace_rows``)."""
 
@@ -108,20 +108,14 @@ def remove_bad_records(quarantine: Destination, batch_ids: Collection[BatchId], 
     return f"DELETE FROM {quarantine.identifier} WHERE batch_id IN ({batches}) AND file IN ({files})"
 
 
-def published_snapshots(to: Destination, wap_id: str) -> str:
-    """What the current ancestry holds under a wap id.
-
-    A fast-forwarded snapshot keeps its own ``wap.id``; a picked one carries ``published-wap-id`` and points at
-    its source, whose summary still has our properties. Our own copy of the id also finds what was never staged:
-    if somebody took ``write.wap.enabled`` away, Iceberg appends at once, and writes no ``wap.id``.
-    """
-    wap = literal(wap_id)
+def snapshot_log(to: Destination) -> str:
+    """Every snapshot, with those of its marks that ``SnapshotLog`` and the read-back ask for; and once more, without
+    any, the current one. One scan: a join of these small tables takes Spark longer than to write a small batch."""
+    asked = ", ".join(map(literal, (*WAP_IDS, SOURCE, BURN, GUARANTEE, ROWS_REMOVED, ATTEMPT, *_SIZES)))
     return (
-        f"SELECT s.snapshot_id, s.summary, o.summary AS source "
-        f"FROM {_with_sources(to)} "
-        f"JOIN {to.identifier}.history h ON h.snapshot_id = s.snapshot_id AND h.is_current_ancestor "
-        f"WHERE s.summary['published-wap-id'] = {wap} "
-        f"OR s.summary['wap.id'] = {wap} OR s.summary['{WAP_ID_KEPT}'] = {wap} LIMIT 1"
+        f"SELECT snapshot_id, parent_id, map_filter(summary, (name, _) -> name IN ({asked})) AS marks, "
+        f"false AS is_current FROM {to.identifier}.snapshots "
+        f"UNION ALL SELECT snapshot_id, NULL, NULL, true FROM {to.identifier}.refs WHERE name = 'main'"
     )
 
 
@@ -136,19 +130,6 @@ def _with_sources(to: Destination) -> str:
 def _either(name: str) -> str:
     """A property of ours, of the snapshot itself or of its source."""
     return f"coalesce(s.summary['{name}'], o.summary['{name}'])"
-
-
-def history(to: Destination, ingestion_id: IngestionId) -> str:
-    """The current snapshot (without ``wap_id``), and the ingestion's snapshots: is it an ancestor, is it a burn?"""
-    return (
-        f"SELECT snapshot_id, NULL AS wap_id, true AS is_ancestor, false AS is_burn "
-        f"FROM {to.identifier}.refs WHERE name = 'main' "
-        f"UNION ALL "
-        f"SELECT DISTINCT s.snapshot_id, {_WAP_ID}, coalesce(h.is_current_ancestor, false), {_IS_BURN} "
-        f"FROM {_with_sources(to)} "
-        f"LEFT JOIN {to.identifier}.history h ON h.snapshot_id = s.snapshot_id "
-        f"WHERE startswith({_WAP_ID}, {literal(f'al1:{ingestion_id}:')})"
-    )
 
 
 def all_snapshots(to: Destination) -> str:

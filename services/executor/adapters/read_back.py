@@ -18,44 +18,57 @@ from services.executor.adapters.table_session import TableSession
 from services.executor.domain.evidence import ROWS_REMOVED
 from services.executor.domain.quarantine import ATTEMPT
 from services.executor.domain.replacing import FileRows
+from services.executor.domain.snapshot_log import Entry, SnapshotLog
 from services.executor.domain.story import Snapshot, TableStory, tell
 from services.executor.ports import History, Published
 
-GUARANTEE = "autoloader.guarantee"
-"""On a snapshot that was appended, not picked: ``effectively_once``."""
 _LOOKS_MAX = 5
 
 
 def published(on: TableSession, wap_id: str) -> Published | None:
     try:
-        on.refresh()
-        found = on.sql(iceberg_sql.published_snapshots(on.to, wap_id))
+        log = _log(on)
     except Exception as e:
         if is_table_missing(e):
             return None
         raise
-    if not found:
+    found = log.published(wap_id)
+    if found is None:
         return None
-    summary, source = found[0]["summary"], found[0]["source"]
     return Published(
-        snapshot_id=int(found[0]["snapshot_id"]),
-        is_burn=_is_burn(summary, source),
-        bytes_written=int(summary.get("added-files-size", 0)),
-        guarantee="effectively_once" if GUARANTEE in summary else "exactly_once",
-        rows_removed=int((source or summary).get(ROWS_REMOVED, 0)),
-        attempt=(source or summary).get(ATTEMPT),
+        snapshot_id=found.id,
+        is_burn=log.is_burn(found),
+        bytes_written=int(found.marks.get("added-files-size", 0)),
+        guarantee="effectively_once" if iceberg_sql.GUARANTEE in found.marks else "exactly_once",
+        rows_removed=int(log.said(found, ROWS_REMOVED) or 0),
+        attempt=log.said(found, ATTEMPT),
     )
 
 
 def history(on: TableSession, ingestion_id: IngestionId) -> History:
-    on.refresh()
-    rows = on.sql(iceberg_sql.history(on.to, ingestion_id))
-    ours = [row for row in rows if row["wap_id"] is not None]
+    log = _log(on)
+    ours = [entry for entry in log if (entry.wap_id or "").startswith(f"al1:{ingestion_id}:")]
     return History(
-        current=next((int(row["snapshot_id"]) for row in rows if row["wap_id"] is None), NO_SNAPSHOT),
-        batches=frozenset(row["wap_id"].rsplit(":", 1)[1] for row in ours if row["is_ancestor"] and not row["is_burn"]),
-        beside=frozenset(int(row["snapshot_id"]) for row in ours if not row["is_ancestor"]),
+        current=NO_SNAPSHOT if log.current is None else log.current,
+        batches=frozenset(
+            str(entry.wap_id).rsplit(":", 1)[1] for entry in ours if log.is_ancestor(entry) and not log.is_burn(entry)
+        ),
+        beside=frozenset(entry.id for entry in ours if not log.is_ancestor(entry)),
     )
+
+
+def _log(on: TableSession) -> SnapshotLog:
+    on.refresh()
+    rows = on.sql(iceberg_sql.snapshot_log(on.to))
+    return SnapshotLog(
+        (_entry(row) for row in rows if not row["is_current"]),
+        next((int(row["snapshot_id"]) for row in rows if row["is_current"]), None),
+    )
+
+
+def _entry(row: Row) -> Entry:
+    parent_id = row["parent_id"]
+    return Entry(int(row["snapshot_id"]), None if parent_id is None else int(parent_id), dict(row["marks"] or {}))
 
 
 def remembers(on: TableSession, snapshot_id: int) -> bool:
@@ -107,14 +120,6 @@ def _count(on: TableSession, snapshot_id: int, uris: Sequence[str], as_of: int |
         nameless=counts.get(None, 0),
         total=on.count(as_of),
     )
-
-
-def _is_burn(summary: Mapping[str, str], source: Mapping[str, str] | None) -> bool:
-    """A picked snapshot does not carry our mark; its source does, until snapshot expiry takes that away. What is left
-    then of a burn is that it added nothing. An empty batch looks the same: its files are loaded again, as no rows."""
-    if "true" in (summary.get(iceberg_sql.BURN), (source or {}).get(iceberg_sql.BURN)):
-        return True
-    return source is None and "source-snapshot-id" in summary and int(summary.get("added-records", 0)) == 0
 
 
 def _snapshot(row: Row) -> Snapshot:

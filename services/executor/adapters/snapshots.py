@@ -18,6 +18,7 @@ from libs.common.errors import Temporary
 from libs.common.ledger.model.batches import NO_SNAPSHOT
 from services.executor.adapters import iceberg_sql
 from services.executor.adapters.table_session import TableSession
+from services.executor.domain.snapshot_log import WAP_ID_KEPT
 
 _WAP_ID = "spark.wap.id"
 _CONSTRAINTS = "spark.sql.constraintPropagation.enabled"
@@ -79,7 +80,7 @@ def stage_change(
 
 def marked(properties: Mapping[str, str], wap_id: str, stage_id: str) -> dict[str, str]:
     """The properties, with those by which we know a snapshot of ours. ``stage_id`` finds it."""
-    return {**properties, "autoloader.stage": stage_id, iceberg_sql.WAP_ID_KEPT: wap_id}
+    return {**properties, "autoloader.stage": stage_id, WAP_ID_KEPT: wap_id}
 
 
 def added_by(on: TableSession, snapshot_id: int) -> DataFrame:

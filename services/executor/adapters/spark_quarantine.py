@@ -14,7 +14,7 @@ from libs.common.errors import Permanent
 from libs.common.ids import BatchId
 from libs.common.ledger.model.files import BadRecord, BadRecords, FileVersion
 from libs.common.schema import Struct
-from services.executor.adapters import iceberg_sql
+from services.executor.adapters import iceberg_sql, read_back
 from services.executor.adapters.batch_files import BatchFiles
 from services.executor.adapters.creation_sql import create_table
 from services.executor.adapters.snapshots import added_by, stage_rows
@@ -63,7 +63,7 @@ class SparkQuarantine:
         self._on.sql(iceberg_sql.cherry_pick(self._to, snapshot_id))
 
     def has(self, wap_id: str) -> bool:
-        return bool(self._look(iceberg_sql.published_snapshots(self._to, wap_id)))
+        return read_back.published(self._on, wap_id) is not None
 
     def counts(self) -> dict[str, dict[str, int]]:
         """How many records stand there, by batch and file."""
