@@ -8,6 +8,7 @@ DEV := $(PY) -m devstack
 UV := VIRTUAL_ENV=.venv .venv/bin/uv
 READY := .venv/.ready
 BENCH := .venv-bench/.ready
+JAVA := services/executor/java/autoloader/reading/*.java
 SOURCES := libs services client devstack tests bench
 # More for pytest: make test ARGS="tests/unit -x"
 ARGS ?=
@@ -21,7 +22,7 @@ help: ## Show this help
 setup: $(READY) ## Install everything into .venv and the download cache (done by the others when needed)
 	@:
 
-$(READY): requirements-dev.lock pyproject.toml deploy/versions.toml $(wildcard deploy/checksums/*)
+$(READY): requirements-dev.lock pyproject.toml deploy/versions.toml $(wildcard deploy/checksums/*) $(wildcard $(JAVA))
 	@test -n "$(PYTHON)" || { echo "Python 3.11 or newer is needed and none was found: install one, or name it with make PYTHON=..."; exit 1; }
 	@$(PYTHON) -m devstack.setup
 	@touch $@

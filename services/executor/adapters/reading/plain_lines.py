@@ -30,16 +30,20 @@ _WORKS: Final = "works 1"
 
 _log = get_logger(__name__)
 _lent: WeakKeyDictionary[SparkSession, bool] = WeakKeyDictionary()
-_lending = threading.Lock()
+_guard = threading.Lock()
 
 
 def lent(spark: SparkSession) -> bool:
     """Whether the session can read plain lines. Asked first, it is sent what it takes, unless the server has it; and
     that is tried on a line there: a source that was made for another Spark breaks only when it is used."""
-    with _lending:
-        if spark not in _lent:
-            _lent[spark] = _has_it(spark) or _lend(spark)
-        return _lent[spark]
+    with _guard:
+        known = _lent.get(spark)
+    if known is None:
+        # One batch has the session to itself; only the dictionary is everybody's.
+        known = _has_it(spark) or _lend(spark)
+        with _guard:
+            _lent[spark] = known
+    return known
 
 
 def _has_it(spark: SparkSession) -> bool:
