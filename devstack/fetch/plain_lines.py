@@ -29,10 +29,11 @@ async def make_plain_lines(cache: Path, say: Say) -> Path:
     """The jar, made if there is none from these sources, this compiler and this Spark. It is named by what it was made
     from: Spark takes two jars of one name for the same one, or fails (``Utils.copyFile``), even other users' jobs."""
     async with file_lock(cache / ".plain-lines.lock", say, "another process that makes the executor's jar"):
-        jar = SOURCES / f"plain-lines-{await asyncio.to_thread(_digest)}.jar"
+        made_from = await asyncio.to_thread(_digest)
+        jar = SOURCES / f"plain-lines-{made_from}.jar"
         if not jar.exists():
             started = monotonic()
-            await _make(jar, cache, say)
+            await _make(jar, made_from, cache, say)
             say(f"{jar.name} made in {monotonic() - started:.0f} s")
             for other in SOURCES.glob("plain-lines-*.jar"):
                 if other != jar:
@@ -40,7 +41,7 @@ async def make_plain_lines(cache: Path, say: Say) -> Path:
     return jar
 
 
-async def _make(jar: Path, cache: Path, say: Say) -> None:
+async def _make(jar: Path, made_from: str, cache: Path, say: Say) -> None:
     compiler = next((await fetch_jars(pins().compiler_jars, cache, say)).glob("ecj-*.jar"))
     java = await find_java(pins().java_minimum)
     spark = require_wheel("pyspark") / "jars"
@@ -51,7 +52,7 @@ async def _make(jar: Path, cache: Path, say: Say) -> None:
             [java, "-jar", compiler, "-source", _JAVA, "-target", _JAVA, "-proc:none", "-warn:-all", "-g",
              "-cp", ":".join(map(str, sorted(spark.glob("*.jar")))), "-d", classes, *_sources()],
         )  # fmt: skip
-        await asyncio.to_thread(_pack, classes, jar)
+        await asyncio.to_thread(_pack, classes, jar, made_from)
 
 
 def _sources() -> Sequence[Path]:
@@ -66,10 +67,11 @@ def _digest() -> str:
     return digest.hexdigest()[:12]
 
 
-def _pack(classes: Path, jar: Path) -> None:
-    """Renamed at the end, so that nobody finds half of it."""
+def _pack(classes: Path, jar: Path, made_from: str) -> None:
+    """Renamed at the end, so that nobody finds half of it. It says what it was made from (``Check.java``)."""
     unfinished = jar.with_suffix(".unfinished")
     with zipfile.ZipFile(unfinished, "w", zipfile.ZIP_DEFLATED) as packed:
+        packed.writestr(zipfile.ZipInfo("autoloader/reading/made-from", _NO_TIME), made_from)
         for path in sorted(classes.rglob("*.class")):
             packed.writestr(zipfile.ZipInfo(str(path.relative_to(classes)), _NO_TIME), path.read_bytes())
     unfinished.rename(jar)

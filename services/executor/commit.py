@@ -65,7 +65,9 @@ class CommitProtocol:
             await self._set_aside(claim, table, BurnVerdict(fates))
             return
         except FilesUnreadable as error:
-            await self._set_aside(claim, table, BurnVerdict(unreadable(attempt.files, error.reasons)))
+            # One that was overwritten meanwhile was read up to the length that it had.
+            fates = changed(attempt.files, await self._versions(attempt))
+            await self._set_aside(claim, table, BurnVerdict({**unreadable(attempt.files, error.reasons), **fates}))
             return
         except KeysUnfit as error:
             await self._set_aside(claim, table, BurnVerdict(error.fates))

@@ -58,12 +58,17 @@ def history(on: TableSession, ingestion_id: IngestionId) -> History:
 
 
 def _log(on: TableSession) -> SnapshotLog:
-    on.refresh()
-    rows = on.sql(iceberg_sql.snapshot_log(on.to))
-    return SnapshotLog(
-        (_entry(row) for row in rows if not row["is_current"]),
-        next((int(row["snapshot_id"]) for row in rows if row["is_current"]), None),
-    )
+    """Spark looks at the table once for its snapshots and once for the current one; in between, somebody may commit."""
+    for _ in range(_LOOKS_MAX):
+        on.refresh()
+        rows = on.sql(iceberg_sql.snapshot_log(on.to))
+        log = SnapshotLog(
+            (_entry(row) for row in rows if not row["is_current"]),
+            next((int(row["snapshot_id"]) for row in rows if row["is_current"]), None),
+        )
+        if not log.is_torn:
+            return log
+    raise Temporary(f"{on.to.identifier} changes faster than it can be read", code="table_busy")
 
 
 def _entry(row: Row) -> Entry:

@@ -14,6 +14,7 @@ from pyspark.sql.connect import functions as F
 from pyspark.sql.connect.observation import Observation
 from pyspark.sql.connect.session import SparkSession
 
+from libs.common.errors import Temporary
 from libs.common.ledger.model.files import FileVersion
 from libs.common.schema import Field, Struct, literal, sql
 from services.executor.adapters.observing import watched
@@ -30,7 +31,9 @@ def observe(parsed: DataFrame, watch: Observation, files: int) -> DataFrame:
     files have which names that no column is for (``carried``).
 
     What is watched costs with every record. So it is two questions, whose answers Spark has computed when it asks them:
-    ``histogram_numeric`` with a bin for each file and kind is an exact count, and of most records no name is told.
+    ``histogram_numeric`` with a bin for each file and kind is an exact count, and of most records no name is told. It
+    counts doubles: where it merges the bins of two tasks it reckons, and of whole numbers Spark would cut off what is
+    then missing.
     """
     kind = F.when(F.col("bad"), _BAD).when(F.col("blank"), _BLANK).otherwise(_ROW)
     asked = parsed.withColumn("counted", F.coalesce("file", F.lit(_STRANGER)) * _KINDS + kind).withColumn(
@@ -43,7 +46,7 @@ def observe(parsed: DataFrame, watch: Observation, files: int) -> DataFrame:
     return watched(
         asked,
         watch,
-        F.histogram_numeric("counted", F.lit(_KINDS * (files + 1))).alias("counts"),
+        F.histogram_numeric(F.col("counted").cast("double"), F.lit(_KINDS * (files + 1))).alias("counts"),
         F.collect_set("carrying").alias("carriers"),
     )
 
@@ -85,8 +88,16 @@ def replacing(spark: SparkSession, new: DataFrame, uris: Sequence[str], marker: 
 
 
 def reads(observed: Mapping[str, Any], files: Sequence[FileVersion]) -> dict[bytes, FileRead]:
-    """Per file digest, what the pass saw of it. Files without a line are absent."""
+    """Per file digest, what the pass saw of it. Files without a line are absent.
+
+    Raises:
+        Temporary: ``miscounted``: Spark did not send what it counted, which it does not always, or it makes no sense.
+    """
+    if "counts" not in observed and any(f.size_bytes for f in files):
+        raise _miscounted("Spark did not send what it counted in the staging pass")
     counts = _counts(observed)
+    if any(kind not in (_ROW, _BLANK, _BAD) or file >= len(files) for file, kind in counts):
+        raise _miscounted(f"counts of records that cannot be: {dict(counts)}")
     seen = {file for file, _ in counts if file != _STRANGER}
     return {
         files[file].digest: FileRead(
@@ -113,9 +124,12 @@ def carried(observed: Mapping[str, Any], names: str, files: Sequence[FileVersion
 
 
 def _counts(observed: Mapping[str, Any]) -> Counter[tuple[int, int]]:
-    """Records by file position and kind. A file that was read in several partitions may have a bin from each; and Spark
-    does not always send what it counted."""
+    """Records by file position and kind. A file that was read in several partitions may have a bin from each."""
     counts: Counter[tuple[int, int]] = Counter()
     for b in observed.get("counts") or ():
         counts[divmod(round(b["x"]), _KINDS)] += round(b["y"])
     return counts
+
+
+def _miscounted(message: str) -> Temporary:
+    return Temporary(message, code="miscounted", hint="the batch is staged again")

@@ -40,6 +40,12 @@ class SnapshotLog:
         self.current = current
         self._ancestors = frozenset(self._back_from(current))
 
+    @property
+    def is_torn(self) -> bool:
+        """Whether the current snapshot is not among the others: they were read before it was there. It cannot have
+        expired."""
+        return self.current is not None and self.current not in self._by_id
+
     def __iter__(self) -> Iterator[Entry]:
         return iter(self._by_id.values())
 

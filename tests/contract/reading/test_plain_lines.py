@@ -110,13 +110,14 @@ async def test_both_ways_say_the_same_of_each_line(spark: Spark, place: Place, s
     """Over files that are cut into parts."""
     files = [place.put(f"{n:03}.json", a_file(n)) for n in range(FILES)]
     invalid = place.put("invalid.json", b'{"i": 1}\n{"s": "\xff"}\n{"s": "\xed\xa0\x80"}\n{"\xff": 1}\n{"i": 2}\xff\n')
+    wide = place.put("wide.json", '{"i": 1}'.encode("utf-16-le"))
 
     def look() -> tuple[Counter[str], Counter[str]]:
         session = spark.sessions[0]
         for name, value in PARTS.items():
             session.conf.set(name, value)
         try:
-            inside, as_text = both_ways(spark, [*files, invalid], schema)
+            inside, as_text = both_ways(spark, [*files, invalid, wide], schema)
             return told(inside), told(as_text)
         finally:
             for name in PARTS:
@@ -137,6 +138,24 @@ async def test_hardly_any_plain_line_is_looked_at_twice(spark: Spark, place: Pla
         return first, second
 
     assert (0, 5) == await asyncio.to_thread(look)
+
+
+async def test_counts_are_exact_in_however_many_parts_a_file_is_read(spark: Spark, place: Place) -> None:
+    """Where Spark merges the bins of its tasks, it reckons."""
+    table = place.table(NDJSON)
+    schema = await table.create(await table.infer([place.put("first", b'{"i": 0, "s": "a"}\n')]))
+    lines = [*['{"i": 1, "s": "abcdefghij"}'] * 7, '{"i": "x"}', "", '{"i": 2}']
+    files = [place.put(f"{n}.json", ("\n".join(lines * (60 + n)) + "\n").encode()) for n in range(5)]
+    session = spark.sessions[0]
+    for name, value in PARTS.items():
+        session.conf.set(name, value)
+    try:
+        staged = await stage(table, files, schema)
+    finally:
+        for name in PARTS:
+            session.conf.unset(name)
+    expected = [FileRead((60 + n) * 10, (60 + n) * 8, 60 + n) for n in range(5)]
+    assert expected == [staged.read_of(f) for f in files]
 
 
 async def test_a_folder_s_other_files_are_not_read(spark: Spark, place: Place) -> None:

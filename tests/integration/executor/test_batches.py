@@ -378,6 +378,15 @@ async def test_the_sweeper_takes_over_what_nobody_works_on(executor: Executor) -
     executor.world.check([0, 1, 2])
 
 
+async def test_a_broken_file_that_was_overwritten_meanwhile_is_not_blamed(executor: Executor) -> None:
+    """What was read of it may have ended where the version before it did."""
+    broken = gzip.compress(lines(*range(100, 400)))[:100]
+    [batch_id] = await executor.world.plan_batches({"a.json": lines(0), "b.json.gz": broken})
+    executor.world.objects.put("landing", "data/b.json.gz", broken + b"more")
+    await executor.work(batch_id)
+    assert "unreadable_file" not in executor.told()
+
+
 @pytest.mark.parametrize("has_table", [False, True])
 async def test_broken_files_are_set_aside_and_the_others_load(executor: Executor, has_table: bool) -> None:
     """Cut short: no attempt and no later run can read them, and they must not hold up the rest."""

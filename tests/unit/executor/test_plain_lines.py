@@ -3,6 +3,7 @@
 from pathlib import Path
 from typing import Any
 
+import pyspark
 import pytest
 
 from services.executor.adapters.reading import plain_lines
@@ -11,8 +12,9 @@ from services.executor.adapters.reading import plain_lines
 class FakeSession:
     """Says whether the source works, before it was sent a jar and after that."""
 
-    def __init__(self, *said: object) -> None:
+    def __init__(self, *said: object, version: str = pyspark.__version__) -> None:
         self._said = iter(said)
+        self.version = version
         self.sent: list[str] = []
 
     def addArtifacts(self, path: str) -> None:  # noqa: N802 - pyspark's name
@@ -44,23 +46,38 @@ def lent(session: FakeSession) -> bool:
 
 
 def test_a_session_is_sent_the_jar_once(jar: Path) -> None:
-    session = FakeSession(NO_CLASS, "works 1")
+    session = FakeSession(NO_CLASS, "works 0123")
     assert [lent(session), lent(session)] == [True, True]
     assert [str(jar)] == session.sent
 
 
 @pytest.mark.usefixtures("jar")
 def test_a_server_that_has_it_is_sent_nothing() -> None:
-    session = FakeSession("works 1")
+    session = FakeSession("works 0123")
     assert lent(session)
     assert [] == session.sent
 
 
-@pytest.mark.parametrize("said", ["java.lang.NoSuchMethodError: parse", "works 2", RuntimeError("refused")])
+@pytest.mark.parametrize("said", ["java.lang.NoSuchMethodError: parse", "works 4567", RuntimeError("refused")])
 @pytest.mark.usefixtures("jar")
 def test_one_that_cannot_do_it_is_left_alone(said: object) -> None:
     session = FakeSession(NO_CLASS, said)
     assert [lent(session), lent(session)] == [False, False]
+
+
+@pytest.mark.usefixtures("jar")
+def test_another_spark_is_not_even_asked() -> None:
+    session = FakeSession(version="4.7.0")
+    assert not lent(session)
+    assert [] == session.sent
+
+
+@pytest.mark.usefixtures("jar")
+def test_a_server_that_has_another_one_is_left_alone() -> None:
+    """It would be taken before ours."""
+    session = FakeSession("works 4567")
+    assert not lent(session)
+    assert [] == session.sent
 
 
 def test_without_the_jar_nothing_is_sent(jar: Path) -> None:

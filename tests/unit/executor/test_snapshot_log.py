@@ -36,6 +36,13 @@ def test_the_ancestry_ends_where_snapshots_were_expired() -> None:
     assert log.published(WAP) is not None
 
 
+def test_a_current_snapshot_that_is_not_among_them_came_after_they_were_read() -> None:
+    entries = [entry(1, None), entry(2, 1, {"wap.id": WAP})]
+    assert SnapshotLog(entries, 3).is_torn
+    assert not SnapshotLog(entries, 2).is_torn
+    assert not SnapshotLog([], None).is_torn
+
+
 def test_one_that_was_rolled_back_is_not_published() -> None:
     log = SnapshotLog([entry(1, None), entry(2, 1, {"wap.id": WAP}), entry(3, 1)], 3)
     assert log.published(WAP) is None

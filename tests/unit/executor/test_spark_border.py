@@ -200,8 +200,18 @@ def test_counts_are_added_up_over_partitions() -> None:
     assert strays(observed) == 6
 
 
-def test_what_spark_did_not_send_is_nothing_seen() -> None:
-    assert ({}, 0, {}) == (reads({}, [version("a")]), strays({}), carried({}, "unknown", [version("a")]))
+@pytest.mark.parametrize("observed", [{}, bins((3, 1)), bins((4, 1))], ids=["nothing sent", "no kind", "no file"])
+def test_counts_that_were_not_sent_or_cannot_be_are_counted_again(observed: dict[str, Any]) -> None:
+    """Of no count at all, it would look as if the files could not be understood."""
+    with pytest.raises(Temporary):
+        reads(observed, [version("a")])
+
+
+def test_a_count_that_was_reckoned_is_the_whole_number_that_it_was() -> None:
+    """Spark merges bins of one number to 1.9999999999999998."""
+    file, bad = version("a"), 1.9999999999999998
+    observed = {"counts": [{"x": bad, "y": 2.0}, {"x": 0.0, "y": 3.0}]}
+    assert {file.digest: FileRead(lines=5, rows=3, bad=2)} == reads(observed, [file])
 
 
 def test_carried_are_gathered_per_file() -> None:

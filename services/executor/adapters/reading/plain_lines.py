@@ -8,11 +8,11 @@ installs anything. A server that does not take it reads lines as text (``json_li
 import json
 import threading
 from collections.abc import Sequence
-from contextlib import suppress
 from pathlib import Path
 from typing import Final
 from weakref import WeakKeyDictionary
 
+import pyspark
 from pyspark.sql import DataFrame
 from pyspark.sql.connect.session import SparkSession
 from pyspark.sql.types import IntegerType, StringType, StructType
@@ -25,9 +25,6 @@ JARS: Final = Path(__file__).parents[2] / "java"
 """``make setup`` puts the jar there."""
 _SOURCE: Final = "autoloader.reading.PlainLines"
 _CHECK: Final = "SELECT java_method('autoloader.reading.Check', 'works') AS said"
-_WORKS: Final = "works 1"
-"""With the version of options and columns, which both sides must mean alike."""
-
 _log = get_logger(__name__)
 _lent: WeakKeyDictionary[SparkSession, bool] = WeakKeyDictionary()
 _guard = threading.Lock()
@@ -35,21 +32,15 @@ _guard = threading.Lock()
 
 def lent(spark: SparkSession) -> bool:
     """Whether the session can read plain lines. Asked first, it is sent what it takes, unless the server has it; and
-    that is tried on a line there: a source that was made for another Spark breaks only when it is used."""
+    that is tried on a line there."""
     with _guard:
         known = _lent.get(spark)
     if known is None:
         # One batch has the session to itself; only the dictionary is everybody's.
-        known = _has_it(spark) or _lend(spark)
+        known = _lend(spark)
         with _guard:
             _lent[spark] = known
     return known
-
-
-def _has_it(spark: SparkSession) -> bool:
-    with suppress(Exception):
-        return bool(spark.sql(_CHECK).collect()[0]["said"] == _WORKS)
-    return False
 
 
 def _lend(spark: SparkSession) -> bool:
@@ -57,14 +48,37 @@ def _lend(spark: SparkSession) -> bool:
     if jar is None:
         _log.warning("plain_lines.missing", folder=str(JARS), hint="make setup makes it; lines are read as text")
         return False
+    right = f"works {jar.stem.rsplit('-', 1)[1]}"
     try:
-        spark.addArtifacts(str(jar))
-        said = spark.sql(_CHECK).collect()[0]["said"]
+        said = _said(spark)
+        if said is None:
+            spark.addArtifacts(str(jar))
+            said = _said(spark)
     except Exception as e:  # noqa: BLE001 - whatever stands in the way, there is the other way
         said = str(e)
-    if said != _WORKS:
-        _log.warning("plain_lines.refused", reason=str(said)[:500], hint="lines are read as text")
-    return bool(said == _WORKS)
+    if said != right:
+        _log.warning("plain_lines.refused", reason=str(said)[:500], expected=right, hint="lines are read as text")
+    return said == right
+
+
+def _said(spark: SparkSession) -> str | None:
+    """What the source says of itself; None: the server has none.
+
+    The classes of Spark on which it rests are no version's promise, and a wrong one shows only when it is used. So it
+    is not even tried on another Spark than that of this client, for which it was made.
+    """
+    if _minor(spark.version) != _minor(pyspark.__version__):
+        return f"the server is Spark {spark.version}, and this is made for {pyspark.__version__}"
+    try:
+        return str(spark.sql(_CHECK).collect()[0]["said"])
+    except Exception as e:
+        if "ClassNotFoundException" in str(e) or "CLASS_NOT_FOUND" in str(e) or "UNEXPECTED_CLASS_TYPE" in str(e):
+            return None
+        raise
+
+
+def _minor(version: str) -> list[str]:
+    return version.split(".")[:2]
 
 
 def records(

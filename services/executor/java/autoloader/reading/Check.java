@@ -1,5 +1,8 @@
 package autoloader.reading;
 
+import java.io.IOException;
+import java.io.InputStream;
+import java.nio.charset.StandardCharsets;
 import java.util.List;
 import org.apache.hadoop.io.Text;
 import org.apache.spark.sql.catalyst.InternalRow;
@@ -10,12 +13,12 @@ import scala.jdk.javaapi.CollectionConverters;
 
 /** Whether this Spark is one for which the reader was built: {@code java_method('autoloader.reading.Check', 'works')}. */
 public final class Check {
-    /** With the version of options and columns, which both sides must mean alike. */
-    private static final String WORKS = "works 1";
+    /** What it was made from: beside the classes, by whoever packs them. */
+    private static final String MADE_FROM = "made-from";
 
     private Check() {}
 
-    /** {@link #WORKS}, or what is in the way. Reads a few lines, in memory, in all the ways that there are. */
+    /** {@code works}, and what it was made from; or what is in the way. Reads a few lines, in memory, in all the ways that there are. */
     public static String works() {
         try {
             var data = StructType.fromDDL("row STRUCT<a: BIGINT, b: STRUCT<c: DOUBLE>>, raw STRING, file INT");
@@ -28,9 +31,15 @@ public final class Check {
             var records = new Records(order, new PlainLine(order), 7, CollectionConverters.asScala(lines.iterator()));
             var plain = records.next().copy();
             var other = records.next().copy();
-            return isRight(plain, other) ? WORKS : "it reads " + plain + " and " + other;
+            return isRight(plain, other) ? "works " + madeFrom() : "it reads " + plain + " and " + other;
         } catch (Exception | LinkageError e) {
             return e.toString();
+        }
+    }
+
+    private static String madeFrom() throws IOException {
+        try (InputStream in = Check.class.getResourceAsStream(MADE_FROM)) {
+            return in == null ? "unknown" : new String(in.readAllBytes(), StandardCharsets.UTF_8);
         }
     }
 

@@ -56,7 +56,8 @@ final class PlainLine {
     InternalRow parsed(Text line) {
         byte[] bytes = line.getBytes();
         int length = line.getLength();
-        if (length == 0 || bytes[0] != '{' || !isText(bytes, length)) {
+        // With a zero behind the brace, Jackson would take it for UTF-16 or UTF-32.
+        if (length < 2 || bytes[0] != '{' || bytes[1] == 0 || !isText(bytes, length)) {
             return null;
         }
         try (JsonParser json = factory.createParser(bytes, 0, length)) {
