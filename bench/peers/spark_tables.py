@@ -16,8 +16,10 @@ def drop(spark: SparkSession, table: str) -> None:
 
 
 def look(spark: SparkSession, table: str) -> Loaded:
+    """Snapshots are those of the table's history. Beside them there may be staged ones, from which some of these were
+    picked, until they expire."""
     return Loaded(
         rows=spark.table(table).count(),
-        snapshots=spark.table(f"{table}.snapshots").count(),
+        snapshots=spark.table(f"{table}.history").where("is_current_ancestor").count(),
         data_files=spark.table(f"{table}.files").count(),
     )

@@ -165,6 +165,8 @@ class Scans:
             failpoint("scan.after_page")
             if page.batches:
                 await turn.wait_for_room(claim)
+                planner.resume()
+                replacing.resume()
             if cap.is_reached and claim.attempt == 1:
                 break  # a later attempt lists on: what an earlier one took and this one does not see is told as gone
         await portions.remember()

@@ -70,6 +70,10 @@ class BatchPlanner:
         self._quiet_s *= 2
         return (self._close(),)
 
+    def resume(self) -> None:
+        """The listing stood still, and goes on: that was no time in which nothing came."""
+        self._added_at = self._clock()
+
     def rest(self) -> tuple[PlannedBatch, ...]:
         """The last batch, if any file is left."""
         return (self._close(),) if self._open else ()

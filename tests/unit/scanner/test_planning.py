@@ -71,3 +71,15 @@ def test_an_open_batch_does_not_wait_for_a_listing_that_shows_nothing_new() -> N
     assert [] == quiet(200.0 + 2 * QUIET_S - 0.1)
     assert [["c"]] == quiet(200.0 + 2 * QUIET_S)
     assert () == planner.rest()
+
+
+def test_a_listing_that_stands_still_is_not_quiet() -> None:
+    """While executors are behind, a batch may as well fill up."""
+    now = [0.0]
+    planner = BatchPlanner(Limits(files_max=3, bytes_max=100), clock=lambda: now[0])
+    assert [] == cut(planner, "a")
+    now[0] = 100.0
+    planner.resume()
+    assert () == planner.quiet()
+    now[0] += QUIET_S
+    assert [["a"]] == [[f.key for f in b.files] for b in planner.quiet()]
