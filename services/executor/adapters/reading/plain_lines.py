@@ -84,9 +84,9 @@ def _minor(version: str) -> list[str]:
 def records(
     origin: Origin, files: Sequence[FileVersion], record: StructType, corrupt: str, required: Sequence[str]
 ) -> DataFrame:
-    """The lines of these files, in columns that the class ``Records`` describes: ``row`` (a ``record``) or ``raw``,
-    and ``file``. ``corrupt`` names the record's field that only a line which
-    does not fit would fill; ``required`` those that no plain line lacks. Only for a session that it was ``lent``."""
+    """The lines of these files, in columns that the class ``Records`` describes: ``row`` (a ``record``) or ``raw``, and
+    ``file``. ``corrupt`` names the record's field that only a line which does not fit would fill; ``required`` those
+    that no plain line lacks. Only for a session that it was ``lent``."""
     schema = StructType().add("row", record).add("raw", StringType()).add("file", IntegerType())
     options = {
         "columnNameOfCorruptRecord": corrupt,

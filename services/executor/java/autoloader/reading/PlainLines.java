@@ -12,7 +12,8 @@ import scala.collection.immutable.Map;
  * Spark's way to read files of JSON, one object per line, with the one thing that its own JSON source keeps to itself:
  * which lines hold more than was taken from them.
  *
- * <p>Lines are cut as Spark's text source cuts them, and parsed by Spark's own parser, with its own options. A line is
+ * <p>Lines are cut as Spark's text source cuts them. Their values are taken as Spark's parser takes them, with its
+ * options: those of the plainest types by {@link Column}, all others by Spark's own converters. A line is
  * <em>plain</em> if the columns hold all that it says: it is one object and nothing behind it, text of its encoding,
  * with known fields alone, and each of them fits. Of any other line nothing is taken: it is handed over as it stands,
  * for somebody who looks closer.
