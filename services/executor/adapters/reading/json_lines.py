@@ -50,7 +50,7 @@ class JsonLines:
             return parse(origin.with_files(_lines(origin, files), files), schema)
         required = [f.name for f in data.fields if f.required]
         lines = plain_lines.records(origin, files, _record_of(data), _CORRUPT, required)
-        return judged(origin.with_known(_parsed_if_not_plain(lines, data), files), schema)
+        return _judged(origin.with_known(_parsed_if_not_plain(lines, data), files), schema)
 
     def numbered(self, origin: Origin, files: Sequence[FileVersion], schema: Struct) -> DataFrame:
         lines = origin.with_files(origin.with_lines(_lines(origin, files)), files)
@@ -68,17 +68,17 @@ def _lines(origin: Origin, files: Sequence[FileVersion]) -> DataFrame:
 
 
 def parse(lines: DataFrame, schema: Struct, *, mostly_plain: bool = True) -> DataFrame:
-    """Parses lines of JSON, ``raw``, and adds what ``judged`` adds.
+    """Parses lines of JSON, ``raw``, and adds what ``_judged`` adds.
 
     ``mostly_plain``: it pays to prove that first. Not where rows are chosen by what this adds: Spark then asks for each
     thing anew wherever it is named, and the proof names each field many times.
     """
     data = data_of(schema)
     parsed = lines.withColumn("row", _parsed(data))
-    return judged(parsed.withColumn("plain", is_plain(data, _CORRUPT) if mostly_plain else F.lit(False)), schema)
+    return _judged(parsed.withColumn("plain", is_plain(data, _CORRUPT) if mostly_plain else F.lit(False)), schema)
 
 
-def judged(parsed: DataFrame, schema: Struct) -> DataFrame:
+def _judged(parsed: DataFrame, schema: Struct) -> DataFrame:
     """Adds ``blank``, ``bad``, ``unknown``, ``misfits`` and ``outside`` to lines, ``raw``, of which ``row`` was parsed,
     and of which it is known whether they are ``plain`` (``json_plain``). ``keys`` are the names in a line, none for one
     that is plain: they are all known. A plain line need not be there: where ``raw`` is null, nothing more is asked."""

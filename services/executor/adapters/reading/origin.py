@@ -79,19 +79,19 @@ class Origin:
 
     def text(self, files: Sequence[FileVersion]) -> DataFrame:
         """The lines of these files, as ``value``; they still have their ``_metadata``."""
-        found = self.reading(files).text(self.places(files))
-        if not self.is_folder_of(files):
+        found = self.reading(files).text(self._places(files))
+        if not self._is_folder_of(files):
             return found
         # Spark leaves out the others when it lists the folder, before it opens a file.
         return found.where(F.expr(PATH).isin([self.seen(f) for f in files]))
 
-    def is_folder_of(self, files: Sequence[FileVersion]) -> bool:
+    def _is_folder_of(self, files: Sequence[FileVersion]) -> bool:
         """Whether these files are read as the folder that they fill, in which there may be others."""
         return self.folder is not None and not any(self._other_name(f) for f in files)
 
-    def places(self, files: Sequence[FileVersion]) -> list[str]:
+    def _places(self, files: Sequence[FileVersion]) -> list[str]:
         """What to hand to a reader (see ``reading``): the files, or their folder."""
-        if self.is_folder_of(files):
+        if self._is_folder_of(files):
             return [_escaped(f"{self.scheme}://{files[0].bucket}/{self.folder}")]
         return self.paths(files)
 
