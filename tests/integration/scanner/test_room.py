@@ -17,7 +17,7 @@ from libs.common.ledger.batches import BatchLedger
 from libs.common.ledger.cancellations import cancel_run
 from libs.common.ledger.model.files import FileVersion
 from libs.common.ledger.states import FINAL_BATCH_STATES
-from libs.common.ledger.tables import batch, file
+from libs.common.ledger.tables import batch, file, scan
 from libs.common.storage.engine import Database
 from libs.common.storage.outbox import Outbox
 from services.executor.handlers import Batches, Patience
@@ -98,22 +98,38 @@ async def test_thousands_of_files_wait_in_the_store_and_not_in_the_ledger(databa
 
 
 async def test_it_keeps_its_lease_while_it_waits(database: Database) -> None:
-    """Nobody takes it over, for many leases."""
+    """The lease begins anew again and again, and nobody takes the scan over."""
     harness = of_a_tenant(database)
     harness.room = RoomLimits(1, 1000)
     harness.put(*(f"in/{n}.json" for n in range(9)))
     run_id = await harness.new_run()
-    lease = timedelta(milliseconds=200)
-    listing = await stands_still(harness, harness.scans(lease=lease, heartbeat=lease / 4), run_id)
+    listing = await stands_still(harness, harness.scans(heartbeat=timedelta(milliseconds=20)), run_id)
     for _ in range(10):
-        assert await harness.ledger(lease).claim(run_id, harness.ingestion_id, 1) is None
-        await asyncio.wait({listing}, timeout=0.1)
+        await renewed_lease(harness, run_id)
+        assert await harness.ledger().claim(run_id, harness.ingestion_id, 1) is None
     while not listing.done():
         await harness.load(run_id)
         await asyncio.wait({listing}, timeout=0.02)
     await listing
     await harness.load(run_id)
     assert 9 == (await harness.totals(run_id)).files_done
+
+
+async def renewed_lease(harness: Harness, run_id: RunId) -> None:
+    """Returns when the lease of the run's scan ends later than it does now."""
+    before = await _leased_until(harness, run_id)
+
+    async def is_renewed() -> bool:
+        return await _leased_until(harness, run_id) > before
+
+    await eventually(is_renewed, 60)
+
+
+async def _leased_until(harness: Harness, run_id: RunId) -> datetime:
+    query = select(scan.c.lease_until).where(scan.c.run_id == run_id)
+    async with harness.database.read() as connection:
+        until: datetime = (await connection.execute(query)).scalar_one()
+    return until
 
 
 async def test_another_listing_has_its_turn_meanwhile(database: Database) -> None:
