@@ -99,7 +99,7 @@ class BatchSnapshots:
         if (append_now := self._put_off.get(snapshot_id)) is not None:
             append_now()
         else:
-            self._on.sql(iceberg_sql.cherry_pick(self._on.to, snapshot_id))
+            self._on.do(iceberg_sql.cherry_pick(self._on.to, snapshot_id))
 
     def _stage_rows(
         self, rows: DataFrame, schema: Struct, wap_id: str, properties: Mapping[str, str]

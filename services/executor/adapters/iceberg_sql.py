@@ -18,6 +18,10 @@ _SIZES = ("added-records", "added-files-size")
 REPLACES = "autoloader:replaces"
 """The column of a view that names files whose rows go (see ``replace_rows``)."""
 
+_ASKED = ", ".join(map(literal, (*WAP_IDS, SOURCE, BURN, GUARANTEE, ROWS_REMOVED, ATTEMPT, *_SIZES)))
+MARKS = f"map_filter(summary, (name, _) -> name IN ({_ASKED}))"
+"""Of a snapshot: what ``SnapshotLog`` and the read-back ask of its summary, which may be long."""
+
 # Of a snapshot ``s`` and its source ``o`` (see ``_with_sources``).
 _WAP_ID = f"coalesce(s.summary['published-wap-id'], s.summary['wap.id'], s.summary['{WAP_ID_KEPT}'])"
 # A burn that was picked carries no mark; its source does, until that is expired. What is left then is that it added
@@ -82,14 +86,6 @@ def cherry_pick(to: Destination, snapshot_id: int) -> str:
     return f"CALL {to.catalog}.system.cherrypick_snapshot('{to.database}.{to.table}', {snapshot_id})"
 
 
-def staged_snapshot(to: Destination, stage_id: str) -> str:
-    """The snapshot that one particular stage call made."""
-    return (
-        f"SELECT snapshot_id, parent_id, summary FROM {to.identifier}.snapshots "
-        f"WHERE summary['autoloader.stage'] = {literal(stage_id)}"
-    )
-
-
 def staged_by_attempt(to: Destination, wap_id: str, attempt: str | None) -> str:
     """The snapshot that an attempt (None: any) staged under the wap id."""
     of = "" if attempt is None else f" AND summary['{ATTEMPT}'] = {literal(attempt)}"
@@ -106,17 +102,6 @@ def bad_records(quarantine: Destination) -> str:
 def remove_bad_records(quarantine: Destination, batch_ids: Collection[BatchId], uris: Sequence[str]) -> str:
     batches, files = (", ".join(literal(str(each)) for each in listed) for listed in (batch_ids, uris))
     return f"DELETE FROM {quarantine.identifier} WHERE batch_id IN ({batches}) AND file IN ({files})"
-
-
-def snapshot_log(to: Destination) -> str:
-    """Every snapshot, with those of its marks that ``SnapshotLog`` and the read-back ask for; and once more, without
-    any, the current one. One scan: a join of these small tables takes Spark longer than to write a small batch."""
-    asked = ", ".join(map(literal, (*WAP_IDS, SOURCE, BURN, GUARANTEE, ROWS_REMOVED, ATTEMPT, *_SIZES)))
-    return (
-        f"SELECT snapshot_id, parent_id, map_filter(summary, (name, _) -> name IN ({asked})) AS marks, "
-        f"false AS is_current FROM {to.identifier}.snapshots "
-        f"UNION ALL SELECT snapshot_id, NULL, NULL, true FROM {to.identifier}.refs WHERE name = 'main'"
-    )
 
 
 def _with_sources(to: Destination) -> str:

@@ -8,7 +8,7 @@ from contextlib import contextmanager
 from dataclasses import dataclass
 from uuid import uuid4
 
-from pyspark.sql import DataFrame
+from pyspark.sql import DataFrame, Row
 from pyspark.sql.connect import functions as F
 from pyspark.sql.connect.session import SparkSession
 from pyspark.sql.readwriter import DataFrameWriterV2
@@ -21,6 +21,7 @@ from services.executor.adapters.table_session import TableSession
 from services.executor.domain.snapshot_log import WAP_ID_KEPT
 
 _WAP_ID = "spark.wap.id"
+_STAGE = "autoloader.stage"
 _CONSTRAINTS = "spark.sql.constraintPropagation.enabled"
 _SNAPSHOT_PROPERTY = "spark.sql.iceberg.snapshot-property."
 
@@ -62,7 +63,7 @@ def stage_instead(on: TableSession, rows: DataFrame, wap_id: str, properties: Ma
 
 def stage_statement(on: TableSession, statement: str, wap_id: str, properties: Mapping[str, str]) -> StagedSnapshot:
     """Stages what a statement changes. Raises as ``stage_rows``."""
-    return stage_change(on, lambda: on.sql(statement), wap_id, properties)
+    return stage_change(on, lambda: on.do(statement), wap_id, properties)
 
 
 def stage_change(
@@ -80,7 +81,7 @@ def stage_change(
 
 def marked(properties: Mapping[str, str], wap_id: str, stage_id: str) -> dict[str, str]:
     """The properties, with those by which we know a snapshot of ours. ``stage_id`` finds it."""
-    return {**properties, "autoloader.stage": stage_id, WAP_ID_KEPT: wap_id}
+    return {**properties, _STAGE: stage_id, WAP_ID_KEPT: wap_id}
 
 
 def added_by(on: TableSession, snapshot_id: int) -> DataFrame:
@@ -135,11 +136,19 @@ def _constraints(spark: SparkSession) -> Iterator[None]:
 
 
 def _staged_by(on: TableSession, stage_id: str) -> StagedSnapshot:
-    on.refresh()
-    # Spark Connect may have run the write twice (a reattach after a server restart): then there are two equal copies,
-    # and either will do.
-    found = on.sql(iceberg_sql.staged_snapshot(on.to, stage_id))
+    # The session's catalog remembers the table as this session has left it, unless it forgot it meanwhile.
+    found = _found(on, stage_id)
+    if not found:
+        on.refresh()
+        found = _found(on, stage_id)
     if not found:
         raise Temporary(f"the staged snapshot was removed from {on.to.identifier}", code="stage_lost")
+    # Spark Connect may have run the write twice (a reattach after a server restart): then there are two equal copies,
+    # and either will do.
     row = found[0]
     return StagedSnapshot(int(row["snapshot_id"]), id_of(row["parent_id"]), int(row["summary"].get("added-records", 0)))
+
+
+def _found(on: TableSession, stage_id: str) -> list[Row]:
+    staged = on.metadata("snapshots").where(F.col("summary")[_STAGE] == stage_id)
+    return staged.select("snapshot_id", "parent_id", "summary").collect()

@@ -35,32 +35,38 @@ class SparkColumns:
     def ready(self) -> Struct | None:
         """See ``ports.Table.schema``."""
         try:
-            properties = self._on.properties()
-            if not properties.get("format", "").startswith("iceberg/"):
-                raise Permanent(
-                    f"{self._to.identifier} is a view, or a table of another format than Iceberg",
-                    code="invalid_destination",
-                    hint="name an Iceberg table in destination, or one that does not exist yet",
-                )
-            if properties.get(iceberg_sql.WAP_ENABLED) != "true":
-                self.can_stage = self._takes(iceberg_sql.WAP_ENABLED, "true")
-            for name, value in wishes(self._to).items():
-                if properties.get(name) != value:
-                    self._takes(name, value)  # the rows are right without it
             self._on.refresh()
-            return self._on.schema()
+            return self._made_ready()
         except Exception as e:
             if is_table_missing(e):
                 return None
             raise
 
     def create(self, schema: Struct, layout: Layout) -> Struct:
-        self._on.sql(iceberg_sql.create_namespace(self._to))
-        self._on.sql(creation_sql.create_table(self._to, schema, layout))
+        statement = creation_sql.create_table(self._to, schema, layout)
+        try:
+            self._on.do(statement)
+        except Exception:  # noqa: BLE001  # each catalog has words of its own for a namespace that is not there
+            self._on.do(iceberg_sql.create_namespace(self._to))
+            self._on.do(statement)
         # Somebody else may have been faster, with a table that is not ready for staging.
-        found = self.ready()
-        assert found is not None
-        return found
+        return self._made_ready()
+
+    def _made_ready(self) -> Struct:
+        properties = self._on.properties()
+        if not properties.get("format", "").startswith("iceberg/"):
+            raise Permanent(
+                f"{self._to.identifier} is a view, or a table of another format than Iceberg",
+                code="invalid_destination",
+                hint="name an Iceberg table in destination, or one that does not exist yet",
+            )
+        lacking = {name: value for name, value in wishes(self._to).items() if properties.get(name) != value}
+        if properties.get(iceberg_sql.WAP_ENABLED) != "true":
+            self.can_stage = self._takes(iceberg_sql.WAP_ENABLED, "true")
+            self._on.refresh()
+        for name, value in lacking.items():
+            self._takes(name, value)  # the rows are right without it
+        return self._on.schema()
 
     def warnings(self) -> tuple[str, ...]:
         parts = partitioning_of(self._on.described(), self._on.schema())
@@ -74,7 +80,7 @@ class SparkColumns:
             if not missing:
                 return schema
             try:
-                self._on.sql(iceberg_sql.add_columns(self._to, missing))
+                self._on.do(iceberg_sql.add_columns(self._to, missing))
             except Exception as e:
                 # Somebody added one of them since we looked; the statement did nothing.
                 if not is_field_there_already(e):
@@ -84,13 +90,13 @@ class SparkColumns:
     def widen(self, widenings: Sequence[Widening]) -> Struct:
         self._on.refresh()
         for widening in unwidened(self._on.schema(), widenings):
-            self._on.sql(iceberg_sql.change_type(self._to, widening))
+            self._on.do(iceberg_sql.change_type(self._to, widening))
         return self._on.schema()
 
     def _takes(self, name: str, value: str) -> bool:
         """Whether the table has the property from now on. There are catalogs that let nobody set one."""
         try:
-            self._on.sql(iceberg_sql.set_property(self._to, name, value))
+            self._on.do(iceberg_sql.set_property(self._to, name, value))
         except Exception as e:
             if is_change_refused(e):
                 table = self._to.identifier

@@ -60,7 +60,7 @@ class SparkQuarantine:
         return int(found[0]["snapshot_id"]) if found else None
 
     def publish(self, snapshot_id: int) -> None:
-        self._on.sql(iceberg_sql.cherry_pick(self._to, snapshot_id))
+        self._on.do(iceberg_sql.cherry_pick(self._to, snapshot_id))
 
     def has(self, wap_id: str) -> bool:
         return read_back.published(self._on, wap_id) is not None
@@ -76,7 +76,7 @@ class SparkQuarantine:
         self._look(iceberg_sql.remove_bad_records(self._to, batch_ids, uris))
 
     def _make(self) -> None:
-        self._on.sql(create_table(self._to, COLUMNS, PLAIN))
+        self._on.do(create_table(self._to, COLUMNS, PLAIN))
         if self._on.properties().get(iceberg_sql.WAP_ENABLED) != "true":
             raise Permanent(
                 f"{self._to.identifier} refuses staging, so bad records cannot be set aside in it exactly once",

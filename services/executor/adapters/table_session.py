@@ -3,7 +3,7 @@
 from collections.abc import Callable
 from typing import TypeVar
 
-from pyspark.sql import Row
+from pyspark.sql import DataFrame, Row
 
 from libs.common.contracts.definition import Destination
 from libs.common.errors import AutoloaderError
@@ -48,11 +48,20 @@ class TableSession:
         return translate(error, url=self._url, table=self.to.identifier)
 
     def sql(self, statement: str) -> list[Row]:
+        """Runs a statement, and asks for its rows: two calls to Spark."""
         return self.spark.sql(statement).collect()
+
+    def do(self, command: str) -> None:
+        """Runs a command whose rows nobody wants: one call."""
+        self.spark.sql(command)
+
+    def metadata(self, name: str) -> DataFrame:
+        """One of Iceberg's tables about the table (``snapshots``, ``refs``). No call before its rows are asked for."""
+        return self.spark.read.table(f"{self.to.identifier}.{name}")
 
     def refresh(self) -> None:
         """What is read from here on is the table as it is now."""
-        self.sql(iceberg_sql.refresh(self.to))
+        self.do(iceberg_sql.refresh(self.to))
 
     def schema(self) -> Struct:
         return struct_from_json(self.spark.table(self.to.identifier).schema.jsonValue())
