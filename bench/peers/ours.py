@@ -1,6 +1,6 @@
 """Autoloader, as a user meets it: POST …/run, then its state until it is over. All services run and are warm."""
 
-import time
+from threading import Timer
 from uuid import UUID, uuid4
 
 from pyspark.sql.connect.session import SparkSession
@@ -11,10 +11,6 @@ from bench.stack import definition, table_of
 from bench.workloads import Workload
 from client.answers import Run
 from client.rest import AutoloaderClient
-
-POLL_S = 0.02
-POLL_SHARE = 0.02
-"""Of the time waited so far: asking all the time would take a tenth of a small machine from what is measured."""
 
 
 class Ours:
@@ -51,18 +47,19 @@ class Ours:
 
 
 def run_to_success(api: AutoloaderClient, ingestion_id: UUID, *, limit_s: float) -> Run:
-    """Asks for a run and waits for its end, as REST tells it, which is seen up to ``POLL_SHARE`` too late.
+    """Asks for a run and follows it to its end; after ``limit_s`` it is cancelled. Who asks for its state again and
+    again takes a part of a small machine from what is measured.
 
     Raises:
-        GivenUp: it is not over in time, or ended otherwise.
+        GivenUp: it ended otherwise.
     """
-    began = time.perf_counter()
     accepted = api.start_run(ingestion_id)
-    while not (run := api.run(ingestion_id, accepted.run_id)).is_over:
-        waited_s = time.perf_counter() - began
-        if waited_s > limit_s:
-            raise GivenUp(f"the run is {run.status} after {limit_s:.0f} s")
-        time.sleep(max(POLL_S, POLL_SHARE * waited_s))
+    too_late = Timer(limit_s, api.cancel_run, (ingestion_id, accepted.run_id))
+    too_late.start()
+    try:
+        *_, run = api.run_events(ingestion_id, accepted.run_id)
+    finally:
+        too_late.cancel()
     if run.status != "success":
         raise GivenUp(f"the run ended {run.status}: {'; '.join(error.message for error in run.errors)}")
     return run

@@ -142,7 +142,7 @@ def build_service(settings: ApiSettings) -> Service:
     live_runs = build_live_runs(settings, backbone)
     rest = build_rest(settings, backbone, objects, live_runs)
     server = HttpServer(rest, host=settings.api_host, port=settings.api_port)
-    projector = Projector(backbone.database, backbone.outbox)
+    projector = Projector(backbone.database, backbone.outbox, live_runs.hint)
     sweeper = Sweeper(
         backbone.database,
         backbone.outbox,

@@ -1,15 +1,16 @@
 """Runs, as they change, told to everybody who listens.
 
 One loop per process looks at all runs that somebody follows, in one question to Postgres, and tells their listeners
-what changed: a hundred listeners of a run cost what one costs. ``LISTEN`` would save that question, at a price: a
-connection of its own that may die without a word, a trigger, and a question at the beginning and after each break all
-the same. The projection moves a few times in a second at most, and half a second late is live to a person.
+what changed: a hundred listeners of a run cost what one costs. Whoever changes runs in this process says so, and then
+it looks at once; of what other processes do it learns half a second later. ``LISTEN`` would tell of that, too, at a
+price: a connection of its own that may die without a word, a trigger, and a question at the beginning and after each
+break all the same.
 
 A listener that is slow is told the newest state and not those before it, so nothing piles up.
 """
 
 import asyncio
-from collections.abc import Awaitable, Callable, Mapping
+from collections.abc import Awaitable, Callable, Collection, Mapping
 from contextlib import suppress
 from dataclasses import dataclass, field
 from datetime import timedelta
@@ -21,6 +22,8 @@ from services.api.runs.event_stream import KEEP_ALIVE, RETRY, event_of
 from services.api.runs.schemas import RunOut
 
 INTERVAL = timedelta(seconds=0.5)
+REST = timedelta(seconds=0.05)
+"""Between two looks, however much changes."""
 # Less than the patience of common proxies, and than that of our own client.
 KEEP_ALIVE_EVERY = timedelta(seconds=10)
 _log = get_logger(__name__)
@@ -75,14 +78,22 @@ class LiveRuns:
         *,
         listeners_max: int,
         interval: timedelta = INTERVAL,
+        rest: timedelta = REST,
         keep_alive: timedelta = KEEP_ALIVE_EVERY,
     ) -> None:
         self._look = look
         self._listeners_max = listeners_max
         self._interval_s = interval.total_seconds()
+        self._rest_s = min(rest, interval).total_seconds()
         self._keep_alive_s = keep_alive.total_seconds()
         self._followed: dict[UUID, _Followed] = {}
         self._stopping = asyncio.Event()
+        self._has_news = asyncio.Event()
+
+    def hint(self, changed: Collection[UUID]) -> None:
+        """These runs may have changed. If somebody follows one of them, it is looked at now."""
+        if any(run_id in self._followed for run_id in changed):
+            self._has_news.set()
 
     def listen(self, first: Sight, after: int | None = None) -> "Listener":
         """What is told of the run from ``first`` on; to one who knows it up to seq ``after``, what is newer. The caller
@@ -115,12 +126,16 @@ class LiveRuns:
             del self._followed[run_id]
 
     async def run(self) -> None:
-        """Looks every interval until it is asked to stop. An absent database is waited for, bugs are logged."""
+        """Looks every interval, and when it has a hint, until it is asked to stop. An absent database is waited for,
+        bugs are logged."""
         while not self._stopping.is_set():
+            self._has_news.clear()
             if self._followed:
                 await self._look_again()
             with suppress(TimeoutError):
-                await asyncio.wait_for(self._stopping.wait(), self._interval_s)
+                await asyncio.wait_for(self._stopping.wait(), self._rest_s)
+            with suppress(TimeoutError):
+                await asyncio.wait_for(self._has_news.wait(), self._interval_s - self._rest_s)
 
     async def _look_again(self) -> None:
         try:
@@ -138,6 +153,7 @@ class LiveRuns:
     def request_stop(self) -> None:
         """Ends all streams and ``run``. Clients come back to another process, with the id of their last event."""
         self._stopping.set()
+        self._has_news.set()
         for followed in self._followed.values():
             followed.wake()
 

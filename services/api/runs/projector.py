@@ -5,7 +5,8 @@ the process stops right before the commit? Nothing happened, and the messages co
 too, and the inbox knows them.
 """
 
-from collections.abc import Sequence
+from collections.abc import Callable, Collection, Sequence
+from uuid import UUID
 
 from libs.common import metrics
 from libs.common.contracts.codec import Envelope
@@ -25,11 +26,13 @@ _log = get_logger(__name__)
 
 
 class Projector:
-    """Handles every message of the run-status topic."""
+    """Handles every message of the run-status topic. ``changed`` is told which runs a transaction may have changed,
+    after its commit."""
 
-    def __init__(self, database: Database, outbox: Outbox) -> None:
+    def __init__(self, database: Database, outbox: Outbox, changed: Callable[[Collection[UUID]], None]) -> None:
         self._database = database
         self._outbox = outbox
+        self._changed = changed
         self._together = Together(self._fold, at_most=AT_ONCE)
 
     async def handle(self, envelope: Envelope) -> None:
@@ -49,6 +52,7 @@ class Projector:
             new = await new_events(connection, CONSUMER, facts.keys())
             unheard = [fact for event_id, fact in facts.items() if event_id in new and isinstance(fact, RunFact)]
             ended = await fold(connection, self._outbox, unheard) if unheard else []
+        self._changed({fact.run_id for fact in unheard})
         for each in ended:
             _tell(each)
 

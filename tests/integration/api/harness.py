@@ -272,7 +272,7 @@ async def api_under_test(
             relay=relay,
             run_requests=run_requests,
             ticker=Ticker(database, run_requests),
-            projector=Projector(database, messages),
+            projector=Projector(database, messages, live_runs.hint),
             sweeper=Sweeper(database, messages, interval=timedelta(0)),
             refreshes=RefreshProjector(database, messages),
             reminder=RefreshReminder(database, messages, interval=timedelta(0)),

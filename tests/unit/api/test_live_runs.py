@@ -47,11 +47,13 @@ class Runs:
 
 
 @asynccontextmanager
-async def live(runs: Runs, listeners_max: int = 1000, keep_alive_s: float = 60) -> AsyncIterator[LiveRuns]:
+async def live(
+    runs: Runs, listeners_max: int = 1000, keep_alive_s: float = 60, interval_s: float = 0.001
+) -> AsyncIterator[LiveRuns]:
     live = LiveRuns(
         runs.look,
         listeners_max=listeners_max,
-        interval=timedelta(seconds=0.001),
+        interval=timedelta(seconds=interval_s),
         keep_alive=timedelta(seconds=keep_alive_s),
     )
     looking = asyncio.create_task(live.run())
@@ -125,6 +127,24 @@ async def test_a_hundred_listeners_cost_what_one_costs() -> None:
         runs.show(sight(2, of=OTHER, is_over=True))
         await Heard(told.listen(sight(1, of=OTHER))).whole()
     assert [[RUN], [OTHER]] == [asked for asked, _ in groupby(runs.asked)]
+
+
+async def test_who_is_told_of_a_change_does_not_wait_for_the_next_look() -> None:
+    """Nobody would look for an hour. What is said of runs that nobody follows makes nobody look."""
+    runs = Runs()
+    async with live(runs, interval_s=3600) as told:
+        heard = Heard(told.listen(sight(1)))
+        for seq in (2, 3, 4):
+            runs.show(sight(seq, is_over=seq == 4))
+            told.hint({OTHER, RUN})
+            await eventually(lambda: heard.story[-1:] == [("end" if seq == 4 else "progress", str(seq))])  # noqa: B023
+        await heard.whole()
+        runs.asked.clear()
+        listener = told.listen(sight(1, of=OTHER))
+        told.hint({RUN})
+        listener.close()
+        told.listen(sight(5)).close()
+    assert not runs.asked
 
 
 async def test_a_slow_listener_is_told_the_newest_state_only() -> None:
