@@ -35,8 +35,9 @@ class SparkColumns:
     def ready(self) -> Struct | None:
         """See ``ports.Table.schema``."""
         try:
+            self._make_ready()
             self._on.refresh()
-            return self._made_ready()
+            return self._on.schema()
         except Exception as e:
             if is_table_missing(e):
                 return None
@@ -50,9 +51,10 @@ class SparkColumns:
             self._on.do(iceberg_sql.create_namespace(self._to))
             self._on.do(statement)
         # Somebody else may have been faster, with a table that is not ready for staging.
-        return self._made_ready()
+        self._make_ready()
+        return self._on.schema()
 
-    def _made_ready(self) -> Struct:
+    def _make_ready(self) -> None:
         properties = self._on.properties()
         if not properties.get("format", "").startswith("iceberg/"):
             raise Permanent(
@@ -60,13 +62,11 @@ class SparkColumns:
                 code="invalid_destination",
                 hint="name an Iceberg table in destination, or one that does not exist yet",
             )
-        lacking = {name: value for name, value in wishes(self._to).items() if properties.get(name) != value}
         if properties.get(iceberg_sql.WAP_ENABLED) != "true":
             self.can_stage = self._takes(iceberg_sql.WAP_ENABLED, "true")
-            self._on.refresh()
-        for name, value in lacking.items():
-            self._takes(name, value)  # the rows are right without it
-        return self._on.schema()
+        for name, value in wishes(self._to).items():
+            if properties.get(name) != value:
+                self._takes(name, value)  # the rows are right without it
 
     def warnings(self) -> tuple[str, ...]:
         parts = partitioning_of(self._on.described(), self._on.schema())

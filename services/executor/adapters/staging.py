@@ -40,7 +40,7 @@ def observe(parsed: DataFrame, watch: Observation, files: int) -> DataFrame:
         "carrying",
         F.when(
             (F.size("unknown") > 0) | (F.size("misfits") > 0),
-            F.struct("file", F.array_sort("unknown").alias("unknown"), F.array_sort("misfits").alias("misfits")),
+            F.struct("file", F.sort_array("unknown").alias("unknown"), F.sort_array("misfits").alias("misfits")),
         ),
     )
     return watched(

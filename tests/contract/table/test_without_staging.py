@@ -4,7 +4,6 @@ from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
 
 import pytest
-from pyspark.sql import Row
 
 from libs.common.errors import AutoloaderError
 from services.executor.adapters import iceberg_sql
@@ -21,10 +20,10 @@ pytestmark = [pytest.mark.contract, pytest.mark.requires_spark]
 class Refusing(TableSession):
     """A catalog that answers as Iceberg's REST catalog does without the right to change a table."""
 
-    def sql(self, statement: str) -> list[Row]:
-        if statement == iceberg_sql.set_property(self.to, iceberg_sql.WAP_ENABLED, "true"):
+    def do(self, command: str) -> None:
+        if command == iceberg_sql.set_property(self.to, iceberg_sql.WAP_ENABLED, "true"):
             raise RuntimeError("org.apache.iceberg.exceptions.ForbiddenException: Forbidden: cannot set properties")
-        return super().sql(statement)
+        super().do(command)
 
 
 @pytest.fixture

@@ -13,9 +13,8 @@ from pyspark.sql.types import StringType, StructType
 
 from libs.common.ledger.model.files import FileVersion
 from libs.common.schema import Array, Field, Map, Struct, Type, quoted, structs_in, to_json
-from services.executor.adapters.reading import json_schema, plain_lines
+from services.executor.adapters.reading import json_plain, json_schema, plain_lines
 from services.executor.adapters.reading.json_misfits import misfits, outside, without
-from services.executor.adapters.reading.json_plain import is_plain
 from services.executor.adapters.reading.json_reasons import reason
 from services.executor.adapters.reading.json_schema import CORRUPT as _CORRUPT
 from services.executor.adapters.reading.origin import Origin
@@ -50,7 +49,7 @@ class JsonLines:
             return parse(origin.with_files(_lines(origin, files), files), schema)
         required = [f.name for f in data.fields if f.required]
         lines = plain_lines.records(origin, files, _record_of(data), _CORRUPT, required)
-        return _judged(origin.with_known(_parsed_if_not_plain(lines, data), files), schema)
+        return _judged(origin.with_known(lines, files), schema, plain="raw IS NULL")
 
     def numbered(self, origin: Origin, files: Sequence[FileVersion], schema: Struct) -> DataFrame:
         lines = origin.with_files(origin.with_lines(_lines(origin, files)), files)
@@ -75,34 +74,33 @@ def parse(lines: DataFrame, schema: Struct, *, mostly_plain: bool = True) -> Dat
     """
     data = data_of(schema)
     parsed = lines.withColumn("row", _parsed(data))
-    return _judged(parsed.withColumn("plain", is_plain(data, _CORRUPT) if mostly_plain else F.lit(False)), schema)
+    proved = parsed.withColumn("plain", json_plain.is_plain(data, _CORRUPT) if mostly_plain else F.lit(False))
+    keys = F.when(F.col("plain"), _no_names()).otherwise(F.expr("json_object_keys(raw)"))
+    return _judged(proved.withColumn("keys", keys), schema, plain="plain")
 
 
-def _judged(parsed: DataFrame, schema: Struct) -> DataFrame:
+def _judged(parsed: DataFrame, schema: Struct, *, plain: str) -> DataFrame:
     """Adds ``blank``, ``bad``, ``unknown``, ``misfits`` and ``outside`` to lines, ``raw``, of which ``row`` was parsed,
-    and of which it is known whether they are ``plain`` (``json_plain``). ``keys`` are the names in a line, none for one
-    that is plain: they are all known. A plain line need not be there: where ``raw`` is null, nothing more is asked."""
+    and ``keys``, their names. ``plain`` says in SQL of which it is known that all of their names are columns, and all
+    of their values fit (``json_plain``). Where ``raw`` is null, nothing is asked.
+
+    Each record is copied for each step between two columns of which one asks for the other. So nothing asks for what is
+    cheap to ask for twice."""
     rescues = is_rescuing(schema)
     schema = data_of(schema)
+    is_plain, is_blank = F.expr(plain), f"(raw IS NOT NULL AND {_IS_BLANK})"
+    faults = _faults(schema, plain, rescues=rescues)
     found = (
-        parsed.withColumn("blank", F.expr(f"raw IS NOT NULL AND {_IS_BLANK}"))
-        .withColumn("keys", F.when(F.col("plain"), _no_names()).otherwise(F.expr("json_object_keys(raw)")))
-        .withColumn("misfits", F.when(F.col("plain"), _no_names()).otherwise(misfits(schema, _CORRUPT)))
-        .withColumn("bad", F.expr(f"raw IS NOT NULL AND NOT blank AND ({_faults(schema, rescues=rescues)})"))
-        .withColumn("unknown", _unknown(schema))
+        parsed.withColumn("blank", F.expr(is_blank))
+        .withColumn("misfits", F.when(is_plain, _no_names()).otherwise(misfits(schema, _CORRUPT)))
+        .withColumn("bad", F.expr(f"raw IS NOT NULL AND NOT {is_blank} AND ({faults})"))
+        .withColumn("unknown", F.when(is_plain, _no_names()).otherwise(_unknown(schema)))
     )
     if not rescues:
         return found.withColumn("outside", F.lit(None).cast("string"))
     is_there = F.col("raw").isNotNull()
     held = F.when(is_there, without(F.col("row"), schema, _CORRUPT)).otherwise(F.col("row"))
     return found.withColumn("row", held).withColumn("outside", F.when(is_there, outside(schema)))
-
-
-def _parsed_if_not_plain(lines: DataFrame, schema: Struct) -> DataFrame:
-    """``plain_lines.records``, with what was parsed of the others."""
-    return lines.withColumn("plain", F.col("raw").isNull()).withColumn(
-        "row", F.when(F.col("plain"), F.col("row")).otherwise(_parsed(schema))
-    )
 
 
 def _parsed(schema: Struct) -> SparkColumn:
@@ -121,12 +119,12 @@ def explained(parsed: DataFrame, schema: Struct) -> DataFrame:
     return parsed.withColumn("reason", F.expr(f"CASE WHEN bad THEN {why} END"))
 
 
-def _faults(schema: Struct, *, rescues: bool) -> str:
+def _faults(schema: Struct, plain: str, *, rescues: bool) -> str:
     """What makes a line bad, as SQL. Never null. A value that does not fit is no fault where it is kept elsewhere."""
     faults = [
         "keys IS NULL",
         f"row.{_CORRUPT} IS NOT NULL" + (" AND size(misfits) = 0" if rescues else ""),
-        f"NOT (plain OR {_IS_ONE_VALUE})",
+        f"NOT ({plain} OR {_IS_ONE_VALUE})",
         # The parser would put a replacement character for each stray byte, and the value would be lost.
         "NOT is_valid_utf8(raw)",
         *(f"row.{quoted(f.name)} IS NULL" for f in schema.fields if f.required),
@@ -137,8 +135,7 @@ def _faults(schema: Struct, *, rescues: bool) -> str:
 
 
 def _unknown(schema: Struct) -> SparkColumn:
-    found = F.concat(*(_unknown_in(schema, path, struct) for path, struct in structs_in(schema)))
-    return F.when(F.col("plain"), _no_names()).otherwise(found)
+    return F.concat(*(_unknown_in(schema, path, struct) for path, struct in structs_in(schema)))
 
 
 def _unknown_in(schema: Struct, path: tuple[str, ...], struct: Struct) -> SparkColumn:

@@ -30,6 +30,7 @@ final class Opening extends AbstractFunction1<PartitionedFile, Iterator<Internal
     private final Broadcast<SerializableConfiguration> hadoop;
     private transient Configuration conf;
     private transient PlainLine plain;
+    private transient OddLine odd;
 
     Opening(Order order, Broadcast<SerializableConfiguration> hadoop) {
         this.order = order;
@@ -42,6 +43,7 @@ final class Opening extends AbstractFunction1<PartitionedFile, Iterator<Internal
         if (conf == null) {
             conf = new Configuration(hadoop.value().value());
             plain = new PlainLine(order);
+            odd = new OddLine(order.record, order.json, order.duplicates);
         }
         conf.setLong(LENGTH, part.fileSize());
         var lines = new HadoopFileLinesReader(part, Option.empty(), conf);
@@ -49,6 +51,6 @@ final class Opening extends AbstractFunction1<PartitionedFile, Iterator<Internal
         if (task != null) {
             task.addTaskCompletionListener((TaskCompletionListener) ended -> lines.close());
         }
-        return new Records(order, plain, position, lines);
+        return new Records(order, plain, odd, position, lines);
     }
 }

@@ -17,8 +17,8 @@ import org.apache.spark.unsafe.Platform;
 import org.apache.spark.unsafe.types.UTF8String;
 
 /**
- * What is in a line, if it is plain. Nothing but speed is at stake when that is denied: the line is then parsed by
- * {@code from_json}. So whatever is unusual is denied, and values that are not of the plainest types are left to Spark's
+ * What is in a line, if it is plain. Nothing but speed is at stake when that is denied: the line is then an
+ * {@link OddLine}. So whatever is unusual is denied, and values that are not of the plainest types are left to Spark's
  * own parser.
  *
  * <p>One serves for all lines that a task reads. It returns the same row each time.

@@ -51,12 +51,13 @@ final class PlainLinesFormat extends TextBasedFileFormat implements Serializable
         var spark = (org.apache.spark.sql.classic.SparkSession) session;
         var conf = spark.sessionState().conf();
         var json = new JSONOptions(options, conf.sessionLocalTimeZone(), conf.columnNameOfCorruptRecord());
+        boolean duplicates = Boolean.parseBoolean(conf.getConfString("spark.sql.variant.allowDuplicateKeys", "false"));
         Broadcast<SerializableConfiguration> sent =
                 spark.sparkContext()
                         .broadcast(
                                 new SerializableConfiguration(hadoop),
                                 ClassTag$.MODULE$.apply(SerializableConfiguration.class));
-        return new Opening(new Order(data, required, options, json), sent);
+        return new Opening(new Order(data, required, options, json, duplicates), sent);
     }
 
     @Override
