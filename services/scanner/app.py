@@ -11,6 +11,7 @@ from libs.common.messaging.attempt import Attempts
 from libs.common.messaging.dead_letters import DeadLetters
 from libs.common.objects.read_ahead import ReadAhead
 from libs.common.objects.s3 import S3Objects
+from libs.common.objects.side_by_side import Pace
 from libs.common.secrets import SecretBox
 from libs.common.service import Service
 from libs.common.storage.definitions import RunDefinitions
@@ -44,7 +45,7 @@ def build_service(settings: ScannerSettings) -> Service:
     sweep_interval = timedelta(seconds=settings.sweep_interval_s)
     ledger = ScanLedger(backbone.database, backbone.outbox, owner=settings.instance_id, lease=lease)
     definitions = RunDefinitions(backbone.database, SecretBox(settings.require_secret_key()))
-    objects = S3Objects(default_access(settings))
+    objects = S3Objects(default_access(settings), Pace(settings.list_requests_at_once))
     candidates = Candidates(ledger, ReadAhead(objects), PlannedFiles(backbone.database))
     aside = Aside.for_sweeps(sweep_interval, backbone.database.now)
 

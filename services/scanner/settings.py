@@ -22,6 +22,12 @@ class ScannerSettings(CommonSettings):
         description="Runs of one lane that one scanner has taken, with those whose listing waits for executors. Each "
         "holds a few pages and a batch in memory.",
     )
+    list_requests_at_once: int = Field(
+        default=4,
+        ge=1,
+        description="Requests of one listing that are under way at the same time, where a store takes 40 ms or more "
+        "for a thousand keys, and these lie in folders. 1: one page after the other.",
+    )
     waiting_batches_max: int = Field(
         default=100,
         ge=1,

@@ -10,7 +10,7 @@ from datetime import datetime
 from typing import NamedTuple
 from urllib.parse import unquote_plus
 
-_OPEN, _CLOSE = b"<Contents>", b"</Contents>"
+_OPEN, CLOSE = b"<Contents>", b"</Contents>"
 _ANY_OPEN = b"<Contents"
 _URL_ENCODED = b"<EncodingType>url</EncodingType>"
 _QUOTE = '(?:&quot;|&#34;|")?'
@@ -49,7 +49,7 @@ class Apart(NamedTuple):
 def taken_apart(body: bytes) -> Apart | None:
     """None if the page has no object, or is not written as expected, whatever it is then. What stands between objects
     is not looked at: ``entries`` does."""
-    start, end = body.find(_OPEN), body.rfind(_CLOSE) + len(_CLOSE)
+    start, end = body.find(_OPEN), body.rfind(CLOSE) + len(CLOSE)
     if not 0 <= start < end:
         return None
     objects, rest = body[start:end], body[:start] + body[end:]
@@ -58,13 +58,26 @@ def taken_apart(body: bytes) -> Apart | None:
     return Apart(rest, objects, start)
 
 
+def last_of(objects: bytes) -> bytes:
+    """The last of ``<Contents>`` elements."""
+    return objects[objects.rindex(_OPEN) :]
+
+
+def objects_up_to(objects: bytes, count: int) -> bytes:
+    """The first so many ``<Contents>`` elements."""
+    end = 0
+    for _ in range(count):
+        end = objects.index(CLOSE, end) + len(CLOSE)
+    return objects[:end]
+
+
 def entries(objects: bytes) -> Entries | None:
     """What ``<Contents>`` elements tell; None if one is not written as expected, or something stands between them."""
     number = objects.count(_ANY_OPEN)
     if not (
         objects.startswith(_OPEN)
-        and objects.endswith(_CLOSE)
-        and number == objects.count(_CLOSE) == objects.count(_CLOSE + _OPEN) + 1
+        and objects.endswith(CLOSE)
+        and number == objects.count(CLOSE) == objects.count(CLOSE + _OPEN) + 1
     ):
         return None
     try:

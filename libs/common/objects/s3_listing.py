@@ -1,0 +1,212 @@
+"""How S3 is listed: a page at a time, or in stretches and by several requests.
+
+Pages are read by our own reader (``listing_page``); requests, retries and refusals stay botocore's.
+"""
+
+from collections.abc import AsyncGenerator, AsyncIterator, Awaitable, Callable, Iterator, Sequence
+from contextlib import AbstractContextManager
+from functools import partial
+from itertools import islice, repeat
+from typing import Any
+
+from botocore.handlers import decode_list_object_v2
+from botocore.parsers import create_parser
+
+from libs.common.errors import AutoloaderError
+from libs.common.ledger.model.files import FileVersion
+from libs.common.objects.listing_page import CLOSE, Apart, entries, last_of, objects_up_to, taken_apart
+from libs.common.objects.s3_errors import BOTOCORES
+from libs.common.objects.side_by_side import Part, Place
+from libs.common.objects.stretches import Cutter, Stretch, fingerprint_of
+
+_BEFORE_BOTOCORES = "before-parse.*.ListObjectsV2"
+"""With this star our handler comes before those of ``before-parse.s3.*``: one of them parses every answer as a whole to
+see whether it is an error."""
+_APART = "Autoloader.Apart"
+"""Where an answer has the objects that botocore has not read."""
+_DEPTHS_MAX = 6
+"""Folders inside of folders that are looked into for some that lie ahead; each is a request."""
+
+
+def read_pages_ourselves(client: Any) -> None:
+    """From now on the client's answers to listings have their objects apart."""
+    client.meta.events.register(_BEFORE_BOTOCORES, _take_apart)
+
+
+class S3Listing:
+    """What lies below a prefix. ``opened`` gives the client; inside of ``translated``, botocore's errors are ours.
+
+    A ``Parted[Stretch]``.
+    """
+
+    def __init__(
+        self,
+        opened: Callable[[], Awaitable[Any]],
+        translated: Callable[[], AbstractContextManager[None]],
+        bucket: str,
+        prefix: str,
+        page_keys: int = 1000,
+    ) -> None:
+        self._opened = opened
+        self._translated = translated
+        self._bucket = bucket
+        self._prefix = prefix
+        self._page_keys = page_keys
+
+    async def pages(self) -> AsyncIterator[Sequence[FileVersion]]:
+        """All of it, in key order. Raises as ``ObjectStore``."""
+        async for client, answer in self._answers(self._prefix):
+            with self._translated():
+                page = page_of(client, self._bucket, answer)
+            yield page
+
+    async def walk(self, part: Part) -> AsyncGenerator[Sequence[Stretch], None]:
+        """See ``Parted``. Raises as ``ObjectStore``."""
+        cutter, read = Cutter(), _nothing
+
+        def stretch(told: bytes) -> Stretch:
+            return Stretch(fingerprint_of(told), partial(read, told))
+
+        try:
+            async for client, answer in self._answers(part.prefix):
+                with self._translated():
+                    if (apart := answer.get(_APART)) is not None:
+                        read = partial(self._objects, client, apart)
+                        told, is_left = _taken(part, apart.objects, read)
+                        stretches = [*map(stretch, cutter.add(told))]
+                    else:
+                        page = page_of(client, self._bucket, answer)
+                        within = _counted(part, page)
+                        is_left = len(within) < len(page)
+                        stretches = [*map(stretch, cutter.rest())]
+                        stretches += [Stretch(None, partial(tuple, within))] if within else []
+                yield stretches
+                if is_left or part.is_over:
+                    break
+        except AutoloaderError:
+            yield [*map(stretch, cutter.rest())]  # what the store has told already is not lost
+            raise
+        yield [*map(stretch, cutter.rest())]
+
+    async def ahead(self, part: Part) -> Place[Stretch] | None:
+        """See ``Parted``. A place with more than a page is none: where so much lies beside folders, they are few or
+        small."""
+        try:
+            client = await self._opened()
+            for level in islice(_levels(part.inside or part.prefix, part.at), _DEPTHS_MAX):
+                answer = await client.list_objects_v2(Bucket=self._bucket, Prefix=level, Delimiter="/")
+                if answer.get("IsTruncated"):
+                    return None
+                folders = sorted(each["Prefix"] for each in answer.get("CommonPrefixes", ()))
+                if folders and folders[-1] > part.at:
+                    beside = [f for f in page_of(client, self._bucket, answer) if f.key > part.at]
+                    return Place(folders, [Stretch(None, partial(tuple, beside))] if beside else [])
+        except BOTOCORES:
+            pass  # whoever may not ask so may still list
+        return None
+
+    async def _answers(self, prefix: str) -> AsyncIterator[tuple[Any, Any]]:
+        """The pages of a listing as the store sends them, with the client that asked."""
+        with self._translated():
+            client = await self._opened()
+        token: dict[str, str] | None = {}
+        while token is not None:
+            with self._translated():
+                answer = await client.list_objects_v2(
+                    Bucket=self._bucket, Prefix=prefix, MaxKeys=self._page_keys, **token
+                )
+                token = _following(answer, token)
+            yield client, answer
+
+    def _objects(self, client: Any, apart: Apart, told: bytes) -> Sequence[FileVersion]:
+        """Some objects, told as in the page ``apart``."""
+        with self._translated():
+            return _read(client, self._bucket, apart, told)
+
+
+def page_of(client: Any, bucket: str, answer: Any) -> Sequence[FileVersion]:
+    """The objects of one answer. A listing may end with a page that has no Contents at all (MinIO).
+
+    Raises:
+        KeyError: this is no listing; some other program answered with some other XML.
+    """
+    apart: Apart | None = answer.get(_APART)
+    if apart is not None:
+        return _read(client, bucket, apart, apart.objects)
+    if "Contents" not in answer and "IsTruncated" not in answer and "KeyCount" not in answer:
+        raise KeyError("IsTruncated")
+    # XML cannot carry every key, so botocore asks for EncodingType=url by itself and undoes it. Asking for it in the
+    # call would mean: I undo it myself.
+    return [
+        FileVersion(bucket, entry["Key"], bare_etag(entry["ETag"]), entry["Size"], entry["LastModified"])
+        for entry in answer.get("Contents", ())
+    ]
+
+
+def _read(client: Any, bucket: str, apart: Apart, objects: bytes) -> Sequence[FileVersion]:
+    """Objects that were taken out of a page: by our own reader, or, what is not written as it expects, by botocore."""
+    if (read := entries(objects)) is not None:
+        return [*map(FileVersion, repeat(bucket), *read)]
+    model = client.meta.service_model
+    response = {"status_code": 200, "headers": {}, "body": apart.with_(objects)}
+    answer = create_parser(model.protocol).parse(response, model.operation_model("ListObjectsV2").output_shape)
+    decode_list_object_v2(answer, {"encoding_type_auto_set": True})
+    return page_of(client, bucket, answer)
+
+
+def _following(answer: Any, token: dict[str, str]) -> dict[str, str] | None:
+    """What asks for the page after this one; None after the last.
+
+    Raises:
+        KeyError: there should be one, but the store does not say which, or says the same one again.
+    """
+    if not answer.get("IsTruncated"):
+        return None
+    following = {"ContinuationToken": str(answer["NextContinuationToken"])}
+    if following == token:
+        raise KeyError("NextContinuationToken")
+    return following
+
+
+def bare_etag(raw: str) -> str:
+    """Some servers leave out the quotes of an ETag."""
+    return raw.strip('"')
+
+
+def _levels(prefix: str, key: str) -> Iterator[str]:
+    """The prefix, and the folders in which the key lies below it, from above."""
+    yield prefix
+    at = len(prefix)
+    while (slash := key.find("/", at)) >= 0:
+        at = slash + 1
+        yield key[:at]
+
+
+def _taken(part: Part, told: bytes, read: Callable[[bytes], Sequence[FileVersion]]) -> tuple[bytes, bool]:
+    """Those of a page's objects that the part has, and whether others came behind them."""
+    last = read(last_of(told))[-1].key
+    if part.has(last):
+        part.at = last
+        part.seen += told.count(CLOSE)
+        return told, False
+    return objects_up_to(told, len(_counted(part, read(told)))), True
+
+
+def _counted(part: Part, page: Sequence[FileVersion]) -> Sequence[FileVersion]:
+    """Those of a page's objects that the part has."""
+    within = [f for f in page if part.has(f.key)]
+    if within:
+        part.at = within[-1].key
+        part.seen += len(within)
+    return within
+
+
+def _take_apart(response_dict: dict[str, Any], customized_response_dict: dict[str, Any], **_: Any) -> None:
+    """Takes the objects out of a page before botocore parses it, and adds them to its answer. Retries, refusals and
+    tokens stay botocore's, and so does a page that is not written as expected."""
+    if response_dict["status_code"] == 200 and (apart := taken_apart(response_dict["body"])) is not None:
+        response_dict["body"], customized_response_dict[_APART] = apart.rest, apart
+
+
+def _nothing(_: bytes) -> Sequence[FileVersion]:
+    return ()
