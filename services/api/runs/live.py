@@ -1,10 +1,10 @@
 """Runs, as they change, told to everybody who listens.
 
 One loop per process looks at all runs that somebody follows, in one question to Postgres, and tells their listeners
-what changed: a hundred listeners of a run cost what one costs. Whoever changes runs in this process says so, and then
-it looks at once; of what other processes do it learns half a second later. ``LISTEN`` would tell of that, too, at a
-price: a connection of its own that may die without a word, a trigger, and a question at the beginning and after each
-break all the same.
+what changed: a hundred listeners of a run cost what one costs. The projector says which runs it has changed, and then
+it looks at once; of what others do, and other processes, it learns half a second later. ``LISTEN`` would tell of that,
+too, at a price: a connection of its own that may die without a word, a trigger, and a question at the beginning and
+after each break all the same.
 
 A listener that is slow is told the newest state and not those before it, so nothing piles up.
 """
@@ -22,7 +22,7 @@ from services.api.runs.event_stream import KEEP_ALIVE, RETRY, event_of
 from services.api.runs.schemas import RunOut
 
 INTERVAL = timedelta(seconds=0.5)
-REST = timedelta(seconds=0.05)
+REST = timedelta(seconds=0.1)
 """Between two looks, however much changes."""
 # Less than the patience of common proxies, and than that of our own client.
 KEEP_ALIVE_EVERY = timedelta(seconds=10)

@@ -52,7 +52,7 @@ class Projector:
             new = await new_events(connection, CONSUMER, facts.keys())
             unheard = [fact for event_id, fact in facts.items() if event_id in new and isinstance(fact, RunFact)]
             ended = await fold(connection, self._outbox, unheard) if unheard else []
-        self._changed({fact.run_id for fact in unheard})
+        self._changed({fact.run_id for fact in unheard}.union(*(each.started for each in ended)))
         for each in ended:
             _tell(each)
 

@@ -44,15 +44,17 @@ class SparkColumns:
             raise
 
     def create(self, schema: Struct, layout: Layout) -> Struct:
-        statement = creation_sql.create_table(self._to, schema, layout)
+        # There are catalogs that take a table without its namespace, and then do not show it.
+        self._on.do(iceberg_sql.create_namespace(self._to))
+        self._on.do(creation_sql.create_table(self._to, schema, layout))
         try:
-            self._on.do(statement)
-        except Exception:  # noqa: BLE001  # each catalog has words of its own for a namespace that is not there
-            self._on.do(iceberg_sql.create_namespace(self._to))
-            self._on.do(statement)
-        # Somebody else may have been faster, with a table that is not ready for staging.
-        self._make_ready()
-        return self._on.schema()
+            # Somebody else may have been faster, with a table that is not ready for staging.
+            self._make_ready()
+            return self._on.schema()
+        except Exception as e:
+            if is_table_missing(e):
+                raise Temporary(f"{self._to.identifier} was dropped as soon as it was made", code="table_busy") from e
+            raise
 
     def _make_ready(self) -> None:
         properties = self._on.properties()

@@ -15,8 +15,8 @@ import scala.collection.immutable.Map;
  * <p>Lines are cut as Spark's text source cuts them. Their values are taken as Spark's parser takes them, with its
  * options: those of the plainest types by {@link Column}, all others by Spark's own converters. A line is
  * <em>plain</em> if the columns hold all that it says: it is one object and nothing behind it, text of its encoding,
- * with known fields alone, and each of them fits. Of any other line nothing is taken: it is handed over as it stands,
- * for somebody who looks closer.
+ * with known fields alone, and each of them fits. Any other line is handed over as it stands, with what Spark's own
+ * functions say of it ({@link OddLine}), for somebody who looks closer.
  *
  * <p>Exactly the files that are named are read, and nobody is asked whether they are there, or how long they are: that
  * is known. The schema to ask for is that of {@link Records}; the options are those of {@link Order}, and those of
