@@ -13,12 +13,10 @@ import asyncio
 import http.client
 import os
 import statistics
-import subprocess
 import sys
 import threading
 import time
-from collections.abc import Callable, Iterator, Sequence
-from contextlib import contextmanager
+from collections.abc import Callable, Sequence
 from uuid import UUID, uuid4
 
 import asyncpg  # type: ignore[import-untyped, unused-ignore]
@@ -29,7 +27,7 @@ from rich.table import Table
 
 from bench.peers.ours import run_to_success
 from bench.stack import API_URL, definition, refuse_unless_up
-from bench.stub_store import PREFIX, bucket_of, file_of
+from bench.stub_store import PREFIX, bucket_of, file_of, stub_store
 from client.rest import AutoloaderClient
 from libs.common.contracts.definition import Credentials
 from libs.common.objects.s3 import S3Objects
@@ -63,7 +61,7 @@ def main() -> int:
     asked = _arguments()
     refuse_unless_up()
     console = Console(width=130)
-    with _stub() as url:
+    with stub_store() as url:
         console.print(_bare(url, max(asked.keys), asked.rounds))
         table, peak_bytes = _runs(url, asked.keys, asked.rounds)
         console.print(table)
@@ -76,17 +74,6 @@ def _arguments() -> argparse.Namespace:
     parser.add_argument("--rounds", type=int, default=3)
     parser.add_argument("--keys", type=lambda text: tuple(int(each) for each in text.split(",")), default=_KEYS)
     return parser.parse_args()
-
-
-@contextmanager
-def _stub() -> Iterator[str]:
-    """The store, for as long as the block runs."""
-    with subprocess.Popen([sys.executable, "-m", "bench.stub_store"], stdout=subprocess.PIPE, text=True) as process:
-        assert process.stdout is not None
-        try:
-            yield f"http://127.0.0.1:{int(process.stdout.readline())}"
-        finally:
-            process.terminate()
 
 
 def _bare(url: str, keys: int, rounds: int) -> Table:
