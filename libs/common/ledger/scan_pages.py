@@ -5,6 +5,7 @@ The functions run inside the transactions of ``scans.py``, which hold the scan.
 
 from collections.abc import Sequence
 from datetime import datetime
+from operator import itemgetter
 
 from sqlalchemy import ColumnElement, and_, func, literal, select, text, update
 from sqlalchemy.dialects.postgresql import insert
@@ -115,7 +116,8 @@ async def _put(connection: AsyncConnection, claim: ScanClaim, rows: Sequence[_Ro
     """Guarded: a version that is in a batch or in the table, or whose key is, stays as it is."""
     if not rows:
         return
-    page = rows_of("page", _COLUMNS, rows)
+    # By digest and version: two scans that come to the same files in different orders would wait for each other.
+    page = rows_of("page", _COLUMNS, sorted(rows, key=itemgetter(0, 1)))
     same_for_all = {"ingestion_id": claim.ingestion_id, "generation": claim.generation, "run_id": claim.run_id}
     statement = insert(file).from_select(
         [*same_for_all, *_COLUMNS],

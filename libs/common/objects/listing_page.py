@@ -12,6 +12,7 @@ from urllib.parse import unquote_plus
 
 _OPEN, CLOSE = b"<Contents>", b"</Contents>"
 _ANY_OPEN = b"<Contents"
+_FOLDERS = b"<CommonPrefixes"
 _URL_ENCODED = b"<EncodingType>url</EncodingType>"
 _QUOTE = '(?:&quot;|&#34;|")?'
 _OTHER = r"<(?!(?:Key|LastModified|ETag|Size)>)[A-Za-z0-9]+>[^<]*</[A-Za-z0-9]+>"
@@ -53,8 +54,8 @@ def taken_apart(body: bytes) -> Apart | None:
     if not 0 <= start < end:
         return None
     objects, rest = body[start:end], body[:start] + body[end:]
-    if _URL_ENCODED not in rest or _ANY_OPEN in rest or b"<!" in body:
-        return None  # raw keys; another form; or what may hide anything: a comment, a CDATA section
+    if _URL_ENCODED not in rest or _ANY_OPEN in rest or b"<!" in body or _FOLDERS in objects:
+        return None  # raw keys; another form; what may hide anything (a comment, a CDATA section); folders in between
     return Apart(rest, objects, start)
 
 

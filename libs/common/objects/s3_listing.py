@@ -3,16 +3,16 @@
 Pages are read by our own reader (``listing_page``); requests, retries and refusals stay botocore's.
 """
 
-from collections.abc import AsyncGenerator, AsyncIterator, Awaitable, Callable, Iterator, Sequence
+from collections.abc import AsyncGenerator, AsyncIterator, Awaitable, Callable, Sequence
 from contextlib import AbstractContextManager
 from functools import partial
-from itertools import islice, repeat
+from itertools import pairwise, repeat, takewhile
 from typing import Any
 
 from botocore.handlers import decode_list_object_v2
 from botocore.parsers import create_parser
 
-from libs.common.errors import AutoloaderError
+from libs.common.errors import AutoloaderError, Temporary
 from libs.common.ledger.model.files import FileVersion
 from libs.common.objects.listing_page import CLOSE, Apart, entries, last_of, objects_up_to, taken_apart
 from libs.common.objects.s3_errors import BOTOCORES
@@ -22,10 +22,10 @@ from libs.common.objects.stretches import Cutter, Stretch, fingerprint_of
 _BEFORE_BOTOCORES = "before-parse.*.ListObjectsV2"
 """With this star our handler comes before those of ``before-parse.s3.*``: one of them parses every answer as a whole to
 see whether it is an error."""
+_DIRECTORY_BUCKET = "--x-s3"
+"""Names of buckets end so that promise no order: S3 Express One Zone."""
 _APART = "Autoloader.Apart"
 """Where an answer has the objects that botocore has not read."""
-_DEPTHS_MAX = 6
-"""Folders inside of folders that are looked into for some that lie ahead; each is a request."""
 
 
 def read_pages_ourselves(client: Any) -> None:
@@ -88,22 +88,29 @@ class S3Listing:
             raise
         yield [*map(stretch, cutter.rest())]
 
-    async def ahead(self, part: Part) -> Place[Stretch] | None:
-        """See ``Parted``. A place with more than a page is none: where so much lies beside folders, they are few or
-        small."""
+    async def look(self, prefix: str, after: str) -> Place[Stretch] | None:
+        """See ``Parted``. Who may not ask so, may still list."""
+        if self._bucket.endswith(_DIRECTORY_BUCKET):
+            return None
         try:
             client = await self._opened()
-            for level in islice(_levels(part.inside or part.prefix, part.at), _DEPTHS_MAX):
-                answer = await client.list_objects_v2(Bucket=self._bucket, Prefix=level, Delimiter="/")
-                if answer.get("IsTruncated"):
-                    return None
-                folders = sorted(each["Prefix"] for each in answer.get("CommonPrefixes", ()))
-                if folders and folders[-1] > part.at:
-                    beside = [f for f in page_of(client, self._bucket, answer) if f.key > part.at]
-                    return Place(folders, [Stretch(None, partial(tuple, beside))] if beside else [])
+            answer = await client.list_objects_v2(Bucket=self._bucket, Prefix=prefix, Delimiter="/")
+            folders = [each["Prefix"] for each in answer.get("CommonPrefixes", ())]
+            objects = page_of(client, self._bucket, answer)
         except BOTOCORES:
-            pass  # whoever may not ask so may still list
-        return None
+            return None
+        if answer.get("IsTruncated") or not _is_place(prefix, folders, [f.key for f in objects]):
+            return None
+        beside = [f for f in objects if f.key > after]
+        return Place(folders, [Stretch(None, partial(tuple, beside))] if beside else [])
+
+    async def may_walk(self, prefix: str) -> bool:
+        """See ``Parted``. There are policies that allow one prefix only."""
+        try:
+            await (await self._opened()).list_objects_v2(Bucket=self._bucket, Prefix=prefix, MaxKeys=1)
+        except BOTOCORES:
+            return False
+        return True
 
     async def _answers(self, prefix: str) -> AsyncIterator[tuple[Any, Any]]:
         """The pages of a listing as the store sends them, with the client that asked."""
@@ -173,32 +180,43 @@ def bare_etag(raw: str) -> str:
     return raw.strip('"')
 
 
-def _levels(prefix: str, key: str) -> Iterator[str]:
-    """The prefix, and the folders in which the key lies below it, from above."""
-    yield prefix
-    at = len(prefix)
-    while (slash := key.find("/", at)) >= 0:
-        at = slash + 1
-        yield key[:at]
-
-
 def _taken(part: Part, told: bytes, read: Callable[[bytes], Sequence[FileVersion]]) -> tuple[bytes, bool]:
     """Those of a page's objects that the part has, and whether others came behind them."""
     last = read(last_of(told))[-1].key
     if part.has(last):
-        part.at = last
-        part.seen += told.count(CLOSE)
+        part.go_on(last, told.count(CLOSE))
         return told, False
     return objects_up_to(told, len(_counted(part, read(told)))), True
 
 
 def _counted(part: Part, page: Sequence[FileVersion]) -> Sequence[FileVersion]:
-    """Those of a page's objects that the part has."""
-    within = [f for f in page if part.has(f.key)]
+    """Those of a page's objects that the part has.
+
+    Raises:
+        Temporary: code ``storage_unreachable``: some of the others lie between them.
+    """
+    within = [*takewhile(lambda f: part.has(f.key), page)]
+    if any(part.has(f.key) for f in page[len(within) :]):
+        raise Temporary(
+            f"{page[0].bucket} is not listed in the order of its keys, so that no part of it can be listed by itself",
+            code="storage_unreachable",
+            hint="set AUTOLOADER_LIST_REQUESTS_AT_ONCE to 1",
+        )
     if within:
-        part.at = within[-1].key
-        part.seen += len(within)
+        part.go_on(within[-1].key, len(within))
     return within
+
+
+def _is_place(prefix: str, folders: Sequence[str], keys: Sequence[str]) -> bool:
+    """Whether an answer tells what lies right below a prefix as S3 does: in order, each folder once, and nothing that
+    lies deeper. There are stores that sort by other rules, and decoders that leave a mark in the place of a byte."""
+    inner = [f.removeprefix(prefix) for f in folders]
+    return (
+        all(f.startswith(prefix) and "\ufffd" not in f for f in folders)
+        and all(name.endswith("/") and name.count("/") == 1 for name in inner)
+        and all("/" not in key.removeprefix(prefix) for key in keys)
+        and all(a < b for names in (folders, keys) for a, b in pairwise(names))
+    )
 
 
 def _take_apart(response_dict: dict[str, Any], customized_response_dict: dict[str, Any], **_: Any) -> None:

@@ -12,35 +12,47 @@ another one. What a store is asked is its own affair (``Parted``). Pages come in
 import asyncio
 import time
 from collections import deque
-from collections.abc import AsyncGenerator, Callable, Sequence
+from collections.abc import AsyncGenerator, Callable, Iterator, Sequence
 from contextlib import aclosing
-from dataclasses import dataclass
+from dataclasses import dataclass, field
+from itertools import islice, takewhile
 from typing import Generic, Protocol, TypeVar
 
 Each = TypeVar("Each")
+_DEPTHS_MAX = 6
+"""Folders inside of folders that are looked into; each is a request."""
 
 
 @dataclass(slots=True)
 class Part:
     """The keys below ``prefix``, as far as they are still to be listed: those below the folder ``inside`` of it (None:
-    all), and none any more if it ``is_over``. The listing stands behind ``at``, after ``seen`` keys."""
+    all), and none any more if it ``is_over``. The listing stands behind ``at``."""
 
     prefix: str
     inside: str | None = None
     is_over: bool = False
     at: str = ""
-    seen: int = 0
+    _pages: list[tuple[str, int]] = field(default_factory=list)
+    _is_ordered: bool = True
 
     def has(self, key: str) -> bool:
         """Whether a key below the prefix is still one of this part's."""
         return not self.is_over and (self.inside is None or key.startswith(self.inside))
 
-    def part_with(self, folders: Sequence[str], size_min: int) -> Sequence[str]:
-        """The folders that are ahead, of all at one place; they are this part's no more, nor is what lies beside them.
-        None if there are none, or if those that it has seen have less than ``size_min`` keys each."""
+    def go_on(self, last: str, count: int) -> None:
+        """So many keys were listed, up to this one."""
+        self._is_ordered = self._is_ordered and last > self.at
+        self._pages.append((last, count))
+        self.at = last
+
+    def part_with(self, place: str, folders: Sequence[str], size_min: int) -> Sequence[str]:
+        """The folders that are ahead, of all at ``place``, the first one that has such; they are this part's no more,
+        nor is any object that is ahead and in none of the others. None if there are none, if those that it has seen
+        have less than ``size_min`` keys each, or if keys came in no order, so that nobody knows what is ahead."""
         ahead = [f for f in folders if f > self.at]
         behind = max(1, len(folders) - len(ahead))
-        if not ahead or self.seen < size_min * behind:
+        seen = sum(count for _, count in takewhile(lambda page: page[0].startswith(place), reversed(self._pages)))
+        if not self._is_ordered or not ahead or seen < size_min * behind:
             return ()
         self.inside = next((f for f in folders if self.at.startswith(f)), None)
         self.is_over = self.inside is None
@@ -49,7 +61,7 @@ class Part:
 
 @dataclass(frozen=True, slots=True)
 class Place(Generic[Each]):
-    """What lies at one place: all ``folders``, in order, and of the objects ``beside`` them those that are ahead."""
+    """What lies right below a prefix: all ``folders``, in order, and of the objects ``beside`` them some."""
 
     folders: Sequence[str]
     beside: Sequence[Each]
@@ -59,12 +71,17 @@ class Parted(Protocol[Each]):
     """A listing that can be asked for some of its folders."""
 
     def walk(self, part: Part) -> AsyncGenerator[Sequence[Each], None]:
-        """Page by page, what the part has. Moves ``at`` and ``seen`` with each page, and asks anew for each what the
-        part still ``has``."""
+        """Page by page, what the part has. Tells it of each page (``go_on``), and asks anew for each what it still
+        ``has``."""
         ...
 
-    async def ahead(self, part: Part) -> Place[Each] | None:
-        """The place of the least depth that has folders ahead; None if there is none, or nobody knows."""
+    async def look(self, prefix: str, after: str) -> Place[Each] | None:
+        """What lies right below a prefix, with the objects behind ``after``. None if nobody can tell all of it in one
+        answer, or if it is not in order."""
+        ...
+
+    async def may_walk(self, prefix: str) -> bool:
+        """Whether it is allowed to list a folder by itself."""
         ...
 
 
@@ -98,6 +115,7 @@ class SideBySide(Generic[Each]):
         self._waiting: asyncio.Queue[Sequence[Each] | _End] = asyncio.Queue(pace.at_once)
         self._parts = deque([Part(prefix)])
         self._readers: set[asyncio.Task[None]] = set()
+        self._is_closing = False
 
     async def pages(self) -> AsyncGenerator[Sequence[Each], None]:
         """Everything, once. Raises what the store raises, behind what it had told by then."""
@@ -112,15 +130,20 @@ class SideBySide(Generic[Each]):
                 else:
                     yield page
                     under_way += self._begin()
+            await self._close()
             while not self._waiting.empty():
                 if not isinstance(page := self._waiting.get_nowait(), _End):
                     yield page
         finally:
-            for reader in self._readers:
-                reader.cancel()
-            await asyncio.gather(*self._readers, return_exceptions=True)
+            await self._close()
         if error is not None:
             raise error
+
+    async def _close(self) -> None:
+        self._is_closing = True
+        for reader in self._readers:
+            reader.cancel()
+        await asyncio.gather(*self._readers, return_exceptions=True)
 
     def _begin(self) -> int:
         """Begins with parts that wait, as far as there is room; returns with how many."""
@@ -137,6 +160,10 @@ class SideBySide(Generic[Each]):
             await self._list(part)
         except Exception as e:  # noqa: BLE001  # is raised where the pages are taken
             end = _End(e)
+        except asyncio.CancelledError:
+            if self._is_closing:
+                raise
+            end = _End(RuntimeError(f"the listing of {part.prefix!r} was cancelled, by none of us"))
         await self._waiting.put(end)
         self._readers.discard(asyncio.current_task())
 
@@ -156,13 +183,32 @@ class SideBySide(Generic[Each]):
                         patience *= 2  # it lies flat, or in small folders: each look ahead is a request more
 
     async def _part(self, part: Part) -> bool:
-        place = await self._store.ahead(part)
-        folders = place and part.part_with(place.folders, self._pace.page_keys)
-        if not place or not folders:
-            return False
-        self._parts.extend(map(Part, folders))
-        await self._waiting.put(place.beside)
-        return True
+        """Leaves to others what lies ahead of the folder where the part's listing stands, from above the first one that
+        has another one ahead. Whether it did."""
+        beside: list[Each] = []
+        for prefix in islice(_on_the_way(part.inside or part.prefix, part.at), _DEPTHS_MAX):
+            place = await self._store.look(prefix, part.at)
+            if place is None:
+                return False
+            beside += place.beside
+            if place.folders and place.folders[-1] > part.at:
+                if not await self._store.may_walk(place.folders[-1]):
+                    return False
+                if not (folders := part.part_with(prefix, place.folders, self._pace.page_keys)):
+                    return False
+                self._parts.extend(map(Part, folders))
+                await self._waiting.put(beside)
+                return True
+        return False
 
     def _room(self) -> int:
         return self._pace.at_once - len(self._readers)
+
+
+def _on_the_way(prefix: str, key: str) -> Iterator[str]:
+    """The prefix, and the folders below it in which the key lies, from above."""
+    yield prefix
+    at = len(prefix)
+    while (slash := key.find("/", at)) >= 0:
+        at = slash + 1
+        yield key[:at]

@@ -26,7 +26,8 @@ FOLDERS = (
 @pytest.mark.parametrize("prefix", ["", "in/", "in/year=2024/", "in/year"])
 async def test_all_objects_come_once_wherever_a_listing_is_cut(store: MinioStore, bucket: str, prefix: str) -> None:
     """After each page, at folders under whatever names, inside of one folder or between many."""
-    await store.put(bucket, [*SPECIAL, *(f"in/{folder}{n:02}.json" for folder in FOLDERS for n in range(20))])
+    inside = [f"in/{folder}{n:02}.json" for folder in FOLDERS for n in range(20)]
+    await store.put(bucket, [*SPECIAL, *inside, "in/0.json", "in/zz.json", "in/year=2024/zz.json", "in/a/b/zz.json"])
     expected = sorted((f for page in await listed(store, bucket, prefix) for f in page), key=lambda f: f.key)
     pieces = []
     for at_once in (1, 2, 4):

@@ -119,3 +119,10 @@ def test_anything_else_is_left_as_a_whole(body: bytes) -> None:
     """A page of which one object was not understood must not come without it."""
     apart = taken_apart(body)
     assert apart is None or read(apart.objects) is None
+
+
+def test_folders_between_objects_are_left_as_a_whole() -> None:
+    """What is apart would hold folders, and the rest would come without them."""
+    folder = "<CommonPrefixes><Prefix>b%2F</Prefix></CommonPrefixes>"
+    assert taken_apart(page(contents("a"), folder, contents("c"))) is None
+    assert taken_apart(page(contents("a"), contents("c"), folder)) is not None

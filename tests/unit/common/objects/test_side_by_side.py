@@ -5,17 +5,17 @@ from collections.abc import AsyncGenerator, Collection, Sequence
 from typing import Any
 
 import pytest
-from hypothesis import given
+from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
 from libs.common.objects.side_by_side import Pace, Part, Place, SideBySide
 
 PREFIX = "in/"
 SLOW = Pace(at_once=3, pages=1, slow_s=0, page_keys=1)
-_names = st.text(st.sampled_from("ab0"), min_size=1, max_size=2)
+_folders = st.lists(st.sampled_from("abc"), max_size=3)
+_names = st.sampled_from(["", "0", "a", "a0", "b", "b0", "z"])
 keys_of_a_store = st.sets(
-    st.builds(lambda folders, name: PREFIX + "/".join([*folders, name]), st.lists(_names, max_size=3), _names),
-    max_size=60,
+    st.builds(lambda folders, name: PREFIX + "/".join([*folders, name]), _folders, _names), min_size=8, max_size=40
 )
 
 
@@ -26,6 +26,7 @@ class Listed:
         self.keys = sorted(keys)
         self._page_size = page_size
         self._breaks_at = breaks_at
+        self.forbidden: set[str] = set()
         self.asked_ahead = 0
         self.under_way = self.most_under_way = 0
 
@@ -41,31 +42,28 @@ class Listed:
                 raise RuntimeError("the store is away")
             within = [key for key in page if part.has(key)]
             if within:
-                part.at = within[-1]
-                part.seen += len(within)
+                part.go_on(within[-1], len(within))
             yield within
             if len(within) < len(page) or part.is_over:
                 return
 
-    async def ahead(self, part: Part) -> Place[str] | None:
+    async def look(self, prefix: str, after: str) -> Place[str] | None:
         self.asked_ahead += 1
         await asyncio.sleep(0)
-        top = part.inside or part.prefix
-        parts = part.at.removeprefix(top).split("/")[:-1]
-        for depth in range(len(parts) + 1):
-            level = top + "".join(f"{name}/" for name in parts[:depth])
-            below = [key.removeprefix(level) for key in self.keys if key.startswith(level)]
-            folders = sorted({f"{level}{name.split('/')[0]}/" for name in below if "/" in name})
-            if any(f > part.at for f in folders):
-                beside = [f"{level}{name}" for name in below if "/" not in name]
-                return Place(folders, [key for key in beside if key > part.at])
-        return None
+        below = [key.removeprefix(prefix) for key in self.keys if key.startswith(prefix)]
+        folders = sorted({f"{prefix}{name.split('/')[0]}/" for name in below if "/" in name})
+        return Place(folders, [prefix + name for name in below if "/" not in name and prefix + name > after])
+
+    async def may_walk(self, prefix: str) -> bool:
+        return prefix not in self.forbidden
 
 
 async def listed(store: Listed, pace: Pace = SLOW, **more: Any) -> list[str]:
     return [key async for page in SideBySide(store, PREFIX, pace, **more).pages() for key in page]
 
 
+@settings(max_examples=1_000)
+@example({f"{PREFIX}{key}" for key in ("a/b/1", "a/b/2", "a/c/1", "a/z", "z")}, 1, 3)
 @given(keys_of_a_store, st.integers(1, 4), st.integers(1, 5))
 def test_every_key_is_listed_once(keys: set[str], page_size: int, at_once: int) -> None:
     """Cut as often as it can be."""
@@ -94,6 +92,34 @@ async def test_small_folders_are_not_listed_one_by_one() -> None:
     store = Listed([f"{PREFIX}{folder:03}/{name}" for folder in range(200) for name in range(3)])
     assert store.keys == await listed(store, Pace(4, pages=2, slow_s=0, page_keys=4))
     assert 1 == store.most_under_way
+
+
+async def test_keys_in_no_order_are_not_parted() -> None:
+    """Nobody knows what is ahead then."""
+    store = Listed([f"{PREFIX}{folder:02}/{name:03}" for folder in range(6) for name in range(10)])
+    store.keys.reverse()
+    assert store.keys == await listed(store)
+    assert 1 == store.most_under_way
+
+
+async def test_folders_that_nobody_may_list_are_left_where_they_are() -> None:
+    """There are policies that name one prefix."""
+    store = Listed([f"{PREFIX}{folder:02}/{name:03}" for folder in range(6) for name in range(10)])
+    store.forbidden.add(f"{PREFIX}05/")
+    assert store.keys == await listed(store)
+
+
+async def test_a_request_that_is_cancelled_by_others_is_an_error() -> None:
+    """Nobody waits for it for ever."""
+
+    class Cancelled(Listed):
+        async def walk(self, part: Part) -> AsyncGenerator[Sequence[str], None]:
+            async for page in super().walk(part):
+                yield page
+                raise asyncio.CancelledError
+
+    with pytest.raises(RuntimeError, match="cancelled"):
+        await asyncio.wait_for(listed(Cancelled([f"{PREFIX}a", f"{PREFIX}b"], 1)), 5)
 
 
 async def test_what_lies_flat_is_hardly_asked_about() -> None:
