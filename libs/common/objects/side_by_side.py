@@ -87,8 +87,8 @@ class Parted(Protocol[Each]):
 
 @dataclass(frozen=True, slots=True)
 class Pace:
-    """``at_once``: requests under way, at most. After ``pages`` pages that took ``slow_s`` each, it is parted.
-    ``page_keys``: how many a page has at most; a store may send less (S3: 1,000)."""
+    """``at_once``: requests under way, at most. ``pages`` pages in turn that took ``slow_s`` or more have a listing
+    parted. ``page_keys``: how many a page has at most; a store may send less (S3: 1,000)."""
 
     at_once: int = 4
     pages: int = 4
@@ -168,17 +168,17 @@ class SideBySide(Generic[Each]):
         self._readers.discard(asyncio.current_task())
 
     async def _list(self, part: Part) -> None:
-        patience, pages, waited_s = self._pace.pages, 0, 0.0
+        patience, slow_pages = self._pace.pages, 0
         async with aclosing(self._store.walk(part)) as walk:
             while True:
                 began = self._seconds()
                 if (page := await anext(walk, None)) is None:
                     return
-                waited_s += self._seconds() - began
-                pages += 1
+                # One after the other: a store may think for long before its first page.
+                slow_pages = slow_pages + 1 if self._seconds() - began >= self._pace.slow_s else 0
                 await self._waiting.put(page)
-                if pages >= patience and waited_s >= pages * self._pace.slow_s and self._room() > len(self._parts):
-                    pages, waited_s = 0, 0.0
+                if slow_pages >= patience and self._room() > len(self._parts):
+                    slow_pages = 0
                     if not await self._part(part):
                         patience *= 2  # it lies flat, or in small folders: each look ahead is a request more
 

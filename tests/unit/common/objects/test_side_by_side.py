@@ -2,6 +2,7 @@
 
 import asyncio
 from collections.abc import AsyncGenerator, Collection, Sequence
+from itertools import chain, repeat
 from typing import Any
 
 import pytest
@@ -85,6 +86,14 @@ async def test_a_store_that_answers_at_once_is_asked_for_one_page_at_a_time() ->
     store = Listed([f"{PREFIX}{folder:02}/{name:03}" for folder in range(12) for name in range(40)])
     assert store.keys == await listed(store, Pace(4, pages=2, slow_s=0.1), seconds=lambda: 0.0)
     assert (1, 0) == (store.most_under_way, store.asked_ahead)
+
+
+async def test_a_store_that_begins_slowly_is_not_slow() -> None:
+    """It looks for the first page, and has the others at hand. The clock is read before and after each page."""
+    store = Listed([f"{PREFIX}{folder:02}/{name:03}" for folder in range(6) for name in range(20)])
+    clock = chain([0.0, 10.0], repeat(10.0))
+    assert store.keys == await listed(store, Pace(4, pages=2, slow_s=0.1, page_keys=1), seconds=lambda: next(clock))
+    assert 1 == store.most_under_way
 
 
 async def test_small_folders_are_not_listed_one_by_one() -> None:
