@@ -6,6 +6,7 @@ every five minutes meets one that has forgotten it.
 
 import asyncio
 from collections.abc import Callable, Mapping
+from dataclasses import replace
 from datetime import UTC, datetime
 from itertools import islice, product
 from typing import Any
@@ -81,7 +82,20 @@ class Known:
                 words = f"{title}, {f'{NEW} new files' if new else 'nothing new'}"
                 once = self._streaming(new) if key == "stream" else self._dlt(new)
                 found[f"{key}-{'new' if new else 'nothing'}"] = Runner(words, once, is_warmed_up=key == "stream")
-        return {key: runner for key, runner in found.items() if not {key, key.partition("-")[0]} & skip}
+        return {
+            key: replace(runner, once=self._awake(runner.once))
+            for key, runner in found.items()
+            if not {key, key.partition("-")[0]} & skip
+        }
+
+    def _awake(self, once: Once) -> Once:
+        """A server gives up sessions that ask nothing for ten minutes, and pauses are longer together."""
+
+        def asked_first(work: Workload) -> Took:
+            self._spark.range(1).count()
+            return once(work)
+
+        return asked_first
 
     def _ours(self, new: int, pause_s: float) -> Once:
         peer = OursKnown(self._api, self._s3, self._ingestion, new, limit_s=LIMIT_S)
