@@ -63,7 +63,7 @@ class S3Objects:
         with self._translated(bucket, credentials):
             client = await self._client(credentials)
         asked = list(keys)
-        found = await _side_by_side(client, bucket, asked)
+        found = await _found_in_pages(client, bucket, asked)
         gate = asyncio.Semaphore(_HEADS_AT_ONCE)
 
         async def look(key: str) -> tuple[str, FileVersion | None]:
@@ -143,7 +143,7 @@ class S3Objects:
         return (access.endpoint_url if access else None) or "AWS"
 
 
-async def _side_by_side(client: Any, bucket: str, keys: Sequence[str]) -> dict[str, FileVersion]:
+async def _found_in_pages(client: Any, bucket: str, keys: Sequence[str]) -> dict[str, FileVersion]:
     """See ``looking.listed``. Whoever may not list may ask for each object, so a refusal is no matter here."""
 
     async def page_after(prefix: str, key: str) -> Sequence[FileVersion]:

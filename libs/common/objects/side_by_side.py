@@ -98,7 +98,7 @@ class Pace:
 
 @dataclass(frozen=True, slots=True)
 class _End:
-    """Of a range. ``error``: because of that."""
+    """Of a part. ``error``: because of that."""
 
     error: Exception | None = None
 

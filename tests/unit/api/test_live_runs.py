@@ -54,6 +54,7 @@ async def live(
         runs.look,
         listeners_max=listeners_max,
         interval=timedelta(seconds=interval_s),
+        rest=timedelta(0),
         keep_alive=timedelta(seconds=keep_alive_s),
     )
     looking = asyncio.create_task(live.run())
@@ -142,8 +143,9 @@ async def test_who_is_told_of_a_change_does_not_wait_for_the_next_look() -> None
         runs.asked.clear()
         listener = told.listen(sight(1, of=OTHER))
         told.hint({RUN})
+        for _ in range(20):  # turns of the loop, in any of which it would look
+            await asyncio.sleep(0)
         listener.close()
-        told.listen(sight(5)).close()
     assert not runs.asked
 
 

@@ -15,7 +15,7 @@ from weakref import WeakKeyDictionary
 import pyspark
 from pyspark.sql import DataFrame
 from pyspark.sql.connect.session import SparkSession
-from pyspark.sql.types import ArrayType, IntegerType, StringType, StructField, StructType
+from pyspark.sql.types import ArrayType, IntegerType, StringType, StructType
 
 from libs.common.ledger.model.files import FileVersion
 from libs.common.logs import get_logger
@@ -87,8 +87,8 @@ def records(
     """The lines of these files, in columns that the class ``Records`` describes: ``row`` (a ``record``), ``raw`` and
     ``keys`` of those that are not plain, and ``file``. ``corrupt`` names the record's field that only a line which does
     not fit would fill; ``required`` those that no plain line lacks. Only for a session that it was ``lent``."""
-    told = StructType().add("raw", StringType()).add("keys", ArrayType(StringType())).add("file", IntegerType())
-    schema = StructType([StructField("row", record), *told.fields])
+    schema = StructType().add("row", record).add("raw", StringType())
+    schema = schema.add("keys", ArrayType(StringType())).add("file", IntegerType())
     options = {
         "columnNameOfCorruptRecord": corrupt,
         "autoloader.files": json.dumps([origin.seen(f) for f in files]),
