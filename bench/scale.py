@@ -5,7 +5,7 @@
 The listing is a stub's (``bench/stub_store.py``), a process of its own; API, scanner, Kafka and Postgres are real, and
 the ledger knows every key. Told are: the stub's own ceiling and its bare listing by each client, runs from POST to
 *success* at each number of keys, and the memory of the scanner meanwhile. The first run looks at every key; later ones
-recognise what it found settled.
+recognise what it found settled; with ``--prune``, they do not even list it.
 """
 
 import argparse
@@ -63,7 +63,7 @@ def main() -> int:
     console = Console(width=130)
     with stub_store() as url:
         console.print(_bare(url, max(asked.keys), asked.rounds))
-        table, peak_bytes = _runs(url, asked.keys, asked.rounds)
+        table, peak_bytes = _runs(url, asked.keys, asked.rounds, is_pruned=asked.prune)
         console.print(table)
     console.print(f"the scanner's memory, at most: {peak_bytes / _MIB:.0f} MiB")
     return int(peak_bytes > 200 * 10**6)
@@ -72,6 +72,7 @@ def main() -> int:
 def _arguments() -> argparse.Namespace:
     parser = argparse.ArgumentParser(description="What a run costs that finds nothing new among very many keys.")
     parser.add_argument("--rounds", type=int, default=3)
+    parser.add_argument("--prune", action="store_true", help="leave out partitions that are settled: all of them are")
     parser.add_argument("--keys", type=lambda text: tuple(int(each) for each in text.split(",")), default=_KEYS)
     return parser.parse_args()
 
@@ -129,7 +130,7 @@ def _access(url: str) -> Credentials:
     return Credentials(aws_access_key_id="x", aws_secret_access_key="x", endpoint_url=url)  # noqa: S106
 
 
-def _runs(url: str, counts: Sequence[int], rounds: int) -> tuple[Table, int]:
+def _runs(url: str, counts: Sequence[int], rounds: int, *, is_pruned: bool) -> tuple[Table, int]:
     """Runs of all sizes, in turns. Also how much memory the scanner had at most."""
     scanner = _scanner()
     seconds: dict[int, list[float]] = {keys: [] for keys in counts}
@@ -137,7 +138,7 @@ def _runs(url: str, counts: Sequence[int], rounds: int) -> tuple[Table, int]:
     cpu_s: dict[int, list[float]] = {keys: [] for keys in counts}
     firsts: dict[int, float] = {}
     with AutoloaderClient(API_URL) as api:
-        ingestions = {keys: _known(api, url, keys) for keys in counts}
+        ingestions = {keys: _known(api, url, keys, is_pruned=is_pruned) for keys in counts}
         try:
             for number in range(rounds + 1):
                 for keys, ingestion_id in ingestions.items():
@@ -191,10 +192,11 @@ def _runs(url: str, counts: Sequence[int], rounds: int) -> tuple[Table, int]:
     return table, max(max(each) for each in memory.values())
 
 
-def _known(api: AutoloaderClient, url: str, keys: int) -> UUID:
+def _known(api: AutoloaderClient, url: str, keys: int, *, is_pruned: bool) -> UUID:
     """An ingestion whose ledger says that all keys are loaded, as if runs had loaded them."""
     name = f"bench_scale_{uuid4().hex[:8]}"
     body = definition(name, f"s3://{bucket_of(keys)}/{PREFIX}")
+    body["source"]["partition_pruning"] = {"enabled": is_pruned, "settled_after_s": 3600}
     body["source"]["credentials"] = _access(url).model_dump(exclude_none=True)
     ingestion_id = api.create_ingestion(body).id
     asyncio.run(_fill(ingestion_id, keys))

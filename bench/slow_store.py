@@ -36,7 +36,7 @@ async def _took(url: str, keys: int, at_once: int) -> float:
     try:
         await objects.versions(bucket_of(1), [], None)  # opens the client
         began = time.perf_counter()
-        stretches = [s async for some in objects.stretches(bucket_of(keys), PREFIX, None) for s in some]
+        stretches = [s async for some in objects.stretches(bucket_of(keys), [PREFIX], None) for s in some]
         took = time.perf_counter() - began
     finally:
         await objects.close()

@@ -13,6 +13,7 @@ from libs.common.ledger.model.files import FileVersion
 from libs.common.ledger.model.scans import ScanClaim
 from libs.common.ledger.scans import ScanLedger
 from libs.common.objects.ports import ScannedStore
+from libs.common.objects.side_by_side import Place
 from libs.common.objects.stretches import Stretch
 from libs.common.selection.wanted import Wanted
 from libs.common.storage.definitions import RunDefinition
@@ -49,13 +50,17 @@ class Candidates:
             return self._named(order, order.scope.keys, wanted)
         return self._objects.pages(order.definition.source.bucket, wanted.prefix, order.credentials)
 
-    def stretches(self, order: RunDefinition, wanted: Wanted) -> AsyncIterator[Sequence[Stretch]]:
-        """What the listing of a source brings, if that is where the run looks for files.
+    def stretches(self, order: RunDefinition, prefixes: Sequence[str]) -> AsyncIterator[Sequence[Stretch]]:
+        """What a listing of these parts of the source brings, if that is where the run looks for files.
 
         Raises:
             Permanent, Temporary: the store's (see ``ObjectStore``).
         """
-        return self._objects.stretches(order.definition.source.bucket, wanted.prefix, order.credentials)
+        return self._objects.stretches(order.definition.source.bucket, prefixes, order.credentials)
+
+    async def place(self, order: RunDefinition, prefix: str) -> Place[FileVersion] | None:
+        """What lies right below a prefix of the source's bucket (see ``ScannedStore``)."""
+        return await self._objects.place(order.definition.source.bucket, prefix, order.credentials)
 
     async def _named(
         self, order: RunDefinition, keys: Sequence[str], wanted: Wanted

@@ -89,7 +89,13 @@ class Scans:
                 if (halt := await self._ledger.halt_of(claim)) is not None:
                     raise Permanent(halt.message, code=halt.error_type, hint=halt.hint)
                 seen = await self._list(claim, order, turn)
-            log.info("scan.completed", objects=seen.objects, matching=seen.of_age, skipped=seen.skipped)
+            log.info(
+                "scan.completed",
+                objects=seen.objects,
+                matching=seen.of_age,
+                skipped=seen.skipped,
+                left_out=seen.left_out,
+            )
         except Fenced:
             log.warning("scan.fenced")
             # If the claim is good still, a run in the other lane was faster at a file: the next look shows that.
@@ -178,7 +184,7 @@ class Scans:
             hints_kept=tuple(kept),
         )
         told = (*warnings(order.definition.source, order.scope, seen), *cap.warnings())
-        is_whole = order.scope.is_whole and order.retry_of is None and seen.passed_over == 0
+        is_whole = order.scope.is_whole and order.retry_of is None and seen.passed_over == 0 and seen.left_out == 0
         await self._ledger.complete(claim, last, told, is_whole=is_whole)
         metrics.FILES_UNNOTICED.inc(seen.unnoticed)
         return seen
@@ -200,7 +206,7 @@ class Scans:
 
     def _portions(self, claim: ScanClaim, order: RunDefinition) -> Portions:
         try:
-            return Portions(self._ledger, self._candidates, claim, order)
+            return Portions(self._ledger, self._candidates, claim, order, self._now())
         except ValueError as e:
             raise Permanent(str(e), code="bad_file_pattern", hint="correct source.file_pattern") from e
 

@@ -1,12 +1,15 @@
 """What a run wants of its source, some files at a time, and what later runs need not look at again.
 
 A listing of the whole source comes in stretches (``libs/common/objects/stretches.py``). Those that an earlier scan
-found settled are counted and not even parsed; of the others, those that this one finds settled are remembered. Whether
-a file is settled is the ledger's word alone: nothing here decides it.
+found settled are counted and not even parsed; of the others, those that this one finds settled are remembered. Whole
+partitions may be left out (``pruning.py``). Whether a file is settled is the ledger's word alone: nothing here decides
+it.
 """
 
 from collections.abc import AsyncIterator, Sequence
 from dataclasses import dataclass
+from datetime import datetime
+from functools import partial
 from hashlib import sha256
 
 from libs.common.errors import AutoloaderError
@@ -20,6 +23,7 @@ from libs.common.selection.wanted import Wanted
 from libs.common.storage.definitions import RunDefinition
 from services.scanner.candidates import Candidates
 from services.scanner.domain.seen import Seen
+from services.scanner.pruning import Ahead, FullCheck, Pruning, may_prune
 
 REMEMBERED_AT_ONCE = 500
 _RULES = "1"
@@ -49,7 +53,9 @@ class Portion:
 class Portions:
     """Of one scan. Counts in ``seen`` what comes by."""
 
-    def __init__(self, ledger: ScanLedger, candidates: Candidates, claim: ScanClaim, order: RunDefinition) -> None:
+    def __init__(
+        self, ledger: ScanLedger, candidates: Candidates, claim: ScanClaim, order: RunDefinition, now: datetime
+    ) -> None:
         """Raises ``ValueError`` when the definition's patterns cannot be read."""
         self._ledger = ledger
         self._candidates = candidates
@@ -59,6 +65,12 @@ class Portions:
         self._terms = _terms_of(order)
         self._settled: dict[bytes, Tally] = {}
         self._epoch = 0
+        self._pruning: Pruning | None = None
+        if may_prune(order.definition.source, order.scope):
+            self._pruning = Pruning(
+                ledger, candidates, claim, order, prefix=self._wanted.prefix, terms=self._terms, now=now
+            )
+        self._check: FullCheck | None = None
 
     def of(self, terms: Terms, seen: Seen, hints_through: int) -> AsyncIterator[Portion]:
         """``hints_through``: as ``Candidates.pages`` has it."""
@@ -74,7 +86,10 @@ class Portions:
             self._epoch = portion.epoch
         open_keys = {f.key for f in looked.files}
         # Of a key that is named twice, the ledger was asked for one version only.
-        if len({f.key for f in portion.files}) == len(portion.files):
+        is_clear = len({f.key for f in portion.files}) == len(portion.files)
+        if self._check is not None:
+            self._check.looked_at(portion.epoch, open_keys if is_clear else (f.key for f in portion.files))
+        if is_clear:
             self._settled |= {
                 stretch.fingerprint: stretch.tally
                 for stretch in portion.stretches
@@ -96,27 +111,43 @@ class Portions:
             yield Portion(files)
 
     async def _in_stretches(self, seen: Seen) -> AsyncIterator[Portion]:
-        async for stretches in self._candidates.stretches(self._order, self._wanted):
+        ahead = Ahead([self._wanted.prefix]) if self._pruning is None else await self._pruning.ahead()
+        self._check = ahead.full_check
+        for left_out in ahead.left_out:
+            seen.leave_out(left_out)
+        async for stretches in self._shown(ahead):
             named = [(s, self._under_terms(s)) for s in stretches]
             asked = [fingerprint for _, fingerprint in named if fingerprint is not None]
             recognised = await self._ledger.recognise(self._claim, asked)
             files: list[FileVersion] = []
             counted: list[Counted] = []
             for stretch, fingerprint in named:
-                if fingerprint is not None and (known := recognised.tallies.get(fingerprint)) is not None:
-                    seen.add(known)
-                    seen.skipped += known.of_age
-                    continue
+                known = None if fingerprint is None else recognised.tallies.get(fingerprint)
                 try:
-                    tally, some = self._of(stretch.read())
+                    objects = stretch.read() if known is None or self._check is not None else ()
                 except AutoloaderError:
                     yield Portion(files, counted, recognised.epoch)  # what was read already is not lost
                     raise
+                if self._check is not None:
+                    self._check.partitions.add(objects, lambda some: self._of(some)[0])
+                if known is not None:
+                    seen.add(known)
+                    seen.skipped += known.of_age
+                    continue
+                tally, some = self._of(objects)
                 seen.add(tally)
                 files += some
                 if fingerprint is not None:
                     counted.append(Counted(fingerprint, tally, some))
             yield Portion(files, counted, recognised.epoch)
+        if self._pruning is not None and self._check is not None:
+            await self._pruning.learn(self._check)  # everything was listed, and all of it was looked at
+
+    async def _shown(self, ahead: Ahead) -> AsyncIterator[Sequence[Stretch]]:
+        if ahead.beside:
+            yield [Stretch(None, partial(tuple, ahead.beside))]
+        async for stretches in self._candidates.stretches(self._order, ahead.prefixes):
+            yield stretches
 
     def _of(self, objects: Sequence[FileVersion]) -> tuple[Tally, Sequence[FileVersion]]:
         files = [f for f in objects if not f.is_folder_marker]
@@ -130,6 +161,7 @@ class Portions:
 
 
 def _terms_of(order: RunDefinition) -> bytes:
-    source = order.definition.source.model_dump_json()
+    # What is not listed is no question of what is wanted.
+    source = order.definition.source.model_dump_json(exclude={"partition_pruning"})
     terms = (_RULES, source, order.created_at.isoformat(), str(order.scope.is_backfill))
     return sha256("\0".join(terms).encode()).digest()

@@ -15,6 +15,7 @@ from urllib.parse import quote
 from libs.common.contracts.definition import Credentials
 from libs.common.errors import Permanent
 from libs.common.ledger.model.files import FileVersion
+from libs.common.objects.side_by_side import Place
 from libs.common.objects.stretches import Cutter, Stretch, fingerprint_of
 
 PAGE = 1000
@@ -67,6 +68,24 @@ class MemoryObjects:
             after = rest[self.page_size - 1][0]
 
     async def stretches(
+        self, bucket: str, prefixes: Sequence[str], credentials: Credentials | None
+    ) -> AsyncIterator[Sequence[Stretch]]:
+        for prefix in prefixes:
+            async for some in self._stretches(bucket, prefix, credentials):
+                yield some
+
+    async def place(self, bucket: str, prefix: str, credentials: Credentials | None) -> Place[FileVersion] | None:
+        await asyncio.sleep(0)
+        try:
+            objects = self._opened(bucket, credentials)
+        except Permanent:
+            return None
+        inner = sorted((key for key in objects if key.startswith(prefix)), key=str.encode)
+        folders = {prefix + key.removeprefix(prefix).split("/")[0] + "/" for key in inner if "/" in key[len(prefix) :]}
+        beside = [objects[key] for key in inner if "/" not in key[len(prefix) :]]
+        return Place(sorted(folders, key=str.encode), beside)
+
+    async def _stretches(
         self, bucket: str, prefix: str, credentials: Credentials | None
     ) -> AsyncIterator[Sequence[Stretch]]:
         cutter, waiting = Cutter(), deque[FileVersion]()

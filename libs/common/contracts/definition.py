@@ -12,7 +12,7 @@ from pydantic import AwareDatetime, ConfigDict, Field, field_validator, model_va
 from libs.common.contracts.expected import RULES_MAX, ExpectedArrival
 from libs.common.contracts.part import Part
 from libs.common.contracts.partitioning import SHAPES, Transform, parse_all
-from libs.common.contracts.schedule import Schedule
+from libs.common.contracts.schedule import DAY_S, Schedule
 from libs.common.contracts.schema_rules import SchemaRules
 from libs.common.ddl import keys_that_are_no_text
 
@@ -68,6 +68,28 @@ class Credentials(Part):
         return url
 
 
+class PartitionPruning(Part):
+    """Whether a run may leave out partitions of the source in which nothing happens any more. A file that comes late to
+    one of them is found by the next full check."""
+
+    enabled: bool = Field(
+        default=False,
+        description="True: partitions that are settled are not listed by every run. A partition is a folder below the "
+        "path, or in another partition, with a name such as year=2026, 2026-11-28 or 11. It is settled when all that "
+        "is in it was loaded, and nothing was written there for settled_after_s.",
+    )
+    settled_after_s: int = Field(
+        default=2 * DAY_S, ge=3600, le=366 * DAY_S, description="Seconds after the last write to a partition."
+    )
+    full_check_every_s: int = Field(
+        default=DAY_S,
+        ge=3600,
+        le=31 * DAY_S,
+        description="The first run in each such period lists everything. Until then, a file that comes late to a "
+        "settled partition is loaded by nobody but a backfill, and the watermark waits.",
+    )
+
+
 class Source(Part):
     """A prefix of a bucket, and which of its keys are wanted."""
 
@@ -109,6 +131,7 @@ class Source(Part):
         "2025 in every row of the file. They are texts unless format.schema.hints says otherwise.",
         examples=[["year", "month"]],
     )
+    partition_pruning: PartitionPruning = PartitionPruning()
 
     @field_validator("partition_columns")
     @classmethod

@@ -5,6 +5,7 @@ from typing import Protocol
 
 from libs.common.contracts.definition import Credentials
 from libs.common.ledger.model.files import FileVersion
+from libs.common.objects.side_by_side import Place
 from libs.common.objects.stretches import Stretch
 
 
@@ -39,7 +40,14 @@ class ObjectStore(Protocol):
 class ScannedStore(ObjectStore, Protocol):
     """What a scanner asks beside that."""
 
-    def stretches(self, bucket: str, prefix: str, credentials: Credentials | None) -> AsyncIterator[Sequence[Stretch]]:
-        """The objects that ``pages`` gives, in stretches that can be recognised the next time, some at a time. Reading
-        one raises what a listing raises."""
+    def stretches(
+        self, bucket: str, prefixes: Sequence[str], credentials: Credentials | None
+    ) -> AsyncIterator[Sequence[Stretch]]:
+        """The objects that ``pages`` gives for each of the prefixes, none of which lies below another. They come in
+        stretches that can be recognised the next time, some at a time. Reading one raises what a listing raises."""
+        ...
+
+    async def place(self, bucket: str, prefix: str, credentials: Credentials | None) -> Place[FileVersion] | None:
+        """All folders and objects right below a prefix. None if nobody can tell: the store may not be asked so, or does
+        not answer in order, or there are too many. Never raises; a listing does."""
         ...

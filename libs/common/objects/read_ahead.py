@@ -34,6 +34,7 @@ class ReadAhead:
         self.versions = store.versions
         self.first_bytes = store.first_bytes
         self.last_bytes = store.last_bytes
+        self.place = store.place
 
     def pages(
         self, bucket: str, prefix: str, credentials: Credentials | None
@@ -41,9 +42,9 @@ class ReadAhead:
         return _ahead(self._store.pages(bucket, prefix, credentials), self._pages_max)
 
     def stretches(
-        self, bucket: str, prefix: str, credentials: Credentials | None
+        self, bucket: str, prefixes: Sequence[str], credentials: Credentials | None
     ) -> AsyncGenerator[Sequence[Stretch], None]:
-        return _ahead(self._store.stretches(bucket, prefix, credentials), self._pages_max)
+        return _ahead(self._store.stretches(bucket, prefixes, credentials), self._pages_max)
 
 
 async def _ahead(pages: AsyncIterator[Sequence[Each]], pages_max: int) -> AsyncGenerator[Sequence[Each], None]:

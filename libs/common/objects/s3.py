@@ -18,10 +18,12 @@ from libs.common.ledger.model.files import FileVersion
 from libs.common.objects.looking import listed
 from libs.common.objects.s3_errors import BOTOCORES, OTHER_VERSION, error_code, status_of, translated
 from libs.common.objects.s3_listing import S3Listing, bare_etag, page_of, read_pages_ourselves
-from libs.common.objects.side_by_side import Pace, SideBySide
+from libs.common.objects.side_by_side import Pace, Place, SideBySide
 from libs.common.objects.stretches import Stretch
 
 _HEADS_AT_ONCE = 32
+_ANSWERS_MAX = 20
+"""In which a place is told: 20,000 folders."""
 _CONFIG = Config(
     connect_timeout=3,
     read_timeout=30,
@@ -51,11 +53,17 @@ class S3Objects:
     async def pages(
         self, bucket: str, prefix: str, credentials: Credentials | None
     ) -> AsyncIterator[Sequence[FileVersion]]:
-        async for page in self._listing(bucket, prefix, credentials).pages():
+        async for page in self._listing(bucket, credentials).pages(prefix):
             yield page
 
-    def stretches(self, bucket: str, prefix: str, credentials: Credentials | None) -> AsyncIterator[Sequence[Stretch]]:
-        return SideBySide(self._listing(bucket, prefix, credentials), prefix, self._pace).pages()
+    def stretches(
+        self, bucket: str, prefixes: Sequence[str], credentials: Credentials | None
+    ) -> AsyncIterator[Sequence[Stretch]]:
+        return SideBySide(self._listing(bucket, credentials), prefixes, self._pace).pages()
+
+    async def place(self, bucket: str, prefix: str, credentials: Credentials | None) -> Place[FileVersion] | None:
+        listing = self._listing(bucket, credentials)
+        return await listing.place(prefix, answers_max=_ANSWERS_MAX, page_keys=self._pace.page_keys)
 
     async def versions(
         self, bucket: str, keys: Iterable[str], credentials: Credentials | None
@@ -115,9 +123,9 @@ class S3Objects:
                     raise KeyError("ContentRange")  # it knows no ranges, and sends all
                 return await _taken(answer["Body"], size_max)
 
-    def _listing(self, bucket: str, prefix: str, credentials: Credentials | None) -> S3Listing:
+    def _listing(self, bucket: str, credentials: Credentials | None) -> S3Listing:
         opened, translated = partial(self._client, credentials), partial(self._translated, bucket, credentials)
-        return S3Listing(opened, translated, bucket, prefix, self._pace.page_keys)
+        return S3Listing(opened, translated, bucket, self._pace.page_keys)
 
     @contextmanager
     def _translated(self, bucket: str, credentials: Credentials | None) -> Iterator[None]:

@@ -24,6 +24,7 @@ _BEFORE_BOTOCORES = "before-parse.*.ListObjectsV2"
 see whether it is an error."""
 _DIRECTORY_BUCKET = "--x-s3"
 """Names of buckets end so that promise no order: S3 Express One Zone."""
+_PLACE_KEYS = 1000
 _APART = "Autoloader.Apart"
 """Where an answer has the objects that botocore has not read."""
 
@@ -34,7 +35,7 @@ def read_pages_ourselves(client: Any) -> None:
 
 
 class S3Listing:
-    """What lies below a prefix. ``opened`` gives the client; inside of ``translated``, botocore's errors are ours.
+    """What lies in a bucket. ``opened`` gives the client; inside of ``translated``, botocore's errors are ours.
 
     A ``Parted[Stretch]``.
     """
@@ -44,18 +45,16 @@ class S3Listing:
         opened: Callable[[], Awaitable[Any]],
         translated: Callable[[], AbstractContextManager[None]],
         bucket: str,
-        prefix: str,
         page_keys: int = 1000,
     ) -> None:
         self._opened = opened
         self._translated = translated
         self._bucket = bucket
-        self._prefix = prefix
         self._page_keys = page_keys
 
-    async def pages(self) -> AsyncIterator[Sequence[FileVersion]]:
-        """All of it, in key order. Raises as ``ObjectStore``."""
-        async for client, answer in self._answers(self._prefix):
+    async def pages(self, prefix: str) -> AsyncIterator[Sequence[FileVersion]]:
+        """All below a prefix, in key order. Raises as ``ObjectStore``."""
+        async for client, answer in self._answers(prefix, self._page_keys):
             with self._translated():
                 page = page_of(client, self._bucket, answer)
             yield page
@@ -68,7 +67,7 @@ class S3Listing:
             return Stretch(fingerprint_of(told), partial(read, told))
 
         try:
-            async for client, answer in self._answers(part.prefix):
+            async for client, answer in self._answers(part.prefix, self._page_keys):
                 with self._translated():
                     if (apart := answer.get(_APART)) is not None:
                         read = partial(self._objects, client, apart)
@@ -89,20 +88,32 @@ class S3Listing:
         yield [*map(stretch, cutter.rest())]
 
     async def look(self, prefix: str, after: str) -> Place[Stretch] | None:
-        """See ``Parted``. Who may not ask so, may still list."""
+        """See ``Parted``."""
+        place = await self.place(prefix, answers_max=1, page_keys=_PLACE_KEYS)
+        if place is None:
+            return None
+        beside = [f for f in place.beside if f.key > after]
+        return Place(place.folders, [Stretch(None, partial(tuple, beside))] if beside else [])
+
+    async def place(self, prefix: str, *, answers_max: int, page_keys: int) -> Place[FileVersion] | None:
+        """What lies right below a prefix, if the store tells it in so many answers, in order; and if it may be asked:
+        who may not ask so, may still list."""
         if self._bucket.endswith(_DIRECTORY_BUCKET):
             return None
+        folders: list[str] = []
+        beside: list[FileVersion] = []
+        answers = 0
         try:
-            client = await self._opened()
-            answer = await client.list_objects_v2(Bucket=self._bucket, Prefix=prefix, Delimiter="/")
-            folders = [each["Prefix"] for each in answer.get("CommonPrefixes", ())]
-            objects = page_of(client, self._bucket, answer)
-        except BOTOCORES:
+            async for client, answer in self._answers(prefix, page_keys, Delimiter="/"):
+                answers += 1
+                with self._translated():
+                    folders += [each["Prefix"] for each in answer.get("CommonPrefixes", ())]
+                    beside += page_of(client, self._bucket, answer)
+                if answers == answers_max and answer.get("IsTruncated"):
+                    return None
+        except AutoloaderError:
             return None
-        if answer.get("IsTruncated") or not _is_place(prefix, folders, [f.key for f in objects]):
-            return None
-        beside = [f for f in objects if f.key > after]
-        return Place(folders, [Stretch(None, partial(tuple, beside))] if beside else [])
+        return Place(folders, beside) if _is_place(prefix, folders, [f.key for f in beside]) else None
 
     async def may_walk(self, prefix: str) -> bool:
         """See ``Parted``. There are policies that allow one prefix only."""
@@ -112,7 +123,7 @@ class S3Listing:
             return False
         return True
 
-    async def _answers(self, prefix: str) -> AsyncIterator[tuple[Any, Any]]:
+    async def _answers(self, prefix: str, page_keys: int, **more: str) -> AsyncIterator[tuple[Any, Any]]:
         """The pages of a listing as the store sends them, with the client that asked."""
         with self._translated():
             client = await self._opened()
@@ -120,7 +131,7 @@ class S3Listing:
         while token is not None:
             with self._translated():
                 answer = await client.list_objects_v2(
-                    Bucket=self._bucket, Prefix=prefix, MaxKeys=self._page_keys, **token
+                    Bucket=self._bucket, Prefix=prefix, MaxKeys=page_keys, **token, **more
                 )
                 token = _following(answer, token)
             yield client, answer

@@ -104,16 +104,20 @@ class _End:
 
 
 class SideBySide(Generic[Each]):
-    """One listing, once. ``seconds`` is a clock."""
+    """One listing, once, of what lies below ``prefixes``, none of which lies below another. ``seconds`` is a clock."""
 
     def __init__(
-        self, store: Parted[Each], prefix: str, pace: Pace, seconds: Callable[[], float] = time.monotonic
+        self,
+        store: Parted[Each],
+        prefixes: Sequence[str],
+        pace: Pace,
+        seconds: Callable[[], float] = time.monotonic,
     ) -> None:
         self._store = store
         self._pace = pace
         self._seconds = seconds
         self._waiting: asyncio.Queue[Sequence[Each] | _End] = asyncio.Queue(pace.at_once)
-        self._parts = deque([Part(prefix)])
+        self._parts = deque(map(Part, prefixes))
         self._readers: set[asyncio.Task[None]] = set()
         self._is_closing = False
 

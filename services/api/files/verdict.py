@@ -19,6 +19,10 @@ from libs.common.selection.wanted import Left, left_for_its_age
 from services.api.files.schemas import FileOut, Verdict
 
 _RUN_LOADS_IT = "the next run loads it"
+_MAY_BE_LEFT_OUT = (
+    "source.partition_pruning is on: if its partition is settled, no run looks there before the next full check, but "
+    "for a backfill: POST …/backfill"
+)
 
 
 @dataclass(frozen=True, slots=True)
@@ -60,6 +64,16 @@ def judge(
     source: Source, created_at: datetime, bucket: str, key: str, versions: Sequence[FileOut], there: There
 ) -> Judgement:
     """``versions`` are those of the table's current generation, newest first; ``created_at`` is the ingestion's."""
+    found = _judged(source, created_at, bucket, key, versions, there)
+    is_for_a_run = found.verdict in (Verdict.WAITING, Verdict.NEVER_SEEN) and there.version is not None
+    if not source.partition_pruning.enabled or not is_for_a_run:
+        return found
+    return replace(found, evidence=(*found.evidence, _MAY_BE_LEFT_OUT))
+
+
+def _judged(
+    source: Source, created_at: datetime, bucket: str, key: str, versions: Sequence[FileOut], there: There
+) -> Judgement:
     known = _of_the_ledger(source.allow_overwrites, versions, there)
     excluded, evidence = _of_the_definition(source, bucket, key)
     is_loaded = any(v.state in LOADED_FILE_STATES for v in versions)

@@ -15,7 +15,8 @@ ON_ITS_WAY = timedelta(minutes=1)
 
 @dataclass(slots=True)
 class Seen:
-    """What the listing has shown so far. ``unnoticed`` are new files of which notifications should have told."""
+    """What the listing has shown so far. ``unnoticed`` are new files of which notifications should have told;
+    ``left_out`` are settled partitions that it has not shown. Their objects are counted as they were."""
 
     objects: int = 0
     named: int = 0
@@ -23,12 +24,19 @@ class Seen:
     skipped: int = 0
     passed_over: int = 0
     unnoticed: int = 0
+    left_out: int = 0
 
     def add(self, tally: Tally) -> None:
         """Of one more part of the listing."""
         self.objects += tally.objects
         self.named += tally.named
         self.of_age += tally.of_age
+
+    def leave_out(self, tally: Tally) -> None:
+        """A settled partition."""
+        self.add(tally)
+        self.skipped += tally.of_age
+        self.left_out += 1
 
 
 def overdue(files: Sequence[FileVersion], since: datetime, now: datetime) -> list[FileVersion]:

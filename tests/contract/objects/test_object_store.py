@@ -88,9 +88,9 @@ async def test_what_changes_during_a_listing_makes_no_gap(store: Store, bucket: 
     assert [*(f"{n:04}" for n in range(0, 2100, 2)), "2099"] == seen
 
 
-async def stretches_of(store: Store, bucket: str, prefix: str = "") -> dict[bytes | None, list[str]]:
+async def stretches_of(store: Store, bucket: str, *prefixes: str) -> dict[bytes | None, list[str]]:
     """By fingerprint the keys, in the order of the listing."""
-    found = [s async for some in store.objects.stretches(bucket, prefix, store.access) for s in some]
+    found = [s async for some in store.objects.stretches(bucket, prefixes, store.access) for s in some]
     assert len(found) == len({s.fingerprint for s in found})
     return {s.fingerprint: [f.key for f in s.read()] for s in found}
 
@@ -98,9 +98,43 @@ async def stretches_of(store: Store, bucket: str, prefix: str = "") -> dict[byte
 async def test_a_listing_in_stretches_shows_what_its_pages_show(store: Store, bucket: str) -> None:
     """Under whatever names; each object once."""
     await store.put(bucket, [*SPECIAL, *(f"in/{n:05}.json" for n in range(1500))])
-    files = [f async for some in store.objects.stretches(bucket, "", store.access) for s in some for f in s.read()]
+    files = [f async for some in store.objects.stretches(bucket, [""], store.access) for s in some for f in s.read()]
     assert [f for page in await listed(store, bucket) for f in page] == files
     assert [] == list(await stretches_of(store, bucket, "nothing/here/"))
+
+
+async def test_a_listing_of_several_places_shows_each_of_them(store: Store, bucket: str) -> None:
+    """Whatever lies beside them; a place may be empty, and there may be none."""
+    await store.put(bucket, [*(f"in/{folder}/{n:04}" for folder in "abcdefg" for n in range(300)), "in/0", "in/z"])
+    found = await stretches_of(store, bucket, "in/a/", "in/nothing/", "in/c/", "in/e/", "in/f/", "in/g/")
+    keys_found = sorted(key for keys in found.values() for key in keys)
+    assert [f"in/{folder}/{n:04}" for folder in "acefg" for n in range(300)] == keys_found
+    assert {} == await stretches_of(store, bucket)
+
+
+async def test_a_place_tells_its_folders_and_the_objects_beside_them(store: Store, bucket: str) -> None:
+    """Nothing that lies deeper, under whatever names; more than a page has."""
+    days = [f"in/dt={n:04}/" for n in range(1100)]
+    odd = ["a b", "a%2Fb", "größe", "x=ü&y", "a", "a-", "a!"]
+    await store.put(bucket, [*(f"{day}x" for day in days), *(f"odd/{name}/x/y" for name in odd), "in/x", "odd/a!b"])
+    assert await place_of(store, bucket, "in/") == (days, ["in/x"])
+    assert await place_of(store, bucket, "odd/") == (
+        sorted((f"odd/{name}/" for name in odd), key=str.encode),
+        ["odd/a!b"],
+    )
+    assert await place_of(store, bucket, "nothing/") == ([], [])
+
+
+async def test_who_may_not_ask_for_a_place_is_told_nothing(store: Store, bucket: str) -> None:
+    """The listing itself says why."""
+    wrong = Credentials(**{**store.access.model_dump(), "aws_secret_access_key": "wrong-secret"})
+    assert await store.objects.place(bucket, "", wrong) is None
+
+
+async def place_of(store: Store, bucket: str, prefix: str) -> tuple[list[str], list[str]]:
+    place = await store.objects.place(bucket, prefix, store.access)
+    assert place is not None
+    return list(place.folders), [f.key for f in place.beside]
 
 
 async def test_stretches_are_recognised_and_a_change_is_seen(store: Store, bucket: str) -> None:
@@ -109,12 +143,12 @@ async def test_stretches_are_recognised_and_a_change_is_seen(store: Store, bucke
     for n, name in enumerate(names):
         if n % 5 == 0:
             await store.put(bucket, [name], f"{n}\n".encode())
-    before = await stretches_of(store, bucket)
-    assert before == await stretches_of(store, bucket)
+    before = await stretches_of(store, bucket, "")
+    assert before == await stretches_of(store, bucket, "")
     await store.put(bucket, ["in/01000a.json"])
     await store.put(bucket, [names[500]], b"written anew\n")
     await store.delete(bucket, [names[2000]])
-    after = await stretches_of(store, bucket)
+    after = await stretches_of(store, bucket, "")
     new = {key for fingerprint in after.keys() - before.keys() for key in after[fingerprint]}
     assert {"in/01000a.json", names[500]} <= new
     assert names[2000] not in {key for keys in after.values() for key in keys}
@@ -225,7 +259,7 @@ async def test_wrong_credentials_are_told_apart_from_missing_objects(
     with pytest.raises(Permanent) as listing:
         [_ async for _ in store.objects.pages(bucket, "", wrong)]
     with pytest.raises(Permanent, match="access"):
-        [_ async for _ in store.objects.stretches(bucket, "", wrong)]
+        [_ async for _ in store.objects.stretches(bucket, [""], wrong)]
     with pytest.raises(Permanent) as looking:
         await store.objects.versions(bucket, ["a"], wrong)
     ((file,),) = await listed(store, bucket)

@@ -33,7 +33,7 @@ async def test_all_objects_come_once_wherever_a_listing_is_cut(store: MinioStore
     for at_once in (1, 2, 4):
         objects = S3Objects(pace=Pace(at_once, pages=1, slow_s=0, page_keys=7))
         try:
-            stretches = [s async for some in objects.stretches(bucket, prefix, access_of_minio()) for s in some]
+            stretches = [s async for some in objects.stretches(bucket, [prefix], access_of_minio()) for s in some]
         finally:
             await objects.close()
         assert expected == sorted((f for s in stretches for f in s.read()), key=lambda f: f.key)

@@ -13,7 +13,7 @@ from uuid import UUID, uuid4
 from sqlalchemy import func, select
 
 from libs.common.aside import Aside
-from libs.common.clock import utc_now
+from libs.common.clock import Clock, utc_now
 from libs.common.contracts.codec import Envelope, decode, encode
 from libs.common.contracts.definition import Credentials, Definition, Destination, Source
 from libs.common.contracts.events import (
@@ -35,6 +35,7 @@ from libs.common.ledger.scans import ScanLedger
 from libs.common.ledger.states import BatchState
 from libs.common.ledger.tables import batch, file
 from libs.common.objects.ports import ScannedStore
+from libs.common.objects.side_by_side import Place
 from libs.common.objects.stretches import Stretch
 from libs.common.secrets import SecretBox
 from libs.common.storage.control import ingestion, outbox, run
@@ -92,6 +93,7 @@ class Harness:
         heartbeat: timedelta = LONG,
         objects: ScannedStore | None = None,
         aside: Aside | None = None,
+        now: Clock = utc_now,
     ) -> Scans:
         definitions = RunDefinitions(self.database, SecretBox(base64.b64encode(b"k" * 32).decode()))
         ledger = self.ledger(lease)
@@ -102,6 +104,7 @@ class Harness:
             Turns(ledger, self.room, at_once=4, pause=timedelta(milliseconds=10)),
             heartbeat=heartbeat,
             aside=aside or Aside(LONG, self.database.now),
+            now=now,
             seconds=lambda: 0.0,  # a machine that stands still for a second must not cut batches
         )
 
@@ -293,11 +296,15 @@ class PausingObjects:
             await self.go_on.wait()
 
     async def stretches(
-        self, bucket: str, prefix: str, credentials: Credentials | None
+        self, bucket: str, prefixes: Sequence[str], credentials: Credentials | None
     ) -> AsyncIterator[Sequence[Stretch]]:
         """A page is a stretch."""
-        async for page in self.pages(bucket, prefix, credentials):
-            yield [Stretch(None, partial(tuple, page))]
+        for prefix in prefixes:
+            async for page in self.pages(bucket, prefix, credentials):
+                yield [Stretch(None, partial(tuple, page))]
+
+    async def place(self, bucket: str, prefix: str, credentials: Credentials | None) -> Place[FileVersion] | None:
+        return await self._inner.place(bucket, prefix, credentials)
 
     async def versions(
         self, bucket: str, keys: Iterable[str], credentials: Credentials | None

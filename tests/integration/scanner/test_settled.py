@@ -29,9 +29,9 @@ class ReadObjects(PausingObjects):
             yield self._noted(page)
 
     async def stretches(
-        self, bucket: str, prefix: str, credentials: Credentials | None
+        self, bucket: str, prefixes: Sequence[str], credentials: Credentials | None
     ) -> AsyncIterator[Sequence[Stretch]]:
-        async for stretches in self._inner.stretches(bucket, prefix, credentials):
+        async for stretches in self._inner.stretches(bucket, prefixes, credentials):
             yield [Stretch(s.fingerprint, lambda s=s: self._noted(s.read())) for s in stretches]  # type: ignore[misc]
 
     def _noted(self, files: Sequence[FileVersion]) -> Sequence[FileVersion]:
@@ -138,7 +138,7 @@ class TwiceObjects(ReadObjects):
     """Tells everything twice, as one portion."""
 
     async def stretches(
-        self, bucket: str, prefix: str, credentials: Credentials | None
+        self, bucket: str, prefixes: Sequence[str], credentials: Credentials | None
     ) -> AsyncIterator[Sequence[Stretch]]:
-        async for stretches in super().stretches(bucket, prefix, credentials):
+        async for stretches in super().stretches(bucket, prefixes, credentials):
             yield [*stretches, *(Stretch(bytes(reversed(s.fingerprint or b"")), s.read) for s in stretches)]

@@ -5,7 +5,7 @@ from uuid import UUID
 
 import pytest
 
-from libs.common.contracts.definition import OverwritePolicy, Source
+from libs.common.contracts.definition import OverwritePolicy, PartitionPruning, Source
 from libs.common.ledger.states import FileState
 from services.api.files.schemas import FileOut, Verdict
 from services.api.files.verdict import Judgement, There, judge, while_building
@@ -170,6 +170,16 @@ def test_what_was_loaded_before_the_pattern_changed_is_loaded() -> None:
     found = judge(source, MADE_AT, "landing", KEY, [known(FileState.COMMITTED)], SAME)
     assert Verdict.LOADED is found.verdict
     assert any("does not match" in told for told in found.evidence)
+
+
+def test_where_partitions_are_left_out_it_is_said() -> None:
+    """Of files that a run would load, if it looked there."""
+    source = SOURCE.model_copy(update={"partition_pruning": PartitionPruning(enabled=True)})
+    waits, failed = of(there=SAME, source=source), of(known(FileState.FAILED), there=SAME, source=source)
+    assert "POST …/backfill" in waits.evidence[-1]
+    assert "backfill" not in str(failed.evidence)
+    assert "backfill" not in str(of(there=GONE, source=source).evidence)
+    assert "backfill" not in str(of(there=SAME).evidence)
 
 
 @pytest.mark.parametrize(

@@ -24,6 +24,7 @@ class Client:
             ],
             "CommonPrefixes": [{"Prefix": folder} for folder in folders],
             "IsTruncated": is_cut,
+            "NextContinuationToken": "more",
         }
 
     async def list_objects_v2(self, **_: Any) -> dict[str, Any]:
@@ -33,7 +34,7 @@ class Client:
         async def opened() -> Client:
             return self
 
-        return S3Listing(opened, nullcontext, bucket, PREFIX)
+        return S3Listing(opened, nullcontext, bucket)
 
 
 async def test_a_place_has_its_folders_and_the_objects_that_are_ahead() -> None:

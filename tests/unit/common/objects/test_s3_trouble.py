@@ -195,6 +195,6 @@ async def test_stretches_tell_what_came_before_the_trouble(objects: S3Objects) -
         lambda n: listing(entry("a"), entry("b"), more=more) if n == 1 else error("Denied", "403 No")
     ) as s:
         with pytest.raises(Permanent):
-            async for stretches in objects.stretches("b-1", "", at(s.url)):
+            async for stretches in objects.stretches("b-1", [""], at(s.url)):
                 found += [f.key for stretch in stretches for f in stretch.read()]
     assert ["a", "b"] == found

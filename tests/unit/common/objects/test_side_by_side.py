@@ -60,7 +60,7 @@ class Listed:
 
 
 async def listed(store: Listed, pace: Pace = SLOW, **more: Any) -> list[str]:
-    return [key async for page in SideBySide(store, PREFIX, pace, **more).pages() for key in page]
+    return [key async for page in SideBySide(store, [PREFIX], pace, **more).pages() for key in page]
 
 
 @settings(max_examples=1_000)
@@ -143,7 +143,7 @@ async def test_an_error_comes_behind_what_was_told() -> None:
     keys = [f"{PREFIX}{folder:02}/{name:03}" for folder in range(6) for name in range(10)]
     found: list[str] = []
     with pytest.raises(RuntimeError, match="away"):
-        async for page in SideBySide(Listed(keys, breaks_at=keys[-1]), PREFIX, SLOW).pages():
+        async for page in SideBySide(Listed(keys, breaks_at=keys[-1]), [PREFIX], SLOW).pages():
             found += page
     assert len(found) == len(set(found)) > 10
 
@@ -151,7 +151,7 @@ async def test_an_error_comes_behind_what_was_told() -> None:
 async def test_who_takes_no_more_leaves_nobody_behind() -> None:
     """Its readers end with it."""
     store = Listed([f"{PREFIX}{folder:02}/{name:03}" for folder in range(12) for name in range(40)])
-    pages = SideBySide(store, PREFIX, SLOW).pages()
+    pages = SideBySide(store, [PREFIX], SLOW).pages()
     for _ in range(5):
         await anext(pages)
     before = asyncio.all_tasks()
