@@ -52,7 +52,8 @@ def build_service(settings: ScannerSettings) -> Service:
     def scans() -> Scans:
         """With turns of their own: neither lane, nor what was left behind, waits for another's."""
         turns = Turns(ledger, settings.room(), at_once=settings.scans_at_once, pause=_LOOK_FOR_ROOM)
-        return Scans(ledger, definitions, candidates, turns, heartbeat=lease / 3, aside=aside)
+        target = timedelta(seconds=settings.batch_target_s)
+        return Scans(ledger, definitions, candidates, turns, heartbeat=lease / 3, aside=aside, batch_target=target)
 
     service = Service("scanner")
     service.add_resource("objects", stop=objects.close)

@@ -27,6 +27,7 @@ from libs.common.selection.caps import Cap, limited
 from libs.common.selection.select import Terms, open_to_replacement, select
 from libs.common.storage.definitions import RunDefinition, RunDefinitions
 from services.scanner.candidates import Candidates
+from services.scanner.domain.pace import TELLING, paced
 from services.scanner.domain.planning import BatchPlanner, Limits
 from services.scanner.domain.seen import Seen, overdue, warnings
 from services.scanner.portions import Portions
@@ -50,6 +51,7 @@ class Scans:
         *,
         heartbeat: timedelta,
         aside: Aside,
+        batch_target: timedelta = timedelta(seconds=120),
         now: Clock = utc_now,
         seconds: Callable[[], float] = time.monotonic,
     ) -> None:
@@ -58,6 +60,7 @@ class Scans:
         self._candidates = candidates
         self._turns = turns
         self._heartbeat = heartbeat
+        self._batch_target = batch_target
         self.aside = aside
         self._now = now
         self._seconds = seconds
@@ -131,7 +134,7 @@ class Scans:
 
     async def _list(self, claim: ScanClaim, order: RunDefinition, turn: Turn) -> Seen:
         source = order.definition.source
-        limits = Limits(source.max_files_per_trigger, source.max_bytes_per_trigger)
+        limits = await self._limits(claim, order)
         planner = BatchPlanner(limits, clock=self._seconds)
         replacing = BatchPlanner(limits, replaces_rows=True, clock=self._seconds)
         terms = Terms(source.allow_overwrites, order.retry_of, order.scope.again, order.scope.failed)
@@ -171,8 +174,9 @@ class Scans:
             failpoint("scan.after_page")
             if page.batches:
                 await turn.wait_for_room(claim)
-                planner.resume()
-                replacing.resume()
+                limits = await self._limits(claim, order)
+                planner.resume(limits)
+                replacing.resume(limits)
             if cap.is_reached and claim.attempt == 1:
                 break  # a later attempt lists on: what an earlier one took and this one does not see is told as gone
         await portions.remember()
@@ -188,6 +192,12 @@ class Scans:
         await self._ledger.complete(claim, last, told, is_whole=is_whole)
         metrics.FILES_UNNOTICED.inc(seen.unnoticed)
         return seen
+
+    async def _limits(self, claim: ScanClaim, order: RunDefinition) -> Limits:
+        source = order.definition.source
+        limits = Limits(source.max_files_per_trigger, source.max_bytes_per_trigger)
+        past = await self._ledger.past_batches(claim, at_least=TELLING)
+        return paced(limits, past, self._batch_target)
 
     async def _look(self, claim: ScanClaim, files: Sequence[FileVersion], terms: Terms) -> Looked:
         """What the ledger says of a page: where nothing is new, it sends next to nothing."""

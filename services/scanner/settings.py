@@ -28,6 +28,12 @@ class ScannerSettings(CommonSettings):
         description="Requests of one listing that are under way at the same time, where a store takes 40 ms or more "
         "for a thousand keys, and these lie in folders. 1: one page after the other.",
     )
+    batch_target_s: int = Field(
+        default=120,
+        ge=10,
+        description="Seconds that a batch should take, at most. Where the latest batches of an ingestion took longer, "
+        "the next ones hold less, down to a tenth of what its definition allows.",
+    )
     waiting_batches_max: int = Field(
         default=100,
         ge=1,

@@ -10,10 +10,11 @@ from sqlalchemy.ext.asyncio import AsyncConnection
 from libs.common.contracts.events import Problem, ScanCompleted, ScanFailed, ScanProgress, ScanStarted
 from libs.common.errors import Fenced
 from libs.common.ids import IngestionId, RunId
-from libs.common.ledger import backlogs, hints, overwritten, scan_pages, settled, watermarks
+from libs.common.ledger import backlogs, hints, overwritten, pace, scan_pages, settled, watermarks
 from libs.common.ledger.ingestions import halt_of, hold_generation
 from libs.common.ledger.known import known_versions, look
 from libs.common.ledger.model.backlogs import Backlog
+from libs.common.ledger.model.batches import PastBatch
 from libs.common.ledger.model.files import FileVersion, KnownVersion, Looked, Reload
 from libs.common.ledger.model.hints import HintedKey
 from libs.common.ledger.model.scans import Page, ScanClaim
@@ -97,6 +98,11 @@ class ScanLedger:
         """What executors have before them."""
         async with self._database.read() as connection:
             return await backlogs.backlog(connection, claim)
+
+    async def past_batches(self, claim: ScanClaim, *, at_least: timedelta) -> list[PastBatch]:
+        """The latest batches of the ingestion that were published and took so long, or longer."""
+        async with self._database.read() as connection:
+            return await pace.past_batches(connection, claim.ingestion_id, at_least=at_least)
 
     async def taken(self, claim: ScanClaim) -> tuple[int, int]:
         """How many files earlier attempts at this listing have put into batches, and how many bytes they have."""

@@ -70,9 +70,11 @@ class BatchPlanner:
         self._quiet_s *= 2
         return (self._close(),)
 
-    def resume(self) -> None:
-        """The listing stood still, and goes on: that was no time in which nothing came."""
+    def resume(self, limits: Limits) -> None:
+        """The listing stood still, and goes on: that was no time in which nothing came. From now on batches hold as
+        much as ``limits`` say; the open one, too, when the next file comes."""
         self._added_at = self._clock()
+        self._limits = limits
 
     def rest(self) -> tuple[PlannedBatch, ...]:
         """The last batch, if any file is left."""

@@ -8,7 +8,7 @@ import pytest
 
 from libs.common.contracts.events import Problem, RunCompleted, ScanFailed, ScanProgress, ScanStarted, Totals
 from libs.common.errors import Fenced
-from libs.common.ledger.model.batches import BurnVerdict, Fate, PublishedBatch
+from libs.common.ledger.model.batches import BurnVerdict, Fate, PastBatch, PublishedBatch
 from libs.common.ledger.model.files import KnownVersion, Refusal
 from libs.common.ledger.model.scans import Page, ScanClaim
 from libs.common.ledger.states import FileState
@@ -449,3 +449,21 @@ async def test_refused_files_alone_make_a_run_fail(world: World) -> None:
     await world.scanner().record(claim, Page(refused=(Refusal(version("_a"), ODD),)))
     await world.scanner().complete(claim, Page(), ())
     assert ["failed"] == await outcomes(world, claim)
+
+
+async def test_a_scanner_is_told_how_long_batches_took(world: World) -> None:
+    """Those of its ingestion that were published, and took a while; the latest first."""
+    order, other = new_order(), new_order()
+    for each in (order, other):
+        await world.ask(each)
+    batches = await scanned(world, order, versions("a", "b"), versions("c"), versions("d"), versions("e"))
+    [foreign] = await scanned(world, other, versions("f"))
+    for batch_id in [*batches[:3], foreign]:
+        work = await world.executor().claim(batch_id)
+        assert work is not None
+        await world.executor().published(work, PublishedBatch(1, 1, ()))
+    for batch_id, took_s in [(batches[0], 100), (batches[1], 9), (batches[2], 10), (foreign, 100)]:
+        await world.make_last(batch_id, timedelta(seconds=took_s))
+    claim = await claimed(world, order.next_run())
+    past = await world.scanner().past_batches(claim, at_least=timedelta(seconds=10))
+    assert [PastBatch(1, 10, 10), PastBatch(2, 20, 100)] == past

@@ -1,7 +1,7 @@
 """One way to look at a ledger, whichever it is. Tests make their own runs, so that all can share one database."""
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import UTC, datetime, timedelta
 from typing import Any, Protocol
 
@@ -21,7 +21,7 @@ from libs.common.ledger.refreshes import RefreshLedger
 from libs.common.ledger.scans import ScanLedger
 from libs.common.ledger.states import BatchState, FileState
 from libs.common.ledger.swaps import SwapLedger
-from libs.common.ledger.tables import batch, file
+from libs.common.ledger.tables import batch, batch_attempt, file
 from libs.common.storage.control import ingestion, outbox, run
 from libs.common.storage.engine import Database
 from libs.common.storage.outbox import Outbox
@@ -87,6 +87,9 @@ class World(Protocol):
     async def ask(self, order: Order, *, is_dispatched: bool = True) -> None: ...
     async def end(self, order: Order) -> None: ...
     async def cancel(self, order: Order) -> bool: ...
+    async def make_last(self, batch_id: BatchId, took: timedelta) -> None:
+        """As if the attempt that published it had begun so long before its end."""
+        ...
 
 
 class MemoryWorld:
@@ -145,6 +148,9 @@ class MemoryWorld:
     async def cancel(self, order: Order) -> bool:
         async with self._ledger.transaction():
             return cancel_run_in_memory(self._ledger, order.run_id, order.ingestion_id, order.generation)
+
+    async def make_last(self, batch_id: BatchId, took: timedelta) -> None:
+        self._ledger.batches[batch_id] = replace(self._ledger.batches[batch_id], took=took)
 
 
 class PostgresWorld:
@@ -213,6 +219,13 @@ class PostgresWorld:
     async def cancel(self, order: Order) -> bool:
         async with self.database.begin() as connection:
             return await cancel_run(connection, self._outbox, order.run_id, order.ingestion_id, order.generation)
+
+    async def make_last(self, batch_id: BatchId, took: timedelta) -> None:
+        is_its = batch_attempt.c.batch_id == batch_id, batch_attempt.c.outcome == "published"
+        async with self.database.begin() as connection:
+            await connection.execute(
+                batch_attempt.update().where(*is_its).values(started_at=batch_attempt.c.ended_at - took)
+            )
 
 
 _VALUES = select(outbox.c.value).order_by(outbox.c.id)

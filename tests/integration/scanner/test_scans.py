@@ -1,15 +1,19 @@
 """Runs, as a scanner sees to them: what is found, what is skipped, and what the user is told."""
 
 import asyncio
+from datetime import timedelta
 
 import pytest
+from sqlalchemy import select, update
 
 from libs.common.contracts.events import Problem, Totals
 from libs.common.errors import Permanent, Temporary
 from libs.common.ledger.model.batches import BurnVerdict, Fate
 from libs.common.ledger.model.files import digest_of
 from libs.common.ledger.states import FileState
+from libs.common.ledger.tables import batch, batch_attempt
 from libs.common.objects.read_ahead import ReadAhead
+from libs.common.storage.engine import Database
 from tests.integration.scanner.harness import BUCKET, Harness, PausingObjects, assert_each_once, names
 from tests.support.eventually import eventually
 
@@ -200,3 +204,21 @@ async def test_keys_that_come_and_go_behind_the_cursor_wait_for_the_next_run(har
     assert_each_once([*names(10), "in/99.json"], await harness.batches(first))
     harness.objects.on_page = None
     assert [["in/00-late.json"]] == await harness.batches(await harness.scanned_run())
+
+
+async def test_batches_are_smaller_after_some_that_took_too_long(database: Database) -> None:
+    """And as large as before when others were fast."""
+    harness = Harness(database)
+    harness.batch_files = 20
+    harness.put(*names(40))
+    run_id = await harness.scanned_run()
+    await harness.load(run_id)
+    is_its = batch_attempt.c.batch_id.in_(select(batch.c.id).where(batch.c.run_id == run_id))
+    for took_s, expected in [(480, [5, 5, 5, 5]), (120, [20])]:
+        async with database.begin() as connection:
+            ago = batch_attempt.c.ended_at - timedelta(seconds=took_s)
+            await connection.execute(update(batch_attempt).where(is_its).values(started_at=ago))
+        harness.put(*(f"in/{took_s}-{n:02}.json" for n in range(20)))
+        run_id = await harness.scanned_run()
+        assert expected == [len(keys) for keys in await harness.batches(run_id)]
+        await harness.load(run_id)

@@ -51,6 +51,7 @@ class MemoryBatchLedger:
                 token=row.token + 1,
                 attempts=row.attempts + 1,
                 owner=self._owner,
+                claimed_at=self._tables.clock(),
                 state=BatchState.BURNING if row.state is BatchState.BURNING else BatchState.LEASED,
                 **self._fresh(),
             )
@@ -180,6 +181,8 @@ class MemoryBatchLedger:
             row = self._move(
                 claim, state=BatchState.PUBLISHED, snapshot_id=found.snapshot_id, rows_removed=found.rows_removed
             )
+            took = self._tables.clock() - (row.claimed_at or self._tables.clock())
+            self._tables.batches[claim.id] = replace(self._tables.batches[claim.id], took=took)
             replacements.commit(self._tables, claim)
             for at in self._batched(claim):
                 self._tables.files[at] = replace(self._tables.files[at], state=FileState.COMMITTED)

@@ -8,11 +8,12 @@ from libs.common.contracts.events import Problem, ScanCompleted, ScanFailed, Sca
 from libs.common.errors import Fenced
 from libs.common.ids import IngestionId, RunId
 from libs.common.ledger.model.backlogs import Backlog
-from libs.common.ledger.model.batches import gone
+from libs.common.ledger.model.batches import PastBatch, gone
 from libs.common.ledger.model.files import FileVersion, KnownVersion, Looked, Reload, is_by_policy, last_of_each
 from libs.common.ledger.model.hints import HintedKey
 from libs.common.ledger.model.scans import Page, ScanClaim
 from libs.common.ledger.model.settled import Recognised, Tally
+from libs.common.ledger.pace import BATCHES_MAX
 from libs.common.ledger.run_log import PROBLEMS_IN_AN_EVENT_MAX
 from libs.common.ledger.states import FINAL_BATCH_STATES, LIVE_FILE_STATES, FileState, ScanState
 from libs.common.selection.standing import KeyStanding
@@ -82,6 +83,14 @@ class MemoryScanLedger:
         async with self._tables.transaction():
             rows = [row for row in self._tables.batches.values() if row.state not in FINAL_BATCH_STATES]
         return Backlog(sum(row.ingestion_id == claim.ingestion_id for row in rows), len(rows), len(rows), 1)
+
+    async def past_batches(self, claim: ScanClaim, *, at_least: timedelta) -> list[PastBatch]:
+        """Of all runs: nobody makes many."""
+        async with self._tables.transaction():
+            rows = [r for r in self._tables.batches.values() if r.ingestion_id == claim.ingestion_id and r.took]
+        rows.sort(key=lambda r: r.updated_at, reverse=True)
+        past = [PastBatch(r.file_count, r.size_bytes, r.took.total_seconds()) for r in rows if r.took]
+        return [b for b in past if b.seconds >= at_least.total_seconds()][:BATCHES_MAX]
 
     async def taken(self, claim: ScanClaim) -> tuple[int, int]:
         async with self._tables.transaction():

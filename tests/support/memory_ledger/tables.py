@@ -50,6 +50,9 @@ class BatchRow:
     attempts: int = 0
     owner: str | None = None
     lease_until: datetime | None = None
+    claimed_at: datetime | None = None
+    took: timedelta | None = None
+    """The attempt that published it."""
     may_be_staged: bool = False
     bad: Mapping[tuple[bytes, str], BadRecords] = field(default_factory=dict)
     """By digest and version tag; without one in a batch that has one version of a key."""

@@ -79,7 +79,15 @@ def test_a_listing_that_stands_still_is_not_quiet() -> None:
     planner = BatchPlanner(Limits(files_max=3, bytes_max=100), clock=lambda: now[0])
     assert [] == cut(planner, "a")
     now[0] = 100.0
-    planner.resume()
+    planner.resume(Limits(files_max=3, bytes_max=100))
     assert () == planner.quiet()
     now[0] += QUIET_S
     assert [["a"]] == [[f.key for f in b.files] for b in planner.quiet()]
+
+
+def test_a_listing_that_goes_on_may_have_other_limits() -> None:
+    """They count from the next file on."""
+    planner = BatchPlanner(Limits(files_max=3, bytes_max=100))
+    assert [] == cut(planner, "a", "b")
+    planner.resume(Limits(files_max=2, bytes_max=100))
+    assert [["a", "b", "c"], ["d", "e"]] == cut(planner, *"cde")

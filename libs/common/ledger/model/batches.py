@@ -28,6 +28,15 @@ class PlannedBatch:
 
 
 @dataclass(frozen=True, slots=True)
+class PastBatch:
+    """A batch that was published, and how long the attempt took that published it."""
+
+    files: int
+    size_bytes: int
+    seconds: float
+
+
+@dataclass(frozen=True, slots=True)
 class BatchClaim:
     """The right to work on a batch, until the lease ends or somebody holds a higher token."""
 
