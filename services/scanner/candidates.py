@@ -62,6 +62,10 @@ class Candidates:
         """What lies right below a prefix of the source's bucket (see ``ScannedStore``)."""
         return await self._objects.place(order.definition.source.bucket, prefix, order.credentials)
 
+    async def may_list(self, order: RunDefinition, prefix: str) -> bool:
+        """Whether a folder of the source's bucket may be listed by itself (see ``ScannedStore``)."""
+        return await self._objects.may_list(order.definition.source.bucket, prefix, order.credentials)
+
     async def _named(
         self, order: RunDefinition, keys: Sequence[str], wanted: Wanted
     ) -> AsyncIterator[Sequence[FileVersion]]:

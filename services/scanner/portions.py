@@ -26,6 +26,7 @@ from services.scanner.domain.seen import Seen
 from services.scanner.pruning import Ahead, FullCheck, Pruning, may_prune
 
 REMEMBERED_AT_ONCE = 500
+_BESIDE_AT_ONCE = 1000
 _RULES = "1"
 """Which objects are wanted under a definition, and which of these count as settled, as this code sees it. Another
 number makes scans look at everything anew."""
@@ -88,7 +89,7 @@ class Portions:
         # Of a key that is named twice, the ledger was asked for one version only.
         is_clear = len({f.key for f in portion.files}) == len(portion.files)
         if self._check is not None:
-            self._check.looked_at(portion.epoch, open_keys if is_clear else (f.key for f in portion.files))
+            self._check.partitions.open(open_keys if is_clear else (f.key for f in portion.files))
         if is_clear:
             self._settled |= {
                 stretch.fingerprint: stretch.tally
@@ -140,12 +141,13 @@ class Portions:
                 if fingerprint is not None:
                     counted.append(Counted(fingerprint, tally, some))
             yield Portion(files, counted, recognised.epoch)
-        if self._pruning is not None and self._check is not None:
+        # What was passed over shall be seen by the next scan, and by one that moves the watermark.
+        if self._pruning is not None and self._check is not None and not seen.passed_over:
             await self._pruning.learn(self._check)  # everything was listed, and all of it was looked at
 
     async def _shown(self, ahead: Ahead) -> AsyncIterator[Sequence[Stretch]]:
-        if ahead.beside:
-            yield [Stretch(None, partial(tuple, ahead.beside))]
+        for start in range(0, len(ahead.beside), _BESIDE_AT_ONCE):
+            yield [Stretch(None, partial(tuple, ahead.beside[start : start + _BESIDE_AT_ONCE]))]
         async for stretches in self._candidates.stretches(self._order, ahead.prefixes):
             yield stretches
 

@@ -6,7 +6,9 @@ else is there: new partitions, and those where something happens. To the ledger,
 void as soon as anything that was loaded ceases to be.
 """
 
-from collections.abc import Iterable, Mapping, Sequence
+import asyncio
+from bisect import bisect_left
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime, timedelta
 from hashlib import sha256
@@ -18,29 +20,30 @@ from libs.common.ledger.model.files import FileVersion
 from libs.common.ledger.model.scans import ScanClaim
 from libs.common.ledger.model.settled import Tally
 from libs.common.ledger.scans import ScanLedger
+from libs.common.logs import get_logger
+from libs.common.objects.side_by_side import Place
 from libs.common.storage.definitions import RunDefinition
 from services.scanner.candidates import Candidates
-from services.scanner.domain.partitions import Partitions, Pruned, is_partition, saves_requests
+from services.scanner.domain.partitions import Partitions, Pruned, is_partition
 
 _ASKED_AT_ONCE = 1000
+_LOOKS_AT_ONCE = 4
+_OPEN_MAX = 1000
+_BESIDE_MAX = 50_000
+"""Objects beside partitions that are held in memory: 20 MB."""
 _Mark = Literal["whole", "place", "settled"]
 """whole: nothing is left out. place: has settled partitions in it. settled: is one."""
 _MARKED = Tally(0, 0, 0)
+_log = get_logger(__name__)
 
 
-@dataclass(slots=True)
+@dataclass(frozen=True, slots=True)
 class FullCheck:
-    """A listing of everything that is to tell what later scans leave out; the ledger's ``epoch`` before it began."""
+    """A listing of everything that is to tell what later scans leave out; the ledger's ``epoch`` before it began. If
+    that is another one when it ends, what it learnt is void already."""
 
     partitions: Partitions
     epoch: int
-    is_void: bool = False
-    """Whether something ceased to be loaded meanwhile."""
-
-    def looked_at(self, epoch: int, open_keys: Iterable[str]) -> None:
-        """A part of the listing: for these keys something is to do, as the ledger said in this epoch."""
-        self.is_void = self.is_void or epoch != self.epoch
-        self.partitions.open(open_keys)
 
 
 @dataclass(frozen=True, slots=True)
@@ -61,6 +64,10 @@ class _Way:
     beside: list[FileVersion] = field(default_factory=list)
     left_out: list[Tally] = field(default_factory=list)
     looks: int = 0
+
+    def pays(self, page_keys: int) -> bool:
+        """Whether fewer requests were made and are to be made than a listing of what is left out would take."""
+        return sum(t.objects for t in self.left_out) > (self.looks + len(self.prefixes)) * page_keys
 
 
 def may_prune(source: Source, scope: Scope) -> bool:
@@ -109,47 +116,70 @@ class Pruning:
         if whole in recognised.tallies:
             return Ahead([self._prefix])
         if place not in recognised.tallies:
-            return Ahead(
-                [self._prefix], full_check=FullCheck(Partitions(self._prefix, self._page_keys), recognised.epoch)
-            )
-        way = _Way()
-        await self._go(self._prefix, way, recognised.epoch)
-        if not saves_requests(way.left_out, way.looks + len(way.prefixes), self._page_keys):
+            partitions = Partitions(self._prefix, self._page_keys)
+            return Ahead([self._prefix], full_check=FullCheck(partitions, recognised.epoch))
+        if (open_keys := await self._open_keys()) is None:
             return Ahead([self._prefix])
-        return Ahead(way.prefixes, way.beside, way.left_out)
+        way = await self._gone(open_keys)
+        if len(way.beside) <= _BESIDE_MAX and way.pays(self._page_keys) and await self._may_list(way.prefixes):
+            return Ahead(way.prefixes, way.beside, way.left_out)
+        _log.info("scan.not_pruned", prefix=self._prefix, run_id=str(self._claim.run_id))
+        await self._ledger.remember(self._claim, recognised.epoch, {whole: _MARKED})
+        return Ahead([self._prefix])
 
     async def learn(self, check: FullCheck) -> None:
         """What the other scans of this period leave out. Everything was listed, and looked at."""
-        if not check.is_void and (found := check.partitions.pruned(self._now, self._settled_after)) is not None:
+        if (found := check.partitions.pruned(self._now, self._settled_after)) is not None:
             marks = self._marks_of(found)
             for keys in _some(list(marks)):
                 await self._ledger.remember(self._claim, check.epoch, {key: marks[key] for key in keys})
 
-    async def _go(self, place: str, way: _Way, epoch: int) -> None:
-        """Into a place, and those inside of it."""
-        way.looks += 1
-        there = await self._candidates.place(self._order, place)
-        if there is None:
-            way.prefixes.append(place)
-            return
+    async def _open_keys(self) -> list[str] | None:
+        """Those that the ledger knows something to do about, in order; None if they are many. A partition that was
+        settled may have one by now: a backfill found it there, and could not load it."""
+        failed = await self._ledger.failed_keys(self._claim, after=None, limit=_OPEN_MAX)
+        waiting = await self._ledger.waiting_keys(self._claim, after=None, limit=_OPEN_MAX)
+        return None if _OPEN_MAX in (len(failed), len(waiting)) else sorted({*failed, *waiting})
+
+    async def _gone(self, open_keys: Sequence[str]) -> _Way:
+        """Into the source's prefix and all places in it, from above, some at a time."""
+        way, waiting = _Way(), [self._prefix]
+        while waiting:
+            some, waiting = waiting[:_LOOKS_AT_ONCE], waiting[_LOOKS_AT_ONCE:]
+            way.looks += len(some)
+            found = await asyncio.gather(*(self._candidates.place(self._order, place) for place in some))
+            for place, there in zip(some, found, strict=True):
+                if there is None:
+                    way.prefixes.append(place)
+                else:
+                    waiting += await self._sorted_out(place, there, open_keys, way)
+        return way
+
+    async def _sorted_out(
+        self, place: str, there: Place[FileVersion], open_keys: Sequence[str], way: _Way
+    ) -> list[str]:
+        """The places in this one; the others are on the way."""
         way.beside += there.beside
-        partitions = [f for f in there.folders if is_partition(f[len(place) : -1])]
-        known = await self._known(partitions, epoch)
+        known = await self._known([f for f in there.folders if is_partition(f[len(place) : -1])])
+        places = []
         for folder in there.folders:
-            if (tally := known.get(self._mark("settled", folder))) is not None:
+            tally = known.get(self._mark("settled", folder))
+            if tally is not None and not _has_one_of(folder, open_keys):
                 way.left_out.append(tally)
             elif self._mark("place", folder) in known:
-                await self._go(folder, way, epoch)
+                places.append(folder)
             else:
                 way.prefixes.append(folder)
+        return places
 
-    async def _known(self, partitions: Sequence[str], epoch: int) -> Mapping[bytes, Tally]:
-        """The marks that these have. None of another epoch: something ceased to be loaded meanwhile."""
+    async def _may_list(self, prefixes: Sequence[str]) -> bool:
+        return all([await self._candidates.may_list(self._order, prefix) for prefix in prefixes[:1]])
+
+    async def _known(self, partitions: Sequence[str]) -> Mapping[bytes, Tally]:
+        """The marks that these have."""
         known: dict[bytes, Tally] = {}
         for some in _some([mark for p in partitions for mark in (self._mark("settled", p), self._mark("place", p))]):
             recognised = await self._ledger.recognise(self._claim, some)
-            if recognised.epoch != epoch:
-                return {}
             known |= recognised.tallies
         return known
 
@@ -161,6 +191,12 @@ class Pruning:
 
     def _mark(self, mark: _Mark, prefix: str) -> bytes:
         return sha256(b"\0".join((self._terms, mark.encode(), prefix.encode()))).digest()
+
+
+def _has_one_of(folder: str, keys: Sequence[str]) -> bool:
+    """``keys`` are in order."""
+    at = bisect_left(keys, folder)
+    return at < len(keys) and keys[at].startswith(folder)
 
 
 def _some(marks: Sequence[bytes]) -> Sequence[Sequence[bytes]]:

@@ -58,7 +58,7 @@ class World:
         ahead = await pruning.ahead()
         assert ahead.full_check is not None
         ahead.full_check.partitions.add(await self.listed(ahead), lambda some: Tally(*3 * (len(some),)))
-        ahead.full_check.looked_at(ahead.full_check.epoch, open_keys)
+        ahead.full_check.partitions.open(open_keys)
         await pruning.learn(ahead.full_check)
 
     async def listed(self, ahead: Ahead) -> Sequence[FileVersion]:

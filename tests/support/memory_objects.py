@@ -85,6 +85,10 @@ class MemoryObjects:
         beside = [objects[key] for key in inner if "/" not in key[len(prefix) :]]
         return Place(sorted(folders, key=str.encode), beside)
 
+    async def may_list(self, bucket: str, prefix: str, credentials: Credentials | None) -> bool:
+        await asyncio.sleep(0)
+        return bucket in self.buckets and (self.access is None or credentials == self.access)
+
     async def _stretches(
         self, bucket: str, prefix: str, credentials: Credentials | None
     ) -> AsyncIterator[Sequence[Stretch]]:

@@ -79,14 +79,18 @@ class PartitionPruning(Part):
         "is in it was loaded, and nothing was written there for settled_after_s.",
     )
     settled_after_s: int = Field(
-        default=2 * DAY_S, ge=3600, le=366 * DAY_S, description="Seconds after the last write to a partition."
+        default=2 * DAY_S,
+        ge=3600,
+        le=366 * DAY_S,
+        description="Seconds after the last write to a partition; 30 times as long for one that has folders in it. "
+        "More than the longest pause between two writes to one partition.",
     )
     full_check_every_s: int = Field(
         default=DAY_S,
-        ge=3600,
+        ge=6 * 3600,
         le=31 * DAY_S,
         description="The first run in each such period lists everything. Until then, a file that comes late to a "
-        "settled partition is loaded by nobody but a backfill, and the watermark waits.",
+        "settled partition is loaded only where a notification, or a backfill, names it, and the watermark waits.",
     )
 
 

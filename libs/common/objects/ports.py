@@ -51,3 +51,7 @@ class ScannedStore(ObjectStore, Protocol):
         """All folders and objects right below a prefix. None if nobody can tell: the store may not be asked so, or does
         not answer in order, or there are too many. Never raises; a listing does."""
         ...
+
+    async def may_list(self, bucket: str, prefix: str, credentials: Credentials | None) -> bool:
+        """Whether it is allowed to list a folder by itself: some policies allow one prefix only. Never raises."""
+        ...

@@ -35,6 +35,7 @@ class ReadAhead:
         self.first_bytes = store.first_bytes
         self.last_bytes = store.last_bytes
         self.place = store.place
+        self.may_list = store.may_list
 
     def pages(
         self, bucket: str, prefix: str, credentials: Credentials | None

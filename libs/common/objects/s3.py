@@ -65,6 +65,9 @@ class S3Objects:
         listing = self._listing(bucket, credentials)
         return await listing.place(prefix, answers_max=_ANSWERS_MAX, page_keys=self._pace.page_keys)
 
+    async def may_list(self, bucket: str, prefix: str, credentials: Credentials | None) -> bool:
+        return await self._listing(bucket, credentials).may_walk(prefix)
+
     async def versions(
         self, bucket: str, keys: Iterable[str], credentials: Credentials | None
     ) -> dict[str, FileVersion | None]:

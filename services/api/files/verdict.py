@@ -21,7 +21,7 @@ from services.api.files.schemas import FileOut, Verdict
 _RUN_LOADS_IT = "the next run loads it"
 _MAY_BE_LEFT_OUT = (
     "source.partition_pruning is on: if its partition is settled, no run looks there before the next full check, but "
-    "for a backfill: POST …/backfill"
+    "for a backfill that names it: POST …/backfill with this key among its keys"
 )
 
 

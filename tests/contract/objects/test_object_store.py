@@ -129,6 +129,8 @@ async def test_who_may_not_ask_for_a_place_is_told_nothing(store: Store, bucket:
     """The listing itself says why."""
     wrong = Credentials(**{**store.access.model_dump(), "aws_secret_access_key": "wrong-secret"})
     assert await store.objects.place(bucket, "", wrong) is None
+    assert not await store.objects.may_list(bucket, "in/", wrong)
+    assert await store.objects.may_list(bucket, "in/", store.access)
 
 
 async def place_of(store: Store, bucket: str, prefix: str) -> tuple[list[str], list[str]]:

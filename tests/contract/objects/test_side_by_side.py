@@ -23,6 +23,21 @@ FOLDERS = (
 
 
 @pytest.mark.parametrize("store", ["minio"], indirect=True)
+@pytest.mark.parametrize("page_keys", [1, 2, 3, 7])
+async def test_a_place_is_the_same_wherever_its_answers_end(store: MinioStore, bucket: str, page_keys: int) -> None:
+    """Between folders whose names begin alike, too."""
+    await store.put(bucket, [f"in/{folder}{n}" for folder in FOLDERS for n in range(3)] + ["in/0", "in/a!", "in/zz"])
+    expected = await store.objects.place(bucket, "in/", store.access)
+    objects = S3Objects(pace=Pace(page_keys=page_keys))
+    try:
+        assert expected == await objects.place(bucket, "in/", access_of_minio())
+    finally:
+        await objects.close()
+    assert expected is not None
+    assert sorted({f"in/{folder.split('/')[0]}/" for folder in FOLDERS}, key=str.encode) == list(expected.folders)
+
+
+@pytest.mark.parametrize("store", ["minio"], indirect=True)
 @pytest.mark.parametrize("prefix", ["", "in/", "in/year=2024/", "in/year"])
 async def test_all_objects_come_once_wherever_a_listing_is_cut(store: MinioStore, bucket: str, prefix: str) -> None:
     """After each page, at folders under whatever names, inside of one folder or between many."""

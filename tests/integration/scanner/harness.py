@@ -306,6 +306,9 @@ class PausingObjects:
     async def place(self, bucket: str, prefix: str, credentials: Credentials | None) -> Place[FileVersion] | None:
         return await self._inner.place(bucket, prefix, credentials)
 
+    async def may_list(self, bucket: str, prefix: str, credentials: Credentials | None) -> bool:
+        return await self._inner.may_list(bucket, prefix, credentials)
+
     async def versions(
         self, bucket: str, keys: Iterable[str], credentials: Credentials | None
     ) -> dict[str, FileVersion | None]:

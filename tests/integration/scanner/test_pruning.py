@@ -8,18 +8,21 @@ import pytest
 from sqlalchemy import select, update
 
 from libs.common.contracts.definition import Credentials
+from libs.common.contracts.events import Problem
 from libs.common.contracts.scope import ANY_AGE, Scope
-from libs.common.ledger.model.files import FileVersion
+from libs.common.ledger.model.batches import BurnVerdict, Fate
+from libs.common.ledger.model.files import FileVersion, digest_of
 from libs.common.ledger.states import FileState
 from libs.common.ledger.tables import file, watermark
 from libs.common.objects.side_by_side import Place
 from libs.common.objects.stretches import Stretch
 from libs.common.storage.engine import Database
-from tests.integration.scanner.harness import Harness, PausingObjects
+from tests.integration.scanner.harness import BUCKET, Harness, PausingObjects
 
 pytestmark = pytest.mark.integration
 NOW = datetime.now(UTC)
 DAY = timedelta(days=1)
+BROKEN = Problem(error_type="unparsable_file", message="a line is no JSON")
 OLD = [f"in/dt=2026-01-0{day}/" for day in (1, 2, 3)]
 LIVE = "in/dt=2026-02-01/"
 EACH = 1700
@@ -30,10 +33,11 @@ OLD_FILES = len(OLD) * EACH
 class ListedObjects(PausingObjects):
     """Knows what was listed."""
 
-    def __init__(self, harness: Harness, *, tells_places: bool = True) -> None:
+    def __init__(self, harness: Harness, *, tells_places: bool = True, may_list: bool = True) -> None:
         super().__init__(harness.objects)
         self.listed: list[str] = []
         self._tells_places = tells_places
+        self._may_list = may_list
 
     async def stretches(
         self, bucket: str, prefixes: Sequence[str], credentials: Credentials | None
@@ -44,6 +48,9 @@ class ListedObjects(PausingObjects):
 
     async def place(self, bucket: str, prefix: str, credentials: Credentials | None) -> Place[FileVersion] | None:
         return await super().place(bucket, prefix, credentials) if self._tells_places else None
+
+    async def may_list(self, bucket: str, prefix: str, credentials: Credentials | None) -> bool:
+        return self._may_list
 
 
 @pytest.fixture
@@ -120,11 +127,38 @@ async def test_a_partition_with_a_failed_file_is_listed_until_it_is_loaded(harne
     assert ([OLD[1], LIVE], 1) == (await run(harness))[:2]
 
 
-async def test_a_store_that_does_not_tell_what_lies_in_a_place_is_listed_as_a_whole(harness: Harness) -> None:
-    """Nothing is left out then."""
+@pytest.mark.parametrize("store", [{"tells_places": False}, {"may_list": False}], ids=["no places", "one prefix only"])
+async def test_a_store_that_cannot_be_asked_so_is_listed_as_a_whole(harness: Harness, store: dict[str, Any]) -> None:
+    """Nothing is left out, and until the next full check nobody tries again."""
     await settled(harness)
     harness.put(f"{OLD[0]}late.json")
-    assert (["in/"], 1) == (await run(harness, tells_places=False))[:2]
+    assert (["in/"], 1) == (await run(harness, **store))[:2]
+    assert (["in/"], 0) == (await run(harness))[:2]
+
+
+async def test_a_late_file_that_somebody_found_and_could_not_load_is_looked_at(harness: Harness) -> None:
+    """The ledger knows of it, and so its partition is listed."""
+    await settled(harness)
+    harness.put(late := f"{OLD[0]}late.json")
+    run_id = await harness.new_run(scope=ANY_AGE)
+    await harness.scan(run_id)
+    await harness.burn(run_id, BurnVerdict({digest_of(BUCKET, late): Fate(FileState.FAILED, BROKEN)}))
+    assert ([OLD[0], LIVE], 0) == (await run(harness))[:2]
+    harness.put(late, body=b"{} \n")
+    assert ([OLD[0], LIVE], 1) == (await run(harness))[:2]
+
+
+async def test_a_full_check_that_had_to_pass_a_file_over_is_made_again(harness: Harness) -> None:
+    """It is in work in another version: the next run shall see it, and move the watermark."""
+    await settled(harness)
+    harness.put(key := f"{LIVE}1.json")
+    in_work = await harness.new_run(scope=ANY_AGE)
+    await harness.scan(in_work)
+    harness.put(key, body=b"{} \n")
+    assert (["in/"], 0) == (await run(harness, now=NOW + DAY))[:2]
+    await harness.load(in_work)
+    assert (["in/"], 0) == (await run(harness, now=NOW + DAY))[:2]
+    assert ([LIVE], 0) == (await run(harness, now=NOW + DAY))[:2]
 
 
 async def test_nothing_is_left_out_by_default(harness: Harness) -> None:

@@ -18,8 +18,11 @@ EACH = 10
 @pytest.mark.parametrize(
     ("name", "expected"),
     [
-        *((name, True) for name in ("year=2026", "dt=2026-11-28", "region=", "2026", "11", "20261128", "2026-11-28")),
-        *((name, False) for name in ("", "=x", "data", "v1", "2026-11-28T00", "1", "123", "_temporary", "2026_11")),
+        *(
+            (name, True)
+            for name in ("year=2026", "dt=2026-11-28", "region=", "2026", "11", "1", "20261128", "2026-11-28")
+        ),
+        *((name, False) for name in ("", "=x", "data", "v1", "2026-11-28T00", "123", "_temporary", "2026_11")),
     ],
 )
 def test_partitions_are_named_as_hive_names_them_or_as_dates(name: str, expected: bool) -> None:
@@ -76,6 +79,33 @@ def test_where_something_is_to_do_nothing_is_settled(folder: str) -> None:
     assert {**rest, "in/dt=3/": of(1), "in/dt=4/": of(1)} == found.settled
 
 
+def test_folders_of_any_name_are_a_reason_to_wait_longer() -> None:
+    """A new one may come after a pause, as a partition may."""
+    friday = NOW - timedelta(days=3)
+    found = shown("region=eu/export-7/", "dt=1/", at=friday, into=shown("region=us/export-1/")).pruned(NOW, AFTER)
+    assert found is not None
+    assert {"in/dt=1/", "in/region=us/"} == set(found.settled)
+
+
+def test_a_partition_without_files_is_not_left_out() -> None:
+    """Somebody made its folder beforehand, and the files are still to come. Nor does it keep the year open."""
+    partitions = shown("dt=1/", "y=1/m=1/")
+    marker = [FileVersion("b", f"in/{folder}", "e", 0, LONG_AGO) for folder in ("dt=2/", "y=1/m=2/")]
+    partitions.add(marker, lambda some: Tally(0, 0, 0))
+    found = partitions.pruned(NOW, AFTER)
+    assert found is not None
+    assert {"in/dt=1/": of(1), "in/y=1/": of(1)} == found.settled
+
+
+def test_a_place_that_saves_nothing_is_listed_as_one() -> None:
+    """However much others save: a day of ten files is five pages, and eight hours of today are eight requests."""
+    hours = [f"dt=2/h={n}/" for n in range(1, 9)]
+    found = shown(*hours, at=NOW, into=shown("dt=1/", "dt=2/h=0/", "dt=3/h=0/", "dt=3/h=1/")).pruned(NOW, AFTER)
+    assert found is not None
+    assert {"in/dt=1/", "in/dt=3/"} == set(found.settled)
+    assert ("in/",) == found.places
+
+
 def test_a_partition_that_was_written_to_lately_is_not_settled() -> None:
     """To the second."""
     partitions = shown("dt=1/", "dt=2/")
@@ -87,10 +117,10 @@ def test_a_partition_that_was_written_to_lately_is_not_settled() -> None:
 
 
 def test_nothing_is_left_out_where_that_takes_more_requests_than_to_list_all() -> None:
-    """One for each place, and one for each partition in it that is listed; against the pages of what is settled."""
-    live = [f"dt={n}/" for n in range(4)]
+    """One for each page of a place, and one for each partition in it that is listed; against what is settled."""
+    live = [f"dt={n}/" for n in range(3)]
     assert Pruned({}, ()) == shown(*live, at=NOW, into=shown("dt=9/")).pruned(NOW, AFTER)
-    found = shown(*live[:3], at=NOW, into=shown("dt=9/")).pruned(NOW, AFTER)
+    found = shown(*live[:2], at=NOW, into=shown("dt=9/")).pruned(NOW, AFTER)
     assert found is not None
     assert ["in/dt=9/"] == list(found.settled)
 
@@ -106,4 +136,7 @@ def test_what_is_open_everywhere_leaves_the_question_to_another_scan() -> None:
 def test_a_source_of_too_many_partitions_is_listed_as_a_whole(monkeypatch: pytest.MonkeyPatch) -> None:
     """Memory is bounded."""
     monkeypatch.setattr("services.scanner.domain.partitions.PARTITIONS_MAX", 2)
-    assert Pruned({}, ()) == shown("dt=1/", "dt=2/", "dt=3/").pruned(NOW, AFTER)
+    partitions = shown("dt=1/", "dt=2/", "dt=3/")
+    partitions.open(["in/dt=4/0.json", "in/dt=5/0.json"])
+    assert Pruned({}, ()) == partitions.pruned(NOW, AFTER)
+    assert {} == partitions._folders

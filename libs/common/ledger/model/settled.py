@@ -13,6 +13,9 @@ class Tally:
     named: int
     of_age: int
 
+    def __add__(self, other: "Tally") -> "Tally":
+        return Tally(self.objects + other.objects, self.named + other.named, self.of_age + other.of_age)
+
 
 @dataclass(frozen=True, slots=True)
 class Recognised:
