@@ -1,78 +1,87 @@
-"""Effects of many messages in one transaction, for handlers that get their messages one by one.
+"""Effects of many items in one transaction, for handlers that get them one by one: messages, or requests.
 
 A transaction costs a handful of round trips, however much is in it. While one is under way, whoever comes next waits,
-and all who wait share the one after it: alone, a message is handled at once; in a flood, hundreds share the cost.
+and all who wait share the one after it: alone, an item is handled at once; in a flood, hundreds share the cost.
 
-To the consumer's loop nothing changes. A call returns when its own effect is durable, so offsets move after the effect;
+To a consumer's loop nothing changes. A call returns when its own effect is durable, so offsets move after the effect;
 messages of one key still come one after another.
 """
 
 import asyncio
 from collections import deque
 from collections.abc import Awaitable, Callable, Sequence
-from typing import Generic, TypeVar
+from contextvars import Context
+from typing import Generic, NamedTuple, TypeVar
 
 from libs.common.errors import Temporary
 from libs.common.logs import get_logger
 
 T = TypeVar("T")
+R = TypeVar("R")
 _log = get_logger(__name__)
 
 
-class Together(Generic[T]):
+class _Waiting(NamedTuple, Generic[T, R]):
+    """An item, and what its caller waits for."""
+
+    item: T
+    result: asyncio.Future[R]
+
+
+class Together(Generic[T, R]):
     """``handle`` has the effect of all that it is given, or of nothing. One call of it is under way at a time."""
 
-    def __init__(self, handle: Callable[[Sequence[T]], Awaitable[None]], *, at_most: int) -> None:
-        """``at_most``: how many one call of ``handle`` is given."""
+    def __init__(self, handle: Callable[[Sequence[T]], Awaitable[Sequence[R]]], *, at_most: int) -> None:
+        """``handle`` returns a result for each item, in their order. ``at_most``: how many items one call is given."""
         self._handle = handle
         self._at_most = at_most
-        self._waiting: deque[tuple[T, asyncio.Future[None]]] = deque()
+        self._waiting: deque[_Waiting[T, R]] = deque()
         self._working: asyncio.Task[None] | None = None
 
-    async def __call__(self, item: T) -> None:
-        """Returns when the effect of ``item`` is durable; raises what ``handle`` raised of it."""
-        done = asyncio.get_running_loop().create_future()
-        self._waiting.append((item, done))
+    async def __call__(self, item: T) -> R:
+        """The result of ``item``, as soon as its effect is durable; raises what ``handle`` raised of it."""
+        one = _Waiting[T, R](item, asyncio.get_running_loop().create_future())
+        self._waiting.append(one)
         if self._working is None:
-            self._working = asyncio.create_task(self._work(), name="together")
-        await done
+            # In a context of its own: what is bound to the log for this caller is not true of the others.
+            self._working = asyncio.create_task(self._work(), name="together", context=Context())
+        return await one.result
 
     async def _work(self) -> None:
-        taken: list[tuple[T, asyncio.Future[None]]] = []
+        taken: list[_Waiting[T, R]] = []
         try:
             while self._waiting:
                 taken = [self._waiting.popleft() for _ in range(min(self._at_most, len(self._waiting)))]
                 # Who was cancelled meanwhile does not want it any more.
-                await self._see_to([(item, done) for item, done in taken if not done.done()])
+                await self._see_to([one for one in taken if not one.result.done()])
         except BaseException:  # a cancellation: of this task, or one that escaped from a driver; nobody waits for ever
-            for _, done in (*taken, *self._waiting):
-                done.cancel()
+            for one in (*taken, *self._waiting):
+                one.result.cancel()
             self._waiting.clear()
             raise
         finally:
             self._working = None
 
-    async def _see_to(self, taken: Sequence[tuple[T, asyncio.Future[None]]]) -> None:
-        error = await self._error_of([item for item, _ in taken])
-        # One bad message must not fail the others, so each is tried alone; not while the database is away, which
-        # would only be asked in vain once for each.
-        if error is not None and len(taken) > 1 and not isinstance(error, Temporary):
+    async def _see_to(self, taken: Sequence[_Waiting[T, R]]) -> None:
+        if not taken:
+            return
+        try:
+            results = await self._handle([one.item for one in taken])
+        except Exception as error:  # noqa: BLE001 - whoever asked gets it
+            await self._failed(taken, error)
+            return
+        for one, result in zip(taken, results, strict=True):
+            if not one.result.done():
+                one.result.set_result(result)
+
+    async def _failed(self, taken: Sequence[_Waiting[T, R]], error: Exception) -> None:
+        # One bad item must not fail the others, so each is tried alone; not while the database is away, which would
+        # only be asked in vain once for each.
+        if len(taken) > 1 and not isinstance(error, Temporary):
             _log.warning("together.failed", items=len(taken), problem=str(error))
             for one in taken:
                 await self._see_to([one])
             return
-        for _, done in taken:
-            if done.done():
-                continue
-            if error is None:
-                done.set_result(None)
-            else:
-                done.set_exception(error)
-
-    async def _error_of(self, items: Sequence[T]) -> Exception | None:
-        try:
-            if items:
-                await self._handle(items)
-        except Exception as error:  # noqa: BLE001 - whoever asked gets it
-            return error
-        return None
+        for one in taken:
+            if not one.result.done():
+                one.result.set_exception(error)

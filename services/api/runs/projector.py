@@ -33,7 +33,7 @@ class Projector:
         self._database = database
         self._outbox = outbox
         self._changed = changed
-        self._together = Together(self._fold, at_most=AT_ONCE)
+        self._together = Together[Envelope, None](self._fold, at_most=AT_ONCE)
 
     async def handle(self, envelope: Envelope) -> None:
         """Folds one fact in. The same event twice changes nothing.
@@ -46,7 +46,7 @@ class Projector:
             raise Permanent(f"{envelope.message.wire_type} is no fact of a run", code="not_a_run_fact")
         await self._together(envelope)
 
-    async def _fold(self, envelopes: Sequence[Envelope]) -> None:
+    async def _fold(self, envelopes: Sequence[Envelope]) -> Sequence[None]:
         facts = {envelope.event_id: envelope.message for envelope in envelopes}
         async with self._database.begin() as connection:
             new = await new_events(connection, CONSUMER, facts.keys())
@@ -55,6 +55,7 @@ class Projector:
         self._changed({fact.run_id for fact in unheard}.union(*(each.started for each in ended)))
         for each in ended:
             _tell(each)
+        return [None] * len(envelopes)
 
 
 def _tell(ended: Ended) -> None:

@@ -2,6 +2,7 @@
 
 import asyncio
 from collections.abc import Sequence
+from contextvars import ContextVar
 
 import pytest
 
@@ -11,31 +12,38 @@ from libs.common.messaging.together import Together
 pytestmark = pytest.mark.asyncio
 
 
+_caller = ContextVar("caller", default="nobody")
+
+
 class Transactions:
-    """Each waits until it is let go; then it raises ``refuses[item]`` if that is among its items."""
+    """Each waits until it is let go; then it raises ``refuses[item]`` if that is among its items. The result of an item
+    is its capital letter."""
 
     def __init__(self, *, at_most: int = 10, open_at_first: bool = True) -> None:
         self.begun: list[list[str]] = []
+        self.callers: list[str] = []
         self.refuses: dict[str, Exception] = {}
         self.may_end = asyncio.Event()
         if open_at_first:
             self.may_end.set()
-        self.together = Together[str](self._handle, at_most=at_most)
+        self.together = Together[str, str](self._handle, at_most=at_most)
 
-    async def _handle(self, items: Sequence[str]) -> None:
+    async def _handle(self, items: Sequence[str]) -> Sequence[str]:
         self.begun.append(list(items))
+        self.callers.append(_caller.get())
         await self.may_end.wait()
         for item in items:
             if item in self.refuses:
                 raise self.refuses[item]
+        return [item.upper() for item in items]
 
-    async def all_of(self, *items: str) -> list[BaseException | None]:
+    async def all_of(self, *items: str) -> list[str | BaseException]:
         return await asyncio.gather(*map(self.together, items), return_exceptions=True)
 
 
 async def test_one_alone_is_handled_at_once() -> None:
     transactions = Transactions()
-    assert [None] == await transactions.all_of("a")
+    assert ["A"] == await transactions.all_of("a")
     assert [["a"]] == transactions.begun
 
 
@@ -47,14 +55,14 @@ async def test_those_who_come_meanwhile_share_the_next_one() -> None:
     others = asyncio.create_task(transactions.all_of("b", "c", "d"))
     await asyncio.sleep(0)
     transactions.may_end.set()
-    await first
-    assert [None] * 3 == await others
+    assert await first == "A"
+    assert ["B", "C", "D"] == await others
     assert [["a"], ["b", "c", "d"]] == transactions.begun
 
 
 async def test_no_more_than_so_many_at_once() -> None:
     transactions = Transactions(at_most=2)
-    await transactions.all_of("a", "b", "c")
+    assert ["A", "B", "C"] == await transactions.all_of("a", "b", "c")
     assert [["a", "b"], ["c"]] == transactions.begun
 
 
@@ -74,7 +82,7 @@ async def test_a_bad_one_fails_alone() -> None:
     """All of them are tried again, each by itself."""
     transactions = Transactions()
     transactions.refuses["b"] = Permanent("no such run", code="unknown_run")
-    assert [None, transactions.refuses["b"], None] == await transactions.all_of("a", "b", "c")
+    assert ["A", transactions.refuses["b"], "C"] == await transactions.all_of("a", "b", "c")
     assert [["a", "b", "c"], ["a"], ["b"], ["c"]] == transactions.begun
 
 
@@ -87,15 +95,30 @@ async def test_an_absent_database_is_asked_once() -> None:
 
 
 async def test_one_who_gave_up_does_not_hold_up_the_others() -> None:
-    transactions = Transactions(open_at_first=False)
-    first, gone, other = [asyncio.create_task(transactions.together(item)) for item in "abc"]
+    """Each gets the result of his own item, in the transaction that was under way and in the one after it."""
+    transactions = Transactions(at_most=3, open_at_first=False)
+    tasks = {item: asyncio.create_task(transactions.together(item)) for item in "abcdef"}
     await asyncio.sleep(0)
     await asyncio.sleep(0)
-    gone.cancel()
+    assert [["a", "b", "c"]] == transactions.begun
+    for gone in "ad":
+        tasks[gone].cancel()
+    await asyncio.wait([tasks["a"], tasks["d"]])
     transactions.may_end.set()
-    await asyncio.gather(first, other)
-    assert gone.cancelled() or gone.done()
-    assert [None] == await transactions.all_of("d")
+    assert ["B", "C", "E", "F"] == [await tasks[item] for item in "bcef"]
+    assert [["a", "b", "c"], ["e", "f"]] == transactions.begun
+    assert ["G"] == await transactions.all_of("g")
+
+
+async def test_what_is_said_of_one_caller_is_not_said_of_all() -> None:
+    """As the id of his request, which would stand in the log beside what befell others."""
+    transactions = Transactions()
+    token = _caller.set("somebody")
+    try:
+        await transactions.all_of("a")
+    finally:
+        _caller.reset(token)
+    assert ["nobody"] == transactions.callers
 
 
 async def test_a_cancellation_that_escapes_from_a_driver_ends_all_waits() -> None:
@@ -104,4 +127,4 @@ async def test_a_cancellation_that_escapes_from_a_driver_ends_all_waits() -> Non
     transactions.refuses["b"] = asyncio.CancelledError()  # type: ignore[assignment]
     answers = await transactions.all_of("a", "b")
     assert [True, True] == [isinstance(answer, asyncio.CancelledError) for answer in answers]
-    assert [None] == await transactions.all_of("c")
+    assert ["C"] == await transactions.all_of("c")
