@@ -1,35 +1,65 @@
 """``Idempotency-Key``: a POST that is repeated has its effect once and gets the first answer again.
 
 The key is taken and the answer stored in the transaction of the effect: two equal requests at once run one after the
-other, since the second waits for the row of the first, and finds its answer. A request that was refused left nothing
+other, since the second waits for the lock of the first, and finds its answer. A request that was refused left nothing
 and may be tried again. Answers are kept for a week (``runs/sweeper.py`` forgets them).
+
+Transactions of many requests (``runs/plain.py``) wait for nobody: a key whose lock another one has is none of theirs.
 """
 
 import contextlib
 import hashlib
 import json
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Iterable
 from dataclasses import dataclass
 from typing import Annotated, Any
 
 from fastapi import Header, Request
 from fastapi.responses import JSONResponse
-from sqlalchemy import bindparam, select, update
-from sqlalchemy.dialects.postgresql import insert
+from sqlalchemy import ColumnElement, Text, bindparam, cast, func, select, update
+from sqlalchemy.dialects.postgresql import JSONB, insert
 from sqlalchemy.ext.asyncio import AsyncConnection
 
 from libs.common.errors import Invalid
+from libs.common.ledger.arrays import Columns, arrays_of, given_rows
 from libs.common.storage.control import idempotency
 from services.api.caller import Caller
 
 KEY_CHARS_MAX = 255
 
+_COLUMNS = ("tenant_id", "key", "request_digest", "status", "body")
+
 # Until the effect is there, in the same transaction; nobody else ever sees it.
 _NO_ANSWER = {"status": 0, "body": {}}
+
+
+def _number_of(tenant_id: ColumnElement[str], key: ColumnElement[str]) -> ColumnElement[int]:
+    """Of the key's lock. Two keys may have the same one: they take turns then, that is all."""
+    return func.hashtextextended(key, func.hashtextextended(tenant_id, 0))
+
+
 _MINE = idempotency.c.tenant_id == bindparam("of_tenant"), idempotency.c.key == bindparam("of_key")
-_TAKE = insert(idempotency).on_conflict_do_nothing().returning(idempotency.c.key)
+_ROW = {column: bindparam(column, type_=idempotency.c[column].type) for column in _COLUMNS}
+# The row alone would do as a lock, but nobody can try for it without waiting.
+_LOCKED = func.pg_advisory_xact_lock(_number_of(_ROW["tenant_id"], _ROW["key"])).alias("locked")
+_TAKE = (
+    insert(idempotency)
+    .from_select(list(_ROW), select(*_ROW.values()).select_from(_LOCKED))
+    .on_conflict_do_nothing()
+    .returning(idempotency.c.key)
+)
 _FIND = select(idempotency.c.request_digest, idempotency.c.status, idempotency.c.body).where(*_MINE)
 _ANSWER = update(idempotency).where(*_MINE).values(status=bindparam("the_status"), body=bindparam("the_body"))
+_KEPT: Columns = {name: Text() if name == "body" else idempotency.c[name].type for name in _COLUMNS}
+_given = given_rows("kept", _KEPT)
+_values = [cast(column, JSONB) if column.name == "body" else column for column in _given.c]
+
+_KEEP = (
+    insert(idempotency)
+    .from_select(list(_KEPT), select(*_values))
+    .on_conflict_do_nothing()
+    .returning(idempotency.c.tenant_id, idempotency.c.key)
+)
 
 
 @dataclass(frozen=True, slots=True)
@@ -76,6 +106,19 @@ def digest_of(method: str, path: str, body: bytes) -> bytes:
     with contextlib.suppress(ValueError, RecursionError):  # not JSON: its bytes have to do
         body = json.dumps(json.loads(body), sort_keys=True, separators=(",", ":")).encode()
     return hashlib.sha256(b"\0".join((method.encode(), path.encode(), body))).digest()
+
+
+def may_take(tenant_id: ColumnElement[str], key: ColumnElement[str]) -> ColumnElement[bool]:
+    """Takes the lock of a key if nobody has it, and never waits. True without a key: there is nothing to lock."""
+    return func.pg_try_advisory_xact_lock(_number_of(tenant_id, key)).is_not(False)  # null, if the key is
+
+
+async def keep(connection: AsyncConnection, answers: Iterable[tuple[str, Once, Answer]]) -> set[tuple[str, str]]:
+    """Stores what each tenant is answered under each key, unless there is an answer. Returns tenants and keys of those
+    that were stored. All keys are locked, by a statement before this one, so this waits for nobody."""
+    rows = [(tenant, once.key, once.digest, answer.status, json.dumps(answer.body)) for tenant, once, answer in answers]
+    kept = await connection.execute(_KEEP, arrays_of("kept", _KEPT, rows)) if rows else ()
+    return {(row.tenant_id, row.key) for row in kept}
 
 
 async def at_most_once(

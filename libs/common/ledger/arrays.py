@@ -13,11 +13,28 @@ Columns = Mapping[str, TypeEngine[Any]]
 
 def rows_of(name: str, columns: Columns, rows: Iterable[Sequence[Any]]) -> TableValuedAlias:
     """``rows`` as a table of a query. Each has a value for every column, in that order."""
-    values: list[Sequence[Any]] = list(zip(*rows, strict=True)) or [()] * len(columns)
-    arrays = [
-        bindparam(f"{name}_{column}", list(those), ARRAY(type_), unique=True)
-        for (column, type_), those in zip(columns.items(), values, strict=True)
+    arrays = arrays_of(name, columns, rows)
+    binds = [
+        bindparam(key, those, ARRAY(type_), unique=True)
+        for (key, those), type_ in zip(arrays.items(), columns.values(), strict=True)
     ]
+    return _table(name, columns, binds)
+
+
+def given_rows(name: str, columns: Columns) -> TableValuedAlias:
+    """As ``rows_of``, in a statement that is built once; it is executed with ``arrays_of`` as its parameters."""
+    return _table(
+        name, columns, [bindparam(f"{name}_{column}", type_=ARRAY(type_)) for column, type_ in columns.items()]
+    )
+
+
+def arrays_of(name: str, columns: Columns, rows: Iterable[Sequence[Any]]) -> dict[str, list[Any]]:
+    """``rows`` for the ``given_rows`` of this name. Each has a value for every column, in that order."""
+    values: list[Sequence[Any]] = list(zip(*rows, strict=True)) or [()] * len(columns)
+    return {f"{name}_{column}": list(those) for column, those in zip(columns, values, strict=True)}
+
+
+def _table(name: str, columns: Columns, arrays: Sequence[ColumnElement[Any]]) -> TableValuedAlias:
     return func.unnest(*arrays).table_valued(*columns, name=name).render_derived()
 
 

@@ -23,7 +23,12 @@ from libs.common.storage.control import ingestion, refresh, run
 from libs.common.storage.outbox import ENQUEUED, Outbox
 from services.api import audit
 from services.api.caller import Caller
+from services.api.idempotency import Answer
+from services.api.runs.schemas import RunAccepted
 from services.api.runs.states import table_of
+
+FIRST_REVISION = 1
+"""Of the state of a run that begins to be: it is told with it."""
 
 _NEW = (
     "id", "ingestion_id", "tenant_id", "generation", "trigger", "lane", "scope", "retry_of", "predicted", "tick_at",
@@ -101,6 +106,53 @@ def _in_lane(rows: Sequence[Any]) -> InLane:
     )
 
 
+@dataclass(frozen=True, slots=True)
+class Born:
+    """Which run it is, of what, and the table that it loads."""
+
+    run_id: UUID
+    ingestion_id: UUID
+    tenant_id: str
+    generation: int
+    table: str
+
+
+def told(born: Born, new: NewRun, *, is_sent: bool, now: datetime) -> list[tuple[Topic, Message]]:
+    """What is announced of a run that begins to be: its state, and the request for a scanner if it is sent off."""
+    state = RunState(
+        run_id=born.run_id,
+        ingestion_id=born.ingestion_id,
+        tenant_id=born.tenant_id,
+        generation=born.generation,
+        revision=FIRST_REVISION,
+        seq=0,
+        status=RunStatus.ACCEPTED,
+        queued=not is_sent,
+        trigger=new.trigger,
+        lane=new.lane,
+        table=born.table,
+        created_at=now,
+        retry_of=new.retry_of,
+        totals=Totals(),
+    )
+    if not is_sent:
+        return [(RUN_STATE, state)]
+    request = RunRequested(
+        run_id=born.run_id,
+        ingestion_id=born.ingestion_id,
+        generation=born.generation,
+        tenant_id=born.tenant_id,
+        trigger=new.trigger,
+    )
+    return [(RUN_STATE, state), (REQUESTS_OF[new.lane], request)]
+
+
+def requested(by: Caller, born: Born, new: NewRun) -> audit.Entry:
+    """What the audit trail says of a run that somebody asked for."""
+    details = {"run_id": str(born.run_id), "trigger": new.trigger}
+    return audit.Entry(by, "run.requested", born.ingestion_id, details=details)
+
+
 async def store_new(
     connection: AsyncConnection,
     outbox: Outbox,
@@ -129,40 +181,19 @@ async def store_new(
         "new_tick_at": new.tick_at,
         "new_definition_version": of.definition_version,
         "new_definition": definition,
-        "new_revision": 1,
+        "new_revision": FIRST_REVISION,
         "is_sent": is_sent,
     }
-    state = RunState(
-        run_id=run_id,
-        ingestion_id=of.id,
-        tenant_id=of.tenant_id,
-        generation=of.generation,
-        revision=1,
-        seq=0,
-        status=RunStatus.ACCEPTED,
-        queued=not is_sent,
-        trigger=new.trigger,
-        lane=new.lane,
-        table=table_of(definition),
-        created_at=now,
-        retry_of=new.retry_of,
-        totals=Totals(),
-    )
-    request = RunRequested(
-        run_id=run_id,
-        ingestion_id=of.id,
-        generation=of.generation,
-        tenant_id=of.tenant_id,
-        trigger=new.trigger,
-    )
-    messages: list[tuple[Topic, Message]] = [(RUN_STATE, state)]
-    if is_sent:
-        messages.append((REQUESTS_OF[new.lane], request))
-    row |= outbox.along(connection, messages)
+    born = Born(run_id, of.id, of.tenant_id, of.generation, table_of(definition))
+    row |= outbox.along(connection, told(born, new, is_sent=is_sent, now=now))
     if requested_by is None:
         await connection.execute(_STORE, row)
     else:
-        details = {"run_id": str(run_id), "trigger": new.trigger}
-        row |= audit.along(requested_by, "run.requested", of.id, details=details)
+        row |= audit.along([requested(requested_by, born, new)])
         await connection.execute(_STORE_AND_RECORD, row)
     return run_id
+
+
+def answer_of(run_id: UUID, *, queued: bool) -> Answer:
+    """To whoever asked for it."""
+    return Answer(202, RunAccepted(run_id=run_id, queued=queued).model_dump(mode="json"))

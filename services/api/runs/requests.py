@@ -27,10 +27,11 @@ from services.api.plans.changes import refuse_plan
 from services.api.quarantine import repository as quarantine
 from services.api.refresh import repository as refreshes
 from services.api.runs import repository
-from services.api.runs.beginning import NewRun, Standing, standing_of, store_new
+from services.api.runs.beginning import NewRun, Standing, answer_of, standing_of, store_new
 from services.api.runs.places import placed_in
+from services.api.runs.plain import PlainRequests
+from services.api.runs.plain_rows import Asked
 from services.api.runs.refusals import file_column_missing, refuse_retry, retry_scope, run_queued
-from services.api.runs.schemas import RunAccepted
 
 IfBusy = Literal["join", "wait", "leave"]
 """What becomes of a run that no caller asked for while others of its lane are unfinished. join: it waits behind the
@@ -53,6 +54,7 @@ class RunRequests:
         self._database = database
         self._clusters = clusters
         self._outbox = outbox
+        self._plain = PlainRequests(database, clusters, outbox)
 
     async def request(
         self, caller: Caller, ingestion_id: UUID, once: Once | None, *, plan_id: UUID | None = None
@@ -69,7 +71,13 @@ class RunRequests:
         """
         if plan_id is not None:
             return await self._once(caller, once, lambda c: self._apply(c, caller, ingestion_id, plan_id))
-        return await self._once(caller, once, lambda c: self._request(c, caller, ingestion_id))
+        failpoint("api.before_tx")
+        answer = await self._plain(Asked(caller, ingestion_id, once))
+        if answer is None:
+            answer = await self._alone(caller, once, lambda c: self._request(c, caller, ingestion_id))
+        failpoint("api.after_tx")
+        # What if the process stops right here? The outbox row is committed: the next relay sends it.
+        return answer
 
     async def _request(self, connection: AsyncConnection, caller: Caller, ingestion_id: UUID) -> Answer:
         wanted, standing = await self._ready(connection, caller, ingestion_id)
@@ -77,7 +85,7 @@ class RunRequests:
         if queued is not None:
             if not await repository.reads_all_that_is_new(connection, ingestion_id, queued):
                 raise run_queued(ingestion_id, queued, "reads something of its own, and waits for its turn")
-            return _accepted(queued, queued=True)
+            return answer_of(queued, queued=True)
         return await self._store(connection, caller, wanted, standing, NewRun("manual"))
 
     async def trigger(
@@ -223,7 +231,7 @@ class RunRequests:
         self, connection: AsyncConnection, caller: Caller, of: Row[Any], standing: Standing, new: NewRun
     ) -> Answer:
         run_id = await self._stored(connection, caller, of, standing, new)
-        return _accepted(run_id, queued=standing.lanes[new.lane].active is not None)
+        return answer_of(run_id, queued=standing.lanes[new.lane].active is not None)
 
     async def _stored(
         self, connection: AsyncConnection, caller: Caller, of: Row[Any], standing: Standing, new: NewRun
@@ -237,12 +245,12 @@ class RunRequests:
         self, caller: Caller, once: Once | None, ask: Callable[[AsyncConnection], Awaitable[Answer]]
     ) -> Answer:
         failpoint("api.before_tx")
-        async with self._database.begin() as connection:
-            answer = await at_most_once(connection, caller, once, lambda: ask(connection))
-        failpoint("api.after_tx")
-        # What if the process stops right here? The outbox row is committed: the next relay sends it.
+        answer = await self._alone(caller, once, ask)
+        failpoint("api.after_tx")  # as in ``request``
         return answer
 
-
-def _accepted(run_id: UUID, *, queued: bool) -> Answer:
-    return Answer(202, RunAccepted(run_id=run_id, queued=queued).model_dump(mode="json"))
+    async def _alone(
+        self, caller: Caller, once: Once | None, ask: Callable[[AsyncConnection], Awaitable[Answer]]
+    ) -> Answer:
+        async with self._database.begin() as connection:
+            return await at_most_once(connection, caller, once, lambda: ask(connection))

@@ -6,7 +6,7 @@ from typing import Any
 import pytest
 from sqlalchemy import BigInteger, DateTime, LargeBinary, Text, select
 
-from libs.common.ledger.arrays import Columns, rows_of
+from libs.common.ledger.arrays import Columns, arrays_of, given_rows, rows_of
 from libs.common.storage.engine import Database
 
 pytestmark = pytest.mark.contract
@@ -33,3 +33,12 @@ async def test_rows_of_different_lengths_are_refused() -> None:
     """A value that is missing would move all that come after it."""
     with pytest.raises(ValueError, match="zip"):
         rows_of("given", COLUMNS, [(b"", 0, None, None), (b"", 0, None)])
+
+
+async def test_a_statement_that_is_built_once_takes_any_rows(database: Database) -> None:
+    """Given when it is executed, not when it is built."""
+    query = select(given_rows("given", COLUMNS))
+    async with database.read() as connection:
+        for rows in ([], [(b"a", 1, None, "x")], [(b"b", 2, None, None), (None, 3, None, "")]):
+            arrived = await connection.execute(query, arrays_of("given", COLUMNS, rows))
+            assert rows == [tuple(row) for row in arrived]
