@@ -104,7 +104,7 @@ async def once_of(
 def digest_of(method: str, path: str, body: bytes) -> bytes:
     """What makes two requests the same: method, path, and the body as JSON, however it is spaced or ordered."""
     with contextlib.suppress(ValueError, RecursionError):  # not JSON: its bytes have to do
-        body = json.dumps(json.loads(body), sort_keys=True, separators=(",", ":")).encode()
+        body = body and json.dumps(json.loads(body), sort_keys=True, separators=(",", ":")).encode()
     return hashlib.sha256(b"\0".join((method.encode(), path.encode(), body))).digest()
 
 
