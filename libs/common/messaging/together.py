@@ -82,6 +82,10 @@ class Together(Generic[T, R]):
             for one in taken:
                 await self._see_to([one])
             return
-        for one in taken:
+        # Who waits behind them would wait in vain for as long again, and the next ones longer.
+        behind = [*self._waiting] if isinstance(error, Temporary) else []
+        if behind:
+            self._waiting.clear()
+        for one in (*taken, *behind):
             if not one.result.done():
                 one.result.set_exception(error)

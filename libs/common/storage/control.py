@@ -75,8 +75,12 @@ run = Table(
     Column("cancel_requested_at", DateTime(timezone=True), comment="it ends when its batches have burned"),
     Column("retry_of", Uuid, ForeignKey("control.run.id"), comment="only what failed in that run is read"),
     Column("lane", Text, nullable=False, server_default="fresh", comment="fresh or backfill"),
-    Column("scope", JSONB, comment="contracts.scope.Scope: what of the source is read; null: all that is new"),
-    Column("predicted", JSONB, comment="what its plan said of it"),
+    Column(
+        "scope",
+        JSONB(none_as_null=True),
+        comment="contracts.scope.Scope: what of the source is read; null: all that is new",
+    ),
+    Column("predicted", JSONB(none_as_null=True), comment="what its plan said of it"),
     Column("tick_at", DateTime(timezone=True), comment="the tick of the schedule that asked for it"),
     # However many replicas see a tick, it has one run.
     Index("uq_run_tick", "ingestion_id", "tick_at", unique=True, postgresql_where=text("tick_at IS NOT NULL")),

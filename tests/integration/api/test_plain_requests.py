@@ -89,6 +89,9 @@ async def test_a_run_has_what_its_ingestion_has(api: ApiUnderTest) -> None:
     differ = ("id", "created_at", "dispatched_at")
     together, alone = ({k: v for k, v in rows[id_]._mapping.items() if k not in differ} for id_ in (first, second))
     assert alone == together
+    without_scope = run.c.scope.is_(None), run.c.predicted.is_(None)  # and not JSON's null, which reads the same
+    found = await api.rows(select(run.c.id).where(run.c.ingestion_id == ingestion_id, *without_scope))
+    assert {row.id for row in found} == rows.keys()
     messages = [decode(row.value).message for row in await api.rows(select(outbox).order_by(outbox.c.id))]
     states = {m.run_id: m for m in messages if isinstance(m, RunState) and m.run_id in rows}
     differing = {"run_id", "created_at", "queued"}

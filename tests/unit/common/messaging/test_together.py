@@ -94,6 +94,15 @@ async def test_an_absent_database_is_asked_once() -> None:
     assert [["a", "b", "c"]] == transactions.begun
 
 
+async def test_who_waits_behind_an_absent_database_is_told_as_well() -> None:
+    """And does not wait for as long again, each group of them longer than the one before."""
+    transactions = Transactions(at_most=2)
+    away = transactions.refuses["b"] = Temporary("Postgres is away", code="database_unavailable")
+    assert 5 * [away] == await transactions.all_of(*"abcde")
+    assert [["a", "b"]] == transactions.begun
+    assert ["F", "G"] == await transactions.all_of("f", "g")
+
+
 async def test_one_who_gave_up_does_not_hold_up_the_others() -> None:
     """Each gets the result of his own item, in the transaction that was under way and in the one after it."""
     transactions = Transactions(at_most=3, open_at_first=False)
