@@ -27,9 +27,9 @@ from libs.common.selection.caps import Cap, limited
 from libs.common.selection.select import Terms, open_to_replacement, select
 from libs.common.storage.definitions import RunDefinition, RunDefinitions
 from services.scanner.candidates import Candidates
-from services.scanner.domain.pace import TELLING, paced
-from services.scanner.domain.planning import BatchPlanner, Limits
+from services.scanner.domain.planning import BatchPlanner
 from services.scanner.domain.seen import Seen, overdue, warnings
+from services.scanner.pacing import Pacing
 from services.scanner.portions import Portions
 from services.scanner.turns import Turn, Turns
 
@@ -134,9 +134,10 @@ class Scans:
 
     async def _list(self, claim: ScanClaim, order: RunDefinition, turn: Turn) -> Seen:
         source = order.definition.source
-        limits = await self._limits(claim, order)
-        planner = BatchPlanner(limits, clock=self._seconds)
-        replacing = BatchPlanner(limits, replaces_rows=True, clock=self._seconds)
+        pacing = Pacing(self._ledger, claim, source, self._batch_target, self._seconds)
+        await pacing.look()
+        planner = BatchPlanner(pacing.limits(), clock=self._seconds)
+        replacing = BatchPlanner(pacing.limits(replaces_rows=True), replaces_rows=True, clock=self._seconds)
         terms = Terms(source.allow_overwrites, order.retry_of, order.scope.again, order.scope.failed)
         seen, cap = Seen(), Cap.of(order.scope)
         if claim.attempt > 1:
@@ -174,9 +175,9 @@ class Scans:
             failpoint("scan.after_page")
             if page.batches:
                 await turn.wait_for_room(claim)
-                limits = await self._limits(claim, order)
-                planner.resume(limits)
-                replacing.resume(limits)
+                await pacing.look()
+                planner.resume(pacing.limits())
+                replacing.resume(pacing.limits(replaces_rows=True))
             if cap.is_reached and claim.attempt == 1:
                 break  # a later attempt lists on: what an earlier one took and this one does not see is told as gone
         await portions.remember()
@@ -192,12 +193,6 @@ class Scans:
         await self._ledger.complete(claim, last, told, is_whole=is_whole)
         metrics.FILES_UNNOTICED.inc(seen.unnoticed)
         return seen
-
-    async def _limits(self, claim: ScanClaim, order: RunDefinition) -> Limits:
-        source = order.definition.source
-        limits = Limits(source.max_files_per_trigger, source.max_bytes_per_trigger)
-        past = await self._ledger.past_batches(claim, at_least=TELLING)
-        return paced(limits, past, self._batch_target)
 
     async def _look(self, claim: ScanClaim, files: Sequence[FileVersion], terms: Terms) -> Looked:
         """What the ledger says of a page: where nothing is new, it sends next to nothing."""

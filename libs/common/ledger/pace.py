@@ -6,28 +6,34 @@ from datetime import timedelta
 from sqlalchemy import Numeric, cast, extract, select
 from sqlalchemy.ext.asyncio import AsyncConnection
 
-from libs.common.ids import IngestionId
 from libs.common.ledger.model.batches import PastBatch
+from libs.common.ledger.model.scans import ScanClaim
 from libs.common.ledger.states import BatchState
 from libs.common.ledger.tables import batch, batch_attempt
 from libs.common.storage.control import run
 
-RUNS = 5
-"""How many runs are looked at, the newest first; a batch has no index by ingestion, and needs none."""
+RUNS = 50
+"""How many runs are looked at, the newest first: many find nothing. Batches are found by their runs."""
 BATCHES_MAX = 10
 
 
-async def past_batches(
-    connection: AsyncConnection, ingestion_id: IngestionId, *, at_least: timedelta
-) -> list[PastBatch]:
-    """The latest batches of the ingestion that were published, by attempts that took so long, or longer."""
-    lately = select(run.c.id).where(run.c.ingestion_id == ingestion_id).order_by(run.c.created_at.desc()).limit(RUNS)
+async def past_batches(connection: AsyncConnection, claim: ScanClaim, *, at_least: timedelta) -> list[PastBatch]:
+    """The latest batches of the claim's table that were published, by attempts that took so long, or longer."""
+    lately = (
+        select(run.c.id).where(run.c.ingestion_id == claim.ingestion_id).order_by(run.c.created_at.desc()).limit(RUNS)
+    )
     took = batch_attempt.c.ended_at - batch_attempt.c.started_at
     query = (
-        select(batch.c.file_count, batch.c.size_bytes, cast(extract("epoch", took), Numeric).label("seconds"))
+        select(
+            batch.c.file_count,
+            batch.c.size_bytes,
+            batch.c.replaces_rows,
+            cast(extract("epoch", took), Numeric).label("seconds"),
+        )
         .join(batch_attempt, batch_attempt.c.batch_id == batch.c.id)
         .where(
             batch.c.run_id.in_(lately.scalar_subquery()),
+            batch.c.generation == claim.generation,
             batch.c.state == BatchState.PUBLISHED,
             batch_attempt.c.outcome == "published",
             took >= at_least,
@@ -36,4 +42,4 @@ async def past_batches(
         .limit(BATCHES_MAX)
     )
     rows = await connection.execute(query)
-    return [PastBatch(row.file_count, row.size_bytes, float(row.seconds)) for row in rows]
+    return [PastBatch(row.file_count, row.size_bytes, float(row.seconds), row.replaces_rows) for row in rows]

@@ -100,9 +100,9 @@ class ScanLedger:
             return await backlogs.backlog(connection, claim)
 
     async def past_batches(self, claim: ScanClaim, *, at_least: timedelta) -> list[PastBatch]:
-        """The latest batches of the ingestion that were published and took so long, or longer."""
+        """The latest batches of this table that were published and took so long, or longer."""
         async with self._database.read() as connection:
-            return await pace.past_batches(connection, claim.ingestion_id, at_least=at_least)
+            return await pace.past_batches(connection, claim, at_least=at_least)
 
     async def taken(self, claim: ScanClaim) -> tuple[int, int]:
         """How many files earlier attempts at this listing have put into batches, and how many bytes they have."""

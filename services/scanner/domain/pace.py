@@ -19,9 +19,13 @@ _SMALLEST = 0.1
 
 def paced(limits: Limits, past: Sequence[PastBatch], target: timedelta) -> Limits:
     """The limits of batches that take ``target`` at most, if they go as fast as the median of ``past``; never above
-    ``limits``. A batch tells of what it had more of, for these limits: of its files, or of its bytes."""
-    by_files = [b.files / b.seconds for b in past if _is_filled_by_files(b, limits)]
-    by_bytes = [b.size_bytes / b.seconds for b in past if not _is_filled_by_files(b, limits)]
+    ``limits``. A batch tells of what it had more of, for these limits: of its files, or of its bytes. It has to have as
+    much as the smallest that are cut: most of a smaller one's time is what a batch costs in any case."""
+    files_min, bytes_min = limits.files_max * _SMALLEST, limits.bytes_max * _SMALLEST
+    full_of_files = [b for b in past if _is_filled_by_files(b, limits)]
+    by_files = [b.files / b.seconds for b in full_of_files if b.files >= files_min]
+    full_of_bytes = [b for b in past if not _is_filled_by_files(b, limits)]
+    by_bytes = [b.size_bytes / b.seconds for b in full_of_bytes if b.size_bytes >= bytes_min]
     return Limits(
         _at_most(limits.files_max, by_files, target),
         _at_most(limits.bytes_max, by_bytes, target),

@@ -87,9 +87,10 @@ class MemoryScanLedger:
     async def past_batches(self, claim: ScanClaim, *, at_least: timedelta) -> list[PastBatch]:
         """Of all runs: nobody makes many."""
         async with self._tables.transaction():
-            rows = [r for r in self._tables.batches.values() if r.ingestion_id == claim.ingestion_id and r.took]
+            of = (claim.ingestion_id, claim.generation)
+            rows = [r for r in self._tables.batches.values() if (r.ingestion_id, r.generation) == of and r.took]
         rows.sort(key=lambda r: r.updated_at, reverse=True)
-        past = [PastBatch(r.file_count, r.size_bytes, r.took.total_seconds()) for r in rows if r.took]
+        past = [PastBatch(r.file_count, r.size_bytes, r.took.total_seconds(), r.replaces_rows) for r in rows if r.took]
         return [b for b in past if b.seconds >= at_least.total_seconds()][:BATCHES_MAX]
 
     async def taken(self, claim: ScanClaim) -> tuple[int, int]:

@@ -25,12 +25,14 @@ TARGET = timedelta(seconds=100)
         ([PastBatch(1000, 1000, 200), PastBatch(10, 1_000_000, 400)], Limits(500, 250_000)),
         ([PastBatch(1000, 1000, s) for s in (200, 9000, 125)], Limits(500, 1_000_000)),
         ([PastBatch(1000, 1000, 50)], LIMITS),
+        ([PastBatch(3, 1000, 12), PastBatch(1, 50_000, 12)], LIMITS),
         ([PastBatch(1000, 1000, 9000)], Limits(100, 1_000_000)),
         ([PastBatch(10, 1_000_000, 9000)], Limits(1000, 100_000)),
     ],
     ids=[
         "nothing is known", "just so", "many files, too slow", "many bytes, too slow", "half full", "either",
-        "the median", "faster than need be", "very slow files", "very slow bytes",
+        "the median", "faster than need be",
+        "next to nothing", "very slow files", "very slow bytes",
     ],
 )  # fmt: skip
 def test_batches_shrink_with_what_made_them_slow(past: list[PastBatch], expected: Limits) -> None:

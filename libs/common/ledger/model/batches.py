@@ -34,6 +34,7 @@ class PastBatch:
     files: int
     size_bytes: int
     seconds: float
+    replaces_rows: bool = False
 
 
 @dataclass(frozen=True, slots=True)
