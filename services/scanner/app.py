@@ -45,8 +45,10 @@ def build_service(settings: ScannerSettings) -> Service:
     sweep_interval = timedelta(seconds=settings.sweep_interval_s)
     ledger = ScanLedger(backbone.database, backbone.outbox, owner=settings.instance_id, lease=lease)
     definitions = RunDefinitions(backbone.database, SecretBox(settings.require_secret_key()))
-    objects = S3Objects(default_access(settings), Pace(settings.list_requests_at_once))
-    candidates = Candidates(ledger, ReadAhead(objects), PlannedFiles(backbone.database))
+    pace = Pace(settings.list_requests_at_once)
+    objects = S3Objects(default_access(settings), pace)
+    plans = PlannedFiles(backbone.database)
+    candidates = Candidates(ledger, ReadAhead(objects), plans, page_keys=pace.page_keys)
     aside = Aside.for_sweeps(sweep_interval, backbone.database.now)
 
     def scans() -> Scans:

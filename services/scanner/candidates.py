@@ -24,9 +24,12 @@ _KEYS_AT_ONCE = 1000
 
 
 class Candidates:
-    """Of every run of one process."""
+    """Of every run of one process. A page of a listing has ``page_keys``, at most."""
 
-    def __init__(self, ledger: ScanLedger, objects: ScannedStore, plans: PlannedFiles) -> None:
+    def __init__(
+        self, ledger: ScanLedger, objects: ScannedStore, plans: PlannedFiles, *, page_keys: int = 1000
+    ) -> None:
+        self.page_keys = page_keys
         self._ledger = ledger
         self._objects = objects
         self._plans = plans

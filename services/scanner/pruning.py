@@ -88,9 +88,7 @@ class Pruning:
         prefix: str,
         terms: bytes,
         now: datetime,
-        page_keys: int = 1000,
     ) -> None:
-        """A page of the listing has ``page_keys``: what is left out must be worth more requests than it takes."""
         rules = order.definition.source.partition_pruning
         every_s = rules.full_check_every_s
         # Not everybody's full check at midnight.
@@ -100,7 +98,7 @@ class Pruning:
         self._claim = claim
         self._order = order
         self._prefix = prefix
-        self._page_keys = page_keys
+        self._page_keys = candidates.page_keys
         self._now = now
         self._settled_after = timedelta(seconds=rules.settled_after_s)
         self._terms = b"\0".join((terms, rules.model_dump_json().encode(), str(period).encode()))

@@ -49,9 +49,9 @@ class World:
         )
         order = RunDefinition(RUN, INGESTION, TenantId("t"), 1, "manual", definition, None, NOW)
         ledger = cast("Any", self.ledger.scanner())
-        candidates = Candidates(ledger, self.objects, cast("Any", None))
+        candidates = Candidates(ledger, self.objects, cast("Any", None), page_keys=1)
         claim = ScanClaim(RUN, INGESTION, 1, 1, 1, NOW)
-        return Pruning(ledger, candidates, claim, order, prefix=PREFIX, terms=b"terms", now=now, page_keys=1)
+        return Pruning(ledger, candidates, claim, order, prefix=PREFIX, terms=b"terms", now=now)
 
     async def full_check(self, open_keys: set[str]) -> None:
         pruning = self.pruning()

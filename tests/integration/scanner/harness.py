@@ -100,7 +100,7 @@ class Harness:
         return Scans(
             ledger,
             definitions,
-            Candidates(ledger, objects or self.objects, PlannedFiles(self.database)),
+            Candidates(ledger, objects or self.objects, PlannedFiles(self.database), page_keys=self.objects.page_size),
             Turns(ledger, self.room, at_once=4, pause=timedelta(milliseconds=10)),
             heartbeat=heartbeat,
             aside=aside or Aside(LONG, self.database.now),

@@ -25,8 +25,9 @@ DAY = timedelta(days=1)
 BROKEN = Problem(error_type="unparsable_file", message="a line is no JSON")
 OLD = [f"in/dt=2026-01-0{day}/" for day in (1, 2, 3)]
 LIVE = "in/dt=2026-02-01/"
-EACH = 1700
+EACH = 17
 """Files in each old partition: five pages of a listing in all, and fewer requests are made instead."""
+PAGE = 10
 OLD_FILES = len(OLD) * EACH
 
 
@@ -55,10 +56,10 @@ class ListedObjects(PausingObjects):
 
 @pytest.fixture
 def harness(database: Database) -> Harness:
-    harness = Harness(database, page_size=1000)
-    harness.batch_files = 5000
+    harness = Harness(database, page_size=PAGE)
+    harness.batch_files = 100
     harness.options = {"partition_pruning": {"enabled": True}}
-    harness.put_at(NOW - 10 * DAY, *(f"{folder}{n:04}.json" for folder in OLD for n in range(EACH)))
+    harness.put_at(NOW - 10 * DAY, *(f"{folder}{n:02}.json" for folder in OLD for n in range(EACH)))
     harness.put_at(NOW, f"{LIVE}0.json", "in/top.json")
     return harness
 
@@ -114,16 +115,16 @@ async def test_who_looks_for_what_was_missed_lists_everything(harness: Harness, 
 async def test_what_ceases_to_be_loaded_is_found_again(harness: Harness) -> None:
     """Whoever sees to it that something is not loaded any more makes the next run a full check."""
     await settled(harness)
-    await mark(harness, f"{OLD[1]}0000.json", FileState.MISSING)
+    await mark(harness, f"{OLD[1]}00.json", FileState.MISSING)
     assert (["in/"], 1) == (await run(harness))[:2]
 
 
 async def test_a_partition_with_a_failed_file_is_listed_until_it_is_loaded(harness: Harness) -> None:
     """Uploading it again is all that it takes."""
     await settled(harness)
-    await mark(harness, f"{OLD[1]}0000.json", FileState.FAILED)
+    await mark(harness, f"{OLD[1]}00.json", FileState.FAILED)
     assert (["in/"], 0) == (await run(harness))[:2]
-    harness.put(f"{OLD[1]}0000.json", body=b"{} \n")
+    harness.put(f"{OLD[1]}00.json", body=b"{} \n")
     assert ([OLD[1], LIVE], 1) == (await run(harness))[:2]
 
 
