@@ -114,8 +114,9 @@ class Portions:
     async def _in_stretches(self, seen: Seen) -> AsyncIterator[Portion]:
         ahead = Ahead([self._wanted.prefix]) if self._pruning is None else await self._pruning.ahead()
         self._check = ahead.full_check
-        for left_out in ahead.left_out:
-            seen.leave_out(left_out)
+        seen.left_out = len(ahead.left_out)
+        for settled in ahead.left_out:
+            seen.skip(settled)
         async for stretches in self._shown(ahead):
             named = [(s, self._under_terms(s)) for s in stretches]
             asked = [fingerprint for _, fingerprint in named if fingerprint is not None]
@@ -132,8 +133,7 @@ class Portions:
                 if self._check is not None:
                     self._check.partitions.add(objects, lambda some: self._of(some)[0])
                 if known is not None:
-                    seen.add(known)
-                    seen.skipped += known.of_age
+                    seen.skip(known)
                     continue
                 tally, some = self._of(objects)
                 seen.add(tally)

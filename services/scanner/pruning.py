@@ -119,7 +119,7 @@ class Pruning:
         if (open_keys := await self._open_keys()) is None:
             return Ahead([self._prefix])
         way = await self._gone(open_keys)
-        if len(way.beside) <= _BESIDE_MAX and way.pays(self._page_keys) and await self._may_list(way.prefixes):
+        if len(way.beside) <= _BESIDE_MAX and way.pays(self._page_keys) and await self._may_list(way):
             return Ahead(way.prefixes, way.beside, way.left_out)
         _log.info("scan.not_pruned", prefix=self._prefix, run_id=str(self._claim.run_id))
         await self._ledger.remember(self._claim, recognised.epoch, {whole: _MARKED})
@@ -170,15 +170,15 @@ class Pruning:
                 way.prefixes.append(folder)
         return places
 
-    async def _may_list(self, prefixes: Sequence[str]) -> bool:
-        return all([await self._candidates.may_list(self._order, prefix) for prefix in prefixes[:1]])
+    async def _may_list(self, way: _Way) -> bool:
+        """Whether a policy lets us list folders by themselves: one tells of all."""
+        return not way.prefixes or await self._candidates.may_list(self._order, way.prefixes[0])
 
     async def _known(self, partitions: Sequence[str]) -> Mapping[bytes, Tally]:
         """The marks that these have."""
         known: dict[bytes, Tally] = {}
         for some in _some([mark for p in partitions for mark in (self._mark("settled", p), self._mark("place", p))]):
-            recognised = await self._ledger.recognise(self._claim, some)
-            known |= recognised.tallies
+            known |= (await self._ledger.recognise(self._claim, some)).tallies
         return known
 
     def _marks_of(self, found: Pruned) -> dict[bytes, Tally]:

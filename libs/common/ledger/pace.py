@@ -3,7 +3,7 @@
 
 from datetime import timedelta
 
-from sqlalchemy import Numeric, cast, extract, select
+from sqlalchemy import func, select
 from sqlalchemy.ext.asyncio import AsyncConnection
 
 from libs.common.ledger.model.batches import PastBatch
@@ -28,11 +28,11 @@ async def past_batches(connection: AsyncConnection, claim: ScanClaim, *, at_leas
             batch.c.file_count,
             batch.c.size_bytes,
             batch.c.replaces_rows,
-            cast(extract("epoch", took), Numeric).label("seconds"),
+            func.extract("epoch", took).label("seconds"),
         )
         .join(batch_attempt, batch_attempt.c.batch_id == batch.c.id)
         .where(
-            batch.c.run_id.in_(lately.scalar_subquery()),
+            batch.c.run_id.in_(lately),
             batch.c.generation == claim.generation,
             batch.c.state == BatchState.PUBLISHED,
             batch_attempt.c.outcome == "published",

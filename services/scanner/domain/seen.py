@@ -32,11 +32,10 @@ class Seen:
         self.named += tally.named
         self.of_age += tally.of_age
 
-    def leave_out(self, tally: Tally) -> None:
-        """A settled partition."""
+    def skip(self, tally: Tally) -> None:
+        """One more part of the listing, in which all that is wanted is settled."""
         self.add(tally)
         self.skipped += tally.of_age
-        self.left_out += 1
 
 
 def overdue(files: Sequence[FileVersion], since: datetime, now: datetime) -> list[FileVersion]:
